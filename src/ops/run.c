@@ -1,0 +1,113 @@
+/* Running one node: facts, shape rule, allocation, kernel, rounding to the declared type. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/op.h"
+
+enum dtype store_of(enum dtype declared, enum precision p) {
+    if (dtype_is_float(declared)) {
+        if (p == PREC_F64 || declared == DT_F64)
+            return DT_F64;
+        return DT_F32;
+    }
+    if (declared == DT_C64 && p == PREC_F64)
+        return DT_C128;
+    return dtype_row(declared)->widened;
+}
+
+enum status tensor_for_kernel(struct tensor **out, const struct tensor *t, enum precision p, struct err *e) {
+    return tensor_convert(out, t, store_of(t->dtype, p), e);
+}
+
+bool op_wanted(const struct op_ctx *c, int i) {
+    return i < c->n_out && c->node->out[i];
+}
+
+enum status op_output(struct op_ctx *c, int i, enum dtype dtype, int rank, const int64_t *dim) {
+    if (c->out[i])
+        return dims_equal(c->out[i]->dim, c->out[i]->rank, dim, rank)
+                   ? OK
+                   : err_set(c->err, STATUS_BUG, "shape rule and kernel of %s disagree", c->node->op);
+    return tensor_new(&c->out[i], dtype, store_of(dtype, c->precision), rank, dim, c->err);
+}
+
+enum status op_output_alias(struct op_ctx *c, int i, int j, int rank, const int64_t *dim) {
+    int64_t n;
+    FAIL_IF(!dims_count(dim, rank, &n) || n != tensor_count(c->in[j]), c->err, STATUS_CORRUPT,
+            "the output's shape has another number of elements than the input's %lld", (long long)tensor_count(c->in[j]));
+    tensor_free(c->out[i]);
+    c->out[i] = tensor_alias(c->in[j]);
+    c->out[i]->rank = rank;
+    memcpy(c->out[i]->dim, dim, (size_t)rank * sizeof *dim);
+    return OK;
+}
+
+enum status op_shape(const struct node *n, struct model *m, struct arena *scratch, const struct fact *in, struct fact *out,
+                     struct err *e) {
+    for (int i = 0; i < n->n_out; i++)
+        out[i] = (struct fact) { .rank = -1, .absent = !n->out[i] };
+    TRY(op_check(n, e));
+    struct shape_ctx c = { n, m, scratch, n->n_in, n->n_out, in, out, e };
+    return n->def->shape(&c);
+}
+
+static void fact_of(struct fact *f, const struct tensor *t) {
+    *f = (struct fact) { .absent = true, .rank = -1 };
+    if (!t)
+        return;
+    f->absent = false;
+    f->kind = t->kind;
+    f->dtype = t->dtype;
+    f->rank = t->kind == KIND_TENSOR ? t->rank : -1;
+    memcpy(f->dim, t->dim, sizeof f->dim);
+    f->value = t;
+}
+
+/* In a run with declared types a float16 result is a float16 value. */
+static void round_to_declared(struct tensor *t) {
+    if (!t || t->kind != KIND_TENSOR || t->store != DT_F32 || t->dtype == DT_F32 || !dtype_is_float(t->dtype))
+        return;
+    float *v = t->data;
+    int64_t n = tensor_count(t);
+    for (int64_t i = 0; i < n; i++)
+        v[i] = (float)float_round_to(t->dtype, (double)v[i]);
+}
+
+static enum status run(const struct op_env *env, const struct node *n, const struct tensor *const *in, struct tensor **out,
+                       struct err *e) {
+    struct fact *fin = NEW_ARRAY(env->scratch, n->n_in + 1, struct fact), *fout = NEW_ARRAY(env->scratch, n->n_out + 1, struct fact);
+    for (int i = 0; i < n->n_in; i++)
+        fact_of(&fin[i], in[i]);
+    TRY(op_shape(n, n->graph->model, env->scratch, fin, fout, e));
+    struct op_ctx c = {
+        .node = n, .precision = env->precision, .pool = env->pool, .scratch = env->scratch, .n_in = n->n_in, .n_out = n->n_out,
+        .in = in, .out = out, .out_fact = fout, .seed = env->seed, .round_casts = !env->keep_casts,
+        .run_graph = env->run_graph, .exec = env->exec, .err = e,
+    };
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && fact_known(&fout[i]) && fout[i].dtype != DT_NONE && !(n->def->flags & OP_VIEW))
+            TRY(op_output(&c, i, fout[i].dtype, fout[i].rank, fout[i].dim));
+    op_eval_fn *fast = env->fast ? env->fast(n) : NULL;
+    TRY((fast ? fast : n->def->eval)(&c));
+    for (int i = 0; i < n->n_out; i++) {
+        FAIL_IF(n->out[i] && !out[i], e, STATUS_BUG, "the kernel of %s made no output %d", n->op, i);
+        if (env->precision != PREC_F64 && !(n->def->flags & OP_VIEW))
+            round_to_declared(out[i]);
+    }
+    return OK;
+}
+
+enum status op_run(const struct op_env *env, const struct node *n, const struct tensor *const *in, struct tensor **out,
+                   struct err *e) {
+    for (int i = 0; i < n->n_out; i++)
+        out[i] = NULL;
+    enum status s = run(env, n, in, out, e);
+    if (s != OK) {
+        for (int i = 0; i < n->n_out; i++) {
+            tensor_free(out[i]);
+            out[i] = NULL;
+        }
+        err_at(e, "node %s (%s)", node_label(n, env->scratch), n->origin.op ? n->origin.op : n->op);
+    }
+    return s;
+}
