@@ -4,9 +4,11 @@
 #define OPS_MATHFN_H
 
 #include <math.h>
-#include <sleef.h>
 
+/* sleef.h declares these only where the compiler targets FMA; the library has them always. */
 #define MATHFN(name, ulp)                                                                          \
+    double Sleef_finz_##name##d1_##ulp##purecfma(double);                                          \
+    float Sleef_finz_##name##f1_##ulp##purecfma(float);                                            \
     static inline double name##_d(double x) {                                                      \
         return Sleef_finz_##name##d1_##ulp##purecfma(x);                                           \
     }                                                                                              \
@@ -34,6 +36,11 @@ MATHFN(atanh, u10)
 MATHFN(erf, u10)
 MATHFN(lgamma, u10)
 MATHFN(tgamma, u10)
+
+double Sleef_finz_powd1_u10purecfma(double, double);
+float Sleef_finz_powf1_u10purecfma(float, float);
+double Sleef_finz_atan2d1_u10purecfma(double, double);
+float Sleef_finz_atan2f1_u10purecfma(float, float);
 
 static inline double pow_d(double x, double y) {
     return Sleef_finz_powd1_u10purecfma(x, y);
