@@ -19,7 +19,7 @@ struct arena {
 };
 
 static void exhausted_default(size_t size) {
-    fprintf(stderr, "calque: out of memory (%zu bytes asked for)\n", size);
+    (void)size;
     abort();
 }
 

@@ -1,0 +1,39 @@
+# The door. CMake and Ninja do the work; see CMakePresets.json for the other builds.
+PREFIX ?= /usr/local
+BUILD  := build
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: all setup configure check conformance demo bench install format clean help
+
+all: configure ## build the program: build/calque
+	@cmake --build $(BUILD) -j $(JOBS)
+
+setup: ## install the system packages that are missing
+	@tools/setup
+
+configure: setup
+	@[ -f $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
+
+check: all ## run every test; the last line counts the cases
+	@tools/check $(BUILD)
+
+conformance: all ## run the stored conformance cases alone
+	@tools/check $(BUILD) -L conformance
+
+demo: all ## a faulty conversion found, named, repaired and proved
+	@tools/demo $(BUILD)/calque
+
+bench: all ## measure speed and memory
+	@bench/run
+
+install: all ## install below PREFIX (default /usr/local)
+	@cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+format: ## format the sources with clang-format
+	@tools/format
+
+clean: ## remove every build
+	@rm -rf build build-*
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
