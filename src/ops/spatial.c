@@ -1,0 +1,158 @@
+#include "ops/spatial.h"
+
+#include <string.h>
+
+/* Sizes and paddings are kept below this, so that sums and products of two of them fit 63 bits. */
+static const int64_t SIZE_LIMIT = INT64_C(1) << 31;
+
+enum status layout_read(const struct node *n, int rank, struct layout *out, struct err *e) {
+    const char *s = attr_str(n, "layout");
+    FAIL_IF(rank < 2, e, STATUS_CORRUPT, "%s needs a tensor of rank 2 or more, got rank %d", n->op,
+            rank);
+    bool last = strcmp(s, "NHWC") == 0;
+    FAIL_IF(!last && strcmp(s, "NCHW") != 0, e, STATUS_CORRUPT,
+            "layout '%s' is neither NCHW nor NHWC", s);
+    *out =
+        (struct layout) { .channel = last ? rank - 1 : 1, .spatial = last ? 1 : 2, .n = rank - 2 };
+    return OK;
+}
+
+enum status kernel_layout_read(const struct node *n, int rank, struct kernel_layout *out,
+                               struct err *e) {
+    /* Axes from the end are written as -1, -2. */
+    static const struct {
+        const char *name;
+        int out, in, spatial;
+        bool depthwise;
+    } rows[] = {
+        { "OIHW", 0, 1, 2, false },  { "IOHW", 1, 0, 2, false },   { "OHWI", 0, -1, 1, false },
+        { "IHWO", -1, 0, 1, true },  { "HWIO", -1, -2, 0, false }, { "HWOI", -2, -1, 0, false },
+        { "HWIM", -1, -2, 0, true },
+    };
+    const char *s = attr_str(n, "kernel_layout");
+    FAIL_IF(rank < 2, e, STATUS_CORRUPT, "the kernel of %s needs rank 2 or more, got rank %d",
+            n->op, rank);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(s, rows[i].name) != 0)
+            continue;
+        int o = rows[i].out, in = rows[i].in;
+        *out = (struct kernel_layout) { .out = o < 0 ? o + rank : o,
+                                        .in = in < 0 ? in + rank : in,
+                                        .spatial = rows[i].spatial,
+                                        .depthwise = rows[i].depthwise };
+        if (strcmp(s, "HWIM") == 0)
+            out->in = -1;
+        return OK;
+    }
+    return err_set(e, STATUS_CORRUPT, "kernel_layout '%s' is not known", s);
+}
+
+enum status spatial_list(const struct node *n, const char *name, int count, int64_t least,
+                         int64_t fallback, int64_t *out, struct err *e) {
+    int given;
+    const int64_t *v = attr_ints(n, name, &given);
+    FAIL_IF(v && given != count, e, STATUS_CORRUPT,
+            "attribute '%s' of %s has %d elements, its input asks for %d", name, n->op, given,
+            count);
+    for (int i = 0; i < count; i++) {
+        out[i] = v ? v[i] : fallback;
+        FAIL_IF(out[i] < least || out[i] >= SIZE_LIMIT, e, STATUS_CORRUPT,
+                "attribute '%s' of %s has the value %lld at %d", name, n->op, (long long)out[i], i);
+    }
+    return OK;
+}
+
+int64_t window_reach(const struct window *w, int axis) {
+    return (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+}
+
+enum status window_read(const struct node *n, int spatial, bool kernel_given, struct window *w,
+                        struct err *e) {
+    int64_t pads[2 * MAX_RANK];
+    w->n = spatial;
+    if (!kernel_given || attr_find(n, "kernel_shape")) {
+        int64_t kernel[MAX_RANK];
+        FAIL_IF(!kernel_given && !attr_find(n, "kernel_shape"), e, STATUS_CORRUPT,
+                "%s needs attribute 'kernel_shape'", n->op);
+        TRY(spatial_list(n, "kernel_shape", spatial, 1, 1, kernel, e));
+        for (int i = 0; i < spatial; i++) {
+            FAIL_IF(kernel_given && kernel[i] != w->kernel[i], e, STATUS_CORRUPT,
+                    "attribute 'kernel_shape' of %s says %lld at %d, the kernel itself has %lld",
+                    n->op, (long long)kernel[i], i, (long long)w->kernel[i]);
+            w->kernel[i] = kernel[i];
+        }
+    }
+    TRY(spatial_list(n, "strides", spatial, 1, 1, w->stride, e));
+    TRY(spatial_list(n, "dilations", spatial, 1, 1, w->dilation, e));
+    TRY(spatial_list(n, "pads", 2 * spatial, 0, 0, pads, e));
+    for (int i = 0; i < spatial; i++) {
+        FAIL_IF(w->kernel[i] < 1 || w->kernel[i] >= SIZE_LIMIT, e, STATUS_CORRUPT,
+                "the kernel of %s has size %lld on axis %d", n->op, (long long)w->kernel[i], i);
+        w->begin[i] = pads[i];
+        w->end[i] = pads[spatial + i];
+    }
+    return OK;
+}
+
+/* How auto_pad divides the padding that makes the output as large as ceil(in / stride). */
+static void pad_same(struct window *w, int i, bool upper) {
+    int64_t s = w->stride[i], out = (w->in[i] + s - 1) / s,
+            total = (out - 1) * s + window_reach(w, i) - w->in[i];
+    if (total < 0)
+        total = 0;
+    w->begin[i] = upper ? total / 2 : total - total / 2;
+    w->end[i] = total - w->begin[i];
+    w->out[i] = out;
+}
+
+static enum status fit_explicit(const struct node *n, struct window *w, int i, bool ceil_mode,
+                                struct err *e) {
+    int64_t room = w->in[i] + w->begin[i] + w->end[i] - window_reach(w, i), s = w->stride[i];
+    FAIL_IF(room < -s, e, STATUS_CORRUPT,
+            "the kernel of %s reaches over %lld on spatial axis %d, the padded input has only %lld",
+            n->op, (long long)window_reach(w, i), i,
+            (long long)(w->in[i] + w->begin[i] + w->end[i]));
+    if (room < 0) {
+        w->out[i] = 0;
+        return OK;
+    }
+    w->out[i] = room / s + 1;
+    if (ceil_mode && room % s && w->out[i] * s < w->in[i] + w->begin[i])
+        w->out[i]++;
+    return OK;
+}
+
+enum status window_fit(const struct node *n, struct window *w, bool ceil_mode, struct err *e) {
+    const char *mode = attr_str(n, "auto_pad");
+    bool upper = strcmp(mode, "SAME_UPPER") == 0, same = upper || strcmp(mode, "SAME_LOWER") == 0;
+    bool valid = strcmp(mode, "VALID") == 0;
+    FAIL_IF(!same && !valid && strcmp(mode, "NOTSET") != 0 && mode[0], e, STATUS_CORRUPT,
+            "auto_pad '%s' is not known", mode);
+    for (int i = 0; i < w->n; i++) {
+        if (valid)
+            w->begin[i] = w->end[i] = 0;
+        if (w->in[i] < 0) {
+            bool kept =
+                w->stride[i] == 1 && (same || w->begin[i] + w->end[i] == window_reach(w, i) - 1);
+            w->out[i] = kept ? w->in[i] : DIM_UNKNOWN;
+            continue;
+        }
+        FAIL_IF(w->in[i] >= SIZE_LIMIT, e, STATUS_UNSUPPORTED, "a spatial axis of %lld elements",
+                (long long)w->in[i]);
+        if (same)
+            pad_same(w, i, upper);
+        else
+            TRY(fit_explicit(n, w, i, ceil_mode && !valid, e));
+    }
+    return OK;
+}
+
+/* Of a tensor without elements the product of the other dims may overflow: its strides are never
+ * used. */
+void strides_of(int rank, const int64_t *dim, int64_t *stride) {
+    uint64_t s = 1;
+    for (int i = rank - 1; i >= 0; i--) {
+        stride[i] = (int64_t)s;
+        s *= (uint64_t)dim[i];
+    }
+}

@@ -1,0 +1,111 @@
+#include "ops/split.h"
+
+#include <string.h>
+
+enum { TASK_COST = 1 << 16, TASKS_PER_THREAD = 4 };
+
+int split_tasks(const struct op_ctx *c, int64_t n, int64_t cost) {
+    int64_t most = (int64_t)pool_threads(c->pool) * TASKS_PER_THREAD;
+    if (most == TASKS_PER_THREAD || n < 2)
+        return 1;
+    double tasks = (double)n * (double)(cost < 1 ? 1 : cost) / TASK_COST;
+    if (tasks < 1)
+        return 1;
+    if (tasks < (double)most)
+        most = (int64_t)tasks;
+    return (int)(most < n ? most : n);
+}
+
+struct split {
+    void (*f)(void *arg, struct part p);
+    void *arg;
+    int64_t n;
+    int tasks;
+};
+
+static void run_part(void *arg, size_t i) {
+    const struct split *s = arg;
+    int64_t each = s->n / s->tasks, rest = s->n % s->tasks, k = (int64_t)i;
+    int64_t begin = each * k + (k < rest ? k : rest);
+    s->f(s->arg, (struct part) { begin, begin + each + (k < rest), (int)i });
+}
+
+void split_run(const struct op_ctx *c, int64_t n, int64_t cost, void (*f)(void *arg, struct part p),
+               void *arg) {
+    if (n <= 0)
+        return;
+    struct split s = { f, arg, n, split_tasks(c, n, cost) };
+    pool_run(c->pool, (size_t)s.tasks, run_part, &s);
+}
+
+bool input_given(const struct op_ctx *c, int i) {
+    return i < c->n_in && c->in[i];
+}
+
+bool fact_given(const struct shape_ctx *c, int i) {
+    return i < c->n_in && !c->in[i].absent;
+}
+
+const void *input_as(struct op_ctx *c, int i, enum dtype store) {
+    if (!input_given(c, i))
+        return NULL;
+    const struct tensor *t = c->in[i];
+    if (t->store == store)
+        return t->data;
+    struct tensor *copy = tensor_in_arena(c->scratch, t->dtype, store, t->rank, t->dim);
+    int64_t n = tensor_count(t);
+    bool ints = !dtype_is_float(t->store) && !dtype_is_float(store);
+    for (int64_t k = 0; k < n; k++) {
+        if (ints)
+            tensor_set_i64(copy, k, tensor_i64(t, k));
+        else
+            tensor_set_f64(copy, k, tensor_f64(t, k));
+    }
+    return copy->data;
+}
+
+enum status need_float(struct shape_ctx *c, int i) {
+    if (!fact_given(c, i))
+        return OK;
+    enum dtype t = c->in[i].dtype;
+    SHAPE_FAIL_IF(c->in[i].kind != KIND_TENSOR, c, "input %d of %s is not a tensor", i,
+                  c->node->op);
+    FAIL_IF(t != DT_NONE && !dtype_is_float(t), c->err, STATUS_CORRUPT,
+            "input %d of %s must be a float tensor, it is %s", i, c->node->op, dtype_name(t));
+    return OK;
+}
+
+enum status need_same_dtype(struct shape_ctx *c, int i, int j) {
+    if (!fact_given(c, i) || !fact_given(c, j))
+        return OK;
+    enum dtype a = c->in[i].dtype, b = c->in[j].dtype;
+    SHAPE_FAIL_IF(a != DT_NONE && b != DT_NONE && a != b, c,
+                  "inputs %d and %d of %s differ in type: %s and %s", i, j, c->node->op,
+                  dtype_name(a), dtype_name(b));
+    return OK;
+}
+
+enum status need_shape(struct shape_ctx *c, int i, int rank, const int64_t *dim) {
+    if (!fact_given(c, i) || c->in[i].rank < 0)
+        return OK;
+    SHAPE_FAIL_IF(c->in[i].rank != rank, c, "input %d of %s must have rank %d, it has %d", i,
+                  c->node->op, rank, c->in[i].rank);
+    for (int k = 0; dim && k < rank; k++)
+        SHAPE_FAIL_IF(dim[k] >= 0 && c->in[i].dim[k] >= 0 && dim[k] != c->in[i].dim[k], c,
+                      "input %d of %s must have %lld elements on axis %d, it has %lld", i,
+                      c->node->op, (long long)dim[k], k, (long long)c->in[i].dim[k]);
+    return OK;
+}
+
+enum status need_vector(struct shape_ctx *c, int i, int64_t n) {
+    return need_shape(c, i, 1, &n);
+}
+
+void out_shape(struct shape_ctx *c, int i, enum dtype dtype, int rank, const int64_t *dim) {
+    if (i >= c->n_out)
+        return;
+    c->out[i].dtype = dtype;
+    c->out[i].rank = rank;
+    if (rank > 0)
+        memcpy(c->out[i].dim, dim, (size_t)rank * sizeof *dim);
+}
