@@ -59,25 +59,33 @@ struct graph *graph_new(struct model *m, struct graph *parent, const char *name)
     return g;
 }
 
-struct value *graph_add_value(struct graph *g, const char *name) {
-    struct arena *a = g->model->arena;
-    struct value *v = NEW(a, struct value);
+struct value *value_new(struct graph *g, const char *name) {
+    struct value *v = NEW(g->model->arena, struct value);
     v->name = name ? name : "";
     v->id = g->model->next_value_id++;
     v->rank = -1;
     v->graph = g;
     v->origin = (struct origin) { .name = v->name, .offset = -1, .index = -1, .graph = g->index };
-    PUSH(a, g->values, g->n_values, v);
     return v;
 }
 
-struct value *graph_add_constant(struct graph *g, const char *name, struct tensor *t) {
-    struct value *v = graph_add_value(g, name);
+struct value *graph_add_value(struct graph *g, const char *name) {
+    struct value *v = value_new(g, name);
+    PUSH(g->model->arena, g->values, g->n_values, v);
+    return v;
+}
+
+void value_set_constant(struct value *v, struct tensor *t) {
     v->constant = t;
     v->kind = t->kind;
     v->dtype = t->dtype;
     v->rank = t->rank;
     memcpy(v->dim, t->dim, sizeof v->dim);
+}
+
+struct value *graph_add_constant(struct graph *g, const char *name, struct tensor *t) {
+    struct value *v = graph_add_value(g, name);
+    value_set_constant(v, t);
     return v;
 }
 
@@ -241,27 +249,43 @@ const char *node_label(const struct node *n, struct arena *a) {
     return n->graph->index > 0 ? arena_printf(a, "%d#%d", (int)n->graph->index, k) : arena_printf(a, "#%d", k);
 }
 
-static void each_graph(struct graph *g, void (*visit)(struct graph *g, void *arg), void *arg) {
-    visit(g, arg);
-    for (int i = 0; i < g->n_nodes; i++) {
-        struct node *n = g->nodes[i];
-        if (n->body)
-            each_graph(n->body, visit, arg);
-        for (int k = 0; k < n->n_attrs; k++) {
-            if (n->attrs[k].type == ATTR_GRAPH && n->attrs[k].graph->parent == g)
-                each_graph(n->attrs[k].graph, visit, arg);
-            for (int64_t j = 0; n->attrs[k].type == ATTR_GRAPHS && j < n->attrs[k].n; j++)
-                each_graph(n->attrs[k].graphs[j], visit, arg);
+/* Graphs still to visit, the next one last. A stack of its own: nesting comes from the file. */
+struct graph_stack {
+    struct arena *arena;
+    struct graph **graphs;
+    int n;
+};
+
+static void push_held(struct graph_stack *s, const struct graph *g) {
+    for (int i = g->n_nodes - 1; i >= 0; i--) {
+        const struct node *n = g->nodes[i];
+        for (int k = n->n_attrs - 1; k >= 0; k--) {
+            const struct attr *a = &n->attrs[k];
+            /* Graphs without a parent are shared and listed in the model. */
+            for (int64_t j = a->type == ATTR_GRAPHS ? a->n - 1 : -1; j >= 0; j--)
+                if (a->graphs[j] && a->graphs[j]->parent == g)
+                    PUSH(s->arena, s->graphs, s->n, a->graphs[j]);
+            if (a->type == ATTR_GRAPH && a->graph && a->graph->parent == g)
+                PUSH(s->arena, s->graphs, s->n, a->graph);
         }
+        if (n->body)
+            PUSH(s->arena, s->graphs, s->n, n->body);
     }
 }
 
 void model_each_graph(struct model *m, void (*visit)(struct graph *g, void *arg), void *arg) {
-    if (m->graph)
-        each_graph(m->graph, visit, arg);
-    for (int i = 0; i < m->n_graphs; i++)
+    struct graph_stack s = { .arena = arena_new() };
+    for (int i = m->n_graphs - 1; i >= 0; i--)
         if (m->graphs[i] != m->graph)
-            each_graph(m->graphs[i], visit, arg);
+            PUSH(s.arena, s.graphs, s.n, m->graphs[i]);
+    if (m->graph)
+        PUSH(s.arena, s.graphs, s.n, m->graph);
+    while (s.n > 0) {
+        struct graph *g = s.graphs[--s.n];
+        visit(g, arg);
+        push_held(&s, g);
+    }
+    arena_free(s.arena);
 }
 
 struct uses_builder {

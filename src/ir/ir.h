@@ -153,6 +153,8 @@ struct model {
     int n_files;
     int next_value_id;
     int32_t next_group;
+    int next_name;         /* number of the next name that a patch makes */
+    struct patch *applied; /* the patch applied last, the first to be taken back; NULL: as read */
     const char **warnings;
     int n_warnings;
     void *format_data; /* the reader's own notes for the writer of the same format */
@@ -170,6 +172,10 @@ const char *dim_text(const struct model *m, int64_t dim, char *buf, size_t size)
 
 struct graph *graph_new(struct model *m, struct graph *parent, const char *name);
 struct value *graph_add_value(struct graph *g, const char *name);
+/* An unlinked value (for patches): not in graph->values yet. */
+struct value *value_new(struct graph *g, const char *name);
+/* The value's contents, and with them its kind, dtype and dims. */
+void value_set_constant(struct value *v, struct tensor *t);
 struct value *graph_add_constant(struct graph *g, const char *name, struct tensor *t);
 void graph_add_input(struct graph *g, struct value *v);
 void graph_add_output(struct graph *g, struct value *v);

@@ -1,6 +1,6 @@
-/* NumPy's npy and npz files. */
-#ifndef TENSOR_NPZ_H
-#define TENSOR_NPZ_H
+/* NumPy's npy and npz files. A room of its own on the floor of ir: it needs both tensor and wire (zip). */
+#ifndef NPZ_NPZ_H
+#define NPZ_NPZ_H
 
 #include "tensor/tensor.h"
 
