@@ -120,6 +120,11 @@ const char *attr_str(const struct node *n, const char *name) {
     return a ? a->s : d->s ? d->s : "";
 }
 
+enum dtype attr_dtype(const struct node *n, const char *name, enum dtype otherwise) {
+    const struct attr *a = attr_find(n, name);
+    return a && a->i ? dtype_from_onnx(a->i) : otherwise;
+}
+
 const int64_t *attr_ints(const struct node *n, const char *name, int *count) {
     const struct attr *a = attr_find(n, name);
     *count = a ? (int)a->n : 0;

@@ -129,6 +129,8 @@ enum status op_check(const struct node *n, struct err *e);
 int64_t attr_int(const struct node *n, const char *name);
 double attr_float(const struct node *n, const char *name);
 const char *attr_str(const struct node *n, const char *name);
+/* A type attribute (an ONNX TensorProto.DataType number): `otherwise` when absent or 0, DT_NONE when unknown. */
+enum dtype attr_dtype(const struct node *n, const char *name, enum dtype otherwise);
 /* Lists: NULL and *count = 0 when absent. */
 const int64_t *attr_ints(const struct node *n, const char *name, int *count);
 const double *attr_floats(const struct node *n, const char *name, int *count);

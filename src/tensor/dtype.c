@@ -48,6 +48,26 @@ enum dtype dtype_from_name(const char *name) {
     return DT_NONE;
 }
 
+static const enum dtype onnx_types[] = {
+    [1] = DT_F32,         [2] = DT_U8,      [3] = DT_I8,      [4] = DT_U16,       [5] = DT_I16,   [6] = DT_I32,   [7] = DT_I64,
+    [8] = DT_STRING,      [9] = DT_BOOL,    [10] = DT_F16,    [11] = DT_F64,      [12] = DT_U32,  [13] = DT_U64,  [14] = DT_C64,
+    [15] = DT_C128,       [16] = DT_BF16,   [17] = DT_F8E4M3FN, [18] = DT_F8E4M3FNUZ, [19] = DT_F8E5M2,
+    [20] = DT_F8E5M2FNUZ, [21] = DT_U4,     [22] = DT_I4,     [23] = DT_F4E2M1,   [24] = DT_F8E8M0, [25] = DT_U2, [26] = DT_I2,
+};
+
+enum { N_ONNX_TYPES = sizeof onnx_types / sizeof *onnx_types };
+
+enum dtype dtype_from_onnx(int64_t data_type) {
+    return data_type > 0 && data_type < N_ONNX_TYPES ? onnx_types[data_type] : DT_NONE;
+}
+
+int dtype_to_onnx(enum dtype t) {
+    for (int i = 1; t != DT_NONE && i < N_ONNX_TYPES; i++)
+        if (onnx_types[i] == t)
+            return i;
+    return 0;
+}
+
 bool dtype_is_float(enum dtype t) {
     return dtype_row(t)->class_ == CLASS_FLOAT;
 }

@@ -50,6 +50,10 @@ const struct dtype_row *dtype_row(enum dtype t);
 const char *dtype_name(enum dtype t);
 /* DT_NONE when unknown. */
 enum dtype dtype_from_name(const char *name);
+/* The number that ONNX's TensorProto.DataType has for a type, also used in attributes such as Cast's `to`: DT_NONE for
+ * numbers without a type here, 0 for types without a number. */
+enum dtype dtype_from_onnx(int64_t data_type);
+int dtype_to_onnx(enum dtype t);
 bool dtype_is_float(enum dtype t);
 /* Signed or unsigned integer; not bool. */
 bool dtype_is_int(enum dtype t);
