@@ -1,0 +1,85 @@
+#include "formats/format.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ir/verify.h"
+
+#define FORMAT(name) extern const struct format format_##name;
+#include "formats/formats.def"
+#undef FORMAT
+
+static const struct format *const formats[] = {
+#define FORMAT(name) &format_##name,
+#include "formats/formats.def"
+#undef FORMAT
+    NULL,
+};
+
+const struct format *const *format_all(void) {
+    return formats;
+}
+
+static bool has_suffix(const char *path, const char *suffixes) {
+    size_t n = strlen(path);
+    for (const char *s = suffixes; *s;) {
+        size_t k = strcspn(s, " ");
+        if (k && n >= k && memcmp(path + n - k, s, k) == 0)
+            return true;
+        s += k;
+        s += *s == ' ';
+    }
+    return false;
+}
+
+enum status format_detect(const struct mapfile *f, const struct format **out, struct err *e) {
+    enum { HEAD = 4096 };
+    size_t n = f->size < HEAD ? f->size : HEAD;
+    int best = 0, ties = 0;
+    char candidates[256] = "";
+    FAIL_IF(f->size == 0, e, STATUS_CORRUPT, "the file is empty");
+    for (int i = 0; formats[i]; i++) {
+        int sure = formats[i]->probe(f->data, n, f->size);
+        if (sure > 0 && sure < 100)
+            sure += has_suffix(f->path, formats[i]->suffixes);
+        if (sure <= 0 || sure < best)
+            continue;
+        ties = sure == best ? ties + 1 : 1;
+        size_t used = ties > 1 ? strlen(candidates) : 0;
+        snprintf(candidates + used, sizeof candidates - used, "%s%s", used ? ", " : "", formats[i]->title);
+        best = sure;
+        *out = formats[i];
+    }
+    FAIL_IF(best == 0, e, STATUS_CORRUPT, "the content is of no format known here; see `calque help` for those that are");
+    FAIL_IF(ties > 1, e, STATUS_CORRUPT, "the content could be any of %s; give the file its usual suffix", candidates);
+    return OK;
+}
+
+static enum status read_into(struct model *m, const char *path, struct err *e) {
+    struct mapfile f;
+    TRY(mapfile_open(&f, path, m->arena, e));
+    PUSH(m->arena, m->files, m->n_files, f);
+    m->path = f.path;
+    const struct format *format = NULL;
+    enum status s = format_detect(&f, &format, e);
+    if (s == OK) {
+        m->format = format->name;
+        s = format->read(m, e);
+    }
+    if (s == OK)
+        s = model_verify(m, e);
+    if (s != OK)
+        err_at(e, "%s", path);
+    return s;
+}
+
+enum status model_read(const char *path, struct model **out, struct err *e) {
+    struct model *m = model_new();
+    enum status s = read_into(m, path, e);
+    if (s != OK) {
+        model_free(m);
+        m = NULL;
+    }
+    *out = m;
+    return s;
+}
