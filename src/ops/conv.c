@@ -189,56 +189,12 @@ enum status conv_transpose_plan(const struct node *n, int x_rank, const int64_t 
     return OK;
 }
 
-/* Where kernel position k[i] of output position y[i] lies on axis i of x: an index, or -1 in the
- * padding. */
-static int64_t conv_source(const struct window *w, int i, int64_t y, int64_t k) {
-    int64_t at = y * w->stride[i] - w->begin[i] + k * w->dilation[i];
-    return at < w->in[i] ? at : -1;
-}
-
-static int64_t transpose_source(const struct window *w, int i, int64_t y, int64_t k) {
-    int64_t at = y + w->begin[i] - k * w->dilation[i];
-    return at < 0 || at % w->stride[i] || at / w->stride[i] >= w->in[i] ? -1 : at / w->stride[i];
-}
-
-/* Counts through the kernel positions with axis order[n - 1] innermost. */
-static int64_t list_taps(const struct conv_plan *p, int64_t at, struct tap *taps, bool reversed,
-                         int64_t (*source)(const struct window *w, int i, int64_t y, int64_t k)) {
-    const struct window *w = &p->w;
-    int64_t y[MAX_RANK], k[MAX_RANK] = { 0 }, count = 0;
-    for (int i = w->n - 1; i >= 0; i--) {
-        y[i] = at % w->out[i];
-        at /= w->out[i];
-    }
-    for (;;) {
-        struct tap t = { 0, 0 };
-        bool inside = true;
-        for (int i = 0; inside && i < w->n; i++) {
-            int64_t x = source(w, i, y[i], k[i]);
-            inside = x >= 0;
-            t.x += x * p->x_spatial[i];
-            t.k += k[i] * p->k_spatial[i];
-        }
-        if (inside)
-            taps[count++] = t;
-        int done = 0;
-        for (; done < w->n; done++) {
-            int i = reversed ? done : w->n - 1 - done;
-            if (++k[i] < w->kernel[i])
-                break;
-            k[i] = 0;
-        }
-        if (done == w->n)
-            return count;
-    }
-}
-
 int64_t conv_taps(const struct conv_plan *p, int64_t at, struct tap *taps) {
-    return list_taps(p, at, taps, p->depthwise, conv_source);
+    return window_taps(&p->w, at, p->x_spatial, p->k_spatial, p->depthwise, false, taps);
 }
 
 int64_t conv_transpose_taps(const struct conv_plan *p, int64_t at, struct tap *taps) {
-    return list_taps(p, at, taps, false, transpose_source);
+    return window_taps(&p->w, at, p->x_spatial, p->k_spatial, false, true, taps);
 }
 
 typedef enum status plan_fn(const struct node *n, int x_rank, const int64_t *x_dim, int k_rank,

@@ -27,13 +27,9 @@ enum status conv_plan(const struct node *n, int x_rank, const int64_t *x_dim, in
 enum status conv_transpose_plan(const struct node *n, int x_rank, const int64_t *x_dim, int k_rank,
                                 const int64_t *k_dim, struct conv_plan *p, struct err *e);
 
-/* One tap: where a kernel position reads x (within an image and channel) and the kernel. */
-struct tap {
-    int64_t x, k;
-};
 /* Lists the taps of the output position `at` (a flat index over the spatial axes of y) in the
- * kernel's order, without those in the padding; gives their count. `taps` has room for every kernel
- * position. */
+ * kernel's order, without those in the padding; gives their count. `taps` has
+ * window_tap_room elements. */
 int64_t conv_taps(const struct conv_plan *p, int64_t at, struct tap *taps);
 int64_t conv_transpose_taps(const struct conv_plan *p, int64_t at, struct tap *taps);
 

@@ -156,3 +156,88 @@ void strides_of(int rank, const int64_t *dim, int64_t *stride) {
         s *= (uint64_t)dim[i];
     }
 }
+
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return a > 0 ? (a - 1) / b + 1 : -(-a / b);
+}
+
+/* The kernel positions of output index y that may meet x: [*from, *to). */
+static void tap_range(const struct window *w, int axis, int64_t y, bool transposed, int64_t *from,
+                      int64_t *to) {
+    int64_t d = w->dilation[axis], k = w->kernel[axis];
+    /* forward: 0 <= y * stride - begin + k * d < in; transposed: 0 <= y + begin - k * d <= (in - 1)
+     * * stride */
+    int64_t at = transposed ? y + w->begin[axis] : y * w->stride[axis] - w->begin[axis];
+    int64_t lo =
+        transposed ? ceil_div(at - (w->in[axis] - 1) * w->stride[axis], d) : ceil_div(-at, d);
+    int64_t hi = transposed ? ceil_div(at + 1, d) : ceil_div(w->in[axis] - at, d);
+    *from = lo < 0 ? 0 : lo;
+    *to = hi < k ? hi : k;
+}
+
+/* The element of x that kernel position k of output index y meets, or -1. */
+static int64_t tap_source(const struct window *w, int axis, int64_t y, int64_t k, bool transposed) {
+    int64_t s = w->stride[axis];
+    if (!transposed)
+        return y * s - w->begin[axis] + k * w->dilation[axis];
+    int64_t at = y + w->begin[axis] - k * w->dilation[axis];
+    return at % s ? -1 : at / s;
+}
+
+int64_t window_taps(const struct window *w, int64_t at, const int64_t *x_stride,
+                    const int64_t *k_stride, bool last_outermost, bool transposed,
+                    struct tap *taps) {
+    int64_t y[MAX_RANK], k[MAX_RANK], from[MAX_RANK], to[MAX_RANK], count = 0;
+    for (int i = w->n - 1; i >= 0; i--) {
+        y[i] = at % w->out[i];
+        at /= w->out[i];
+        tap_range(w, i, y[i], transposed, &from[i], &to[i]);
+        k[i] = from[i];
+        if (from[i] >= to[i])
+            return 0;
+    }
+    for (;;) {
+        struct tap t = { 0, 0 };
+        bool inside = true;
+        for (int i = 0; inside && i < w->n; i++) {
+            int64_t x = tap_source(w, i, y[i], k[i], transposed);
+            inside = x >= 0;
+            t.x += x * x_stride[i];
+            t.k += k_stride ? k[i] * k_stride[i] : 0;
+        }
+        if (inside)
+            taps[count++] = t;
+        int step = 0;
+        for (; step < w->n; step++) {
+            int i = last_outermost ? step : w->n - 1 - step;
+            if (++k[i] < to[i])
+                break;
+            k[i] = from[i];
+        }
+        if (step == w->n)
+            return count;
+    }
+}
+
+int64_t window_tap_room(const struct window *w) {
+    int64_t n = 1;
+    for (int i = 0; i < w->n; i++)
+        n *= w->kernel[i] < w->in[i] ? w->kernel[i] : w->in[i];
+    return n;
+}
+
+int64_t window_out_count(const struct window *w) {
+    int64_t n = 1;
+    for (int i = 0; i < w->n; i++)
+        n *= w->out[i];
+    return n;
+}
+
+int64_t window_out_offset(const struct window *w, int64_t at, const int64_t *y_stride) {
+    int64_t offset = 0;
+    for (int i = w->n - 1; i >= 0; i--) {
+        offset += at % w->out[i] * y_stride[i];
+        at /= w->out[i];
+    }
+    return offset;
+}

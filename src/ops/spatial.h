@@ -43,6 +43,25 @@ enum status window_read(const struct node *n, int spatial, bool kernel_given, st
  * windows up, but leave out a last window that would start in the padding after the data. */
 enum status window_fit(const struct node *n, struct window *w, bool ceil_mode, struct err *e);
 
+/* One tap of a window: where it reads x (within an image and channel) and the kernel. */
+struct tap {
+    int64_t x, k;
+};
+/* Lists the taps of the output position `at` (flat over the spatial axes) that meet x, kernel
+ * positions row-major, the first axis outermost (`last_outermost`: the last axis outermost).
+ * `transposed`: the window of a ConvTranspose. Strides in elements; k_stride may be NULL. `taps`
+ * has window_tap_room elements. Returns the count. */
+int64_t window_taps(const struct window *w, int64_t at, const int64_t *x_stride,
+                    const int64_t *k_stride, bool last_outermost, bool transposed,
+                    struct tap *taps);
+/* The most taps that an output position has: never more than x has elements in an image's channel.
+ */
+int64_t window_tap_room(const struct window *w);
+/* Number of output positions. */
+int64_t window_out_count(const struct window *w);
+/* The offset in y of the output position `at`. */
+int64_t window_out_offset(const struct window *w, int64_t at, const int64_t *y_stride);
+
 /* A list attribute of one integer per spatial axis, each >= least; `fallback` where absent. */
 enum status spatial_list(const struct node *n, const char *name, int count, int64_t least,
                          int64_t fallback, int64_t *out, struct err *e);
