@@ -17,6 +17,7 @@ struct exec {
     int n_values;
     int *last_use; /* by value id: position of the last node of its graph that needs it, -1 none */
     bool *from_outside; /* by value id: read by a sub-graph of another node */
+    struct pack_cache *packs;
     double started;
     int depth;
 };
@@ -62,6 +63,7 @@ enum status exec_new(struct exec **out, struct model *m, const struct exec_optio
     struct arena *a = arena_new();
     struct exec *x = NEW(a, struct exec);
     *x = (struct exec) { .model = m, .o = *o, .arena = a, .scratch = arena_new(), .n_values = m->next_value_id };
+    x->packs = pack_cache_new();
     x->constants = NEW_ARRAY(a, x->n_values + 1, struct tensor *);
     x->last_use = NEW_ARRAY(a, x->n_values + 1, int);
     for (int i = 0; i < x->n_values; i++)
@@ -76,6 +78,7 @@ void exec_free(struct exec *x) {
         return;
     for (int i = 0; i < x->n_values; i++)
         tensor_free(x->constants[i]);
+    pack_cache_free(x->packs);
     arena_free(x->scratch);
     arena_free(x->arena);
 }
@@ -172,6 +175,7 @@ static enum status eval_node(struct exec *x, struct exec_env *env, const struct 
         struct op_env oe = {
             .precision = x->o.precision, .pool = x->o.pool, .scratch = scratch, .seed = x->o.seed ^ (uint64_t)(n->id + 1) * 0x9e3779b97f4a7c15u,
             .keep_casts = x->o.keep_casts, .fast = x->o.reference_only ? NULL : kernel_find, .run_graph = run_graph, .exec = &call,
+            .packs = x->packs,
         };
         x->depth++;
         double t0 = x->o.profile ? now() : 0;

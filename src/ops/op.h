@@ -23,6 +23,8 @@
 #include "base/pool.h"
 #include "ir/ir.h"
 
+struct pack_cache;
+
 enum precision {
     PREC_F64,    /* every float in float64: the meaning */
     PREC_F32,    /* the declared types: float32 arithmetic, float16 results rounded */
@@ -64,6 +66,7 @@ struct op_ctx {
     enum status (*run_graph)(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs, int n_inputs,
                              struct tensor **outputs, int n_outputs);
     void *exec; /* exec's own */
+    struct pack_cache *packs; /* src/kernels' cache of packed weights; NULL: none is kept */
     struct err *err;
 };
 
@@ -173,6 +176,7 @@ struct op_env {
     enum status (*run_graph)(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs, int n_inputs,
                              struct tensor **outputs, int n_outputs);
     void *exec;
+    struct pack_cache *packs; /* may be NULL */
 };
 /* Runs node n on `in` (stores as kernels want them: see tensor_for_kernel). out[i] are new references, NULL where the
  * node has no such output. Errors carry the node's label and operator. */

@@ -1,0 +1,165 @@
+/* Fast convolutions: the bits of src/ops/conv.c.
+ *
+ * Dense (and grouped) convolution is a matrix product whose k runs over (kernel position, input channel), the reference's
+ * order. Channels first: C is [output channel][position], vectors lie along positions, B is gathered panel by panel.
+ * Channels last: C is [position][output channel], vectors lie along output channels, A is gathered row by row.
+ *
+ * The reference skips taps in the padding; here they are multiplied with zero. With finite weights that changes nothing
+ * but the sign of a zero sum, and only from -0 to +0: outputs at the border that are +0 are computed again, tap by tap.
+ * Weights that are not finite go to the reference.
+ *
+ * Depthwise convolution skips as the reference does. */
+#include "ops/conv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/buffers.h"
+#include "kernels/gemm.h"
+#include "kernels/kernels.h"
+#include "kernels/pack.h"
+#include "ops/real.h"
+
+enum { AXES = 3 }; /* spatial axes that the fast kernels know; missing ones have size 1 */
+
+struct geometry {
+    const struct conv_plan *p;
+    int64_t in[AXES], out[AXES], kernel[AXES], stride[AXES], dilation[AXES], begin[AXES], x[AXES];
+    int64_t positions, taps, plane; /* of y; of the kernel; elements of a channel of x */
+    int64_t inner[AXES][2];         /* outputs [from, to) of an axis whose taps all lie inside x */
+    bool padded;                    /* there are outputs beyond */
+};
+
+static void geometry_of(const struct conv_plan *p, struct geometry *g) {
+    *g = (struct geometry) { .p = p, .positions = 1, .taps = 1, .plane = 1 };
+    for (int i = 0; i < AXES; i++) {
+        int s = i - (AXES - p->w.n);
+        bool real = s >= 0;
+        g->in[i] = real ? p->w.in[s] : 1;
+        g->out[i] = real ? p->w.out[s] : 1;
+        g->kernel[i] = real ? p->w.kernel[s] : 1;
+        g->stride[i] = real ? p->w.stride[s] : 1;
+        g->dilation[i] = real ? p->w.dilation[s] : 1;
+        g->begin[i] = real ? p->w.begin[s] : 0;
+        g->x[i] = real ? p->x_spatial[s] : 0;
+        g->positions *= g->out[i];
+        g->taps *= g->kernel[i];
+        g->plane *= g->in[i];
+        int64_t from = (g->begin[i] + g->stride[i] - 1) / g->stride[i];
+        int64_t room = g->in[i] + g->begin[i] - (g->kernel[i] - 1) * g->dilation[i] - 1;
+        int64_t to = room < 0 ? 0 : room / g->stride[i] + 1;
+        g->inner[i][1] = to < g->out[i] ? to : g->out[i];
+        g->inner[i][0] = from < g->inner[i][1] ? from : g->inner[i][1];
+        if (g->inner[i][0] > 0 || g->inner[i][1] < g->out[i])
+            g->padded = true;
+    }
+}
+
+static bool is_inner(const struct geometry *g, int axis, int64_t at) {
+    return at >= g->inner[axis][0] && at < g->inner[axis][1];
+}
+
+/* The first and the last + 1 kernel index of an axis whose tap lies inside x for output `at`. */
+static void tap_range(const struct geometry *g, int axis, int64_t at, int64_t range[2]) {
+    int64_t start = at * g->stride[axis] - g->begin[axis], d = g->dilation[axis], left = g->in[axis] - start;
+    range[0] = start < 0 ? (-start + d - 1) / d : 0;
+    range[1] = left <= 0 ? 0 : (left + d - 1) / d;
+    if (range[1] > g->kernel[axis])
+        range[1] = g->kernel[axis];
+    if (range[0] > range[1])
+        range[0] = range[1];
+}
+
+static void position_of(const struct geometry *g, int64_t p, int64_t at[AXES]) {
+    at[2] = p % g->out[2];
+    at[1] = p / g->out[2] % g->out[1];
+    at[0] = p / g->out[2] / g->out[1];
+}
+
+static void tap_of(const struct geometry *g, int64_t tap, int64_t at[AXES]) {
+    at[2] = tap % g->kernel[2];
+    at[1] = tap / g->kernel[2] % g->kernel[1];
+    at[0] = tap / g->kernel[2] / g->kernel[1];
+}
+
+static int64_t kernel_offset(const struct geometry *g, const int64_t at[AXES]) {
+    int64_t offset = 0;
+    for (int i = 0; i < g->p->w.n; i++)
+        offset += at[AXES - g->p->w.n + i] * g->p->k_spatial[i];
+    return offset;
+}
+
+/* A run of a panel's columns: copied from x, or zero. */
+struct run {
+    int64_t to, from, n; /* from < 0: zeros */
+};
+enum { MAX_COLUMNS = 64, MAX_RUNS = 3 * MAX_COLUMNS };
+
+static int add_run(struct run *runs, int count, int64_t to, int64_t from, int64_t n, int64_t step) {
+    if (n <= 0)
+        return count;
+    struct run *last = count ? &runs[count - 1] : NULL;
+    if (last && (from < 0 ? last->from < 0 : last->from >= 0 && from == last->from + last->n * step))
+        last->n += n;
+    else
+        runs[count++] = (struct run) { to, from, n };
+    return count;
+}
+
+/* What one kernel position reads of a channel of x for output positions [n0, n1). */
+static int list_runs(const struct geometry *g, const int64_t tap[AXES], int64_t n0, int64_t n1, struct run *runs) {
+    int count = 0;
+    int64_t step = g->stride[2] * g->x[2];
+    for (int64_t p = n0; p < n1;) {
+        int64_t at[AXES], base = 0, n, lo, hi;
+        position_of(g, p, at);
+        n = g->out[2] - at[2] < n1 - p ? g->out[2] - at[2] : n1 - p;
+        bool inside = true;
+        for (int i = 0; i < AXES - 1; i++) {
+            int64_t v = at[i] * g->stride[i] - g->begin[i] + tap[i] * g->dilation[i];
+            inside = inside && v >= 0 && v < g->in[i];
+            base += v * g->x[i];
+        }
+        int64_t start = at[2] * g->stride[2] - g->begin[2] + tap[2] * g->dilation[2];
+        lo = start < 0 ? (-start + g->stride[2] - 1) / g->stride[2] : 0;
+        hi = start < g->in[2] ? (g->in[2] - start + g->stride[2] - 1) / g->stride[2] : 0;
+        hi = hi < n ? hi : n;
+        if (!inside || lo >= hi)
+            lo = hi = n;
+        count = add_run(runs, count, p - n0, -1, lo, step);
+        count = add_run(runs, count, p - n0 + lo, base + (start + lo * g->stride[2]) * g->x[2], hi - lo, step);
+        count = add_run(runs, count, p - n0 + hi, -1, n - hi, step);
+        p += n;
+    }
+    return count;
+}
+
+#define REAL float
+#define SUFFIX f
+#include "kernels/conv.inc"
+#include "kernels/depthwise.inc"
+#undef REAL
+#undef SUFFIX
+#define REAL double
+#define SUFFIX d
+#include "kernels/conv.inc"
+#include "kernels/depthwise.inc"
+#undef REAL
+#undef SUFFIX
+
+enum status kernel_conv(struct op_ctx *c) {
+    const struct tensor *x = c->in[0], *k = c->in[1];
+    const struct tensor *bias = c->n_in > 2 ? c->in[2] : NULL;
+    struct conv_plan p;
+    struct geometry g;
+    if ((x->store != DT_F32 && x->store != DT_F64) || k->store != x->store || (bias && bias->store != x->store))
+        return c->node->def->eval(c);
+    TRY(conv_plan(c->node, x->rank, x->dim, k->rank, k->dim, &p, c->err));
+    if (p.w.n > AXES || tensor_count(c->out[0]) == 0 || p.in_per_group == 0)
+        return c->node->def->eval(c);
+    geometry_of(&p, &g);
+    bool done = x->store == DT_F32 ? (p.depthwise ? depthwise_f(c, &g) : conv_f(c, &g))
+                                   : (p.depthwise ? depthwise_d(c, &g) : conv_d(c, &g));
+    return done ? OK : c->node->def->eval(c);
+}

@@ -1,0 +1,26 @@
+/* Weights laid out for the kernels, made once a model and kept with it. */
+#ifndef KERNELS_PACK_H
+#define KERNELS_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tensor/tensor.h"
+
+struct pack_cache;
+
+struct packed {
+    void *data;  /* 64-byte aligned */
+    bool finite; /* the maker's note: no weight is infinite or NaN */
+    bool ready;  /* false: just made, to be filled by the caller */
+};
+
+struct pack_cache *pack_cache_new(void);
+void pack_cache_free(struct pack_cache *c);
+
+/* The packed form of constant `t` under `tag` (which names the layout), or a new one of `bytes` zeroed bytes with ready
+ * false. The cache keeps a reference to t's buffer, so that an address is never taken for another tensor's. */
+struct packed *pack_cache_get(struct pack_cache *c, const struct tensor *t, uint64_t tag, size_t bytes);
+
+#endif

@@ -1,0 +1,121 @@
+/* Vectors of one instruction set under one set of names, chosen by the flags a file is compiled with:
+ *
+ *     VEC_f, VEC_d                    vector types of LANES_f floats and LANES_d doubles
+ *     LOAD_s(p), STORE_s(p, v)        unaligned
+ *     LOAD_N_s(p, n), STORE_N_s(p, v, n)   the first n lanes only (1 <= n <= LANES); the others load as zero
+ *     ALL_s(x), FMA_s(a, b, c)        x in every lane; a * b + c with one rounding
+ *
+ * A file defines VEC_PORTABLE to ask for plain C. Nothing here may change a bit from one set to the next. */
+#ifndef KERNELS_VEC_H
+#define KERNELS_VEC_H
+
+#include <stdint.h>
+
+#if !defined(VEC_PORTABLE) && defined(__AVX512F__)
+
+#include <immintrin.h>
+enum { LANES_f = 16, LANES_d = 8, ROWS = 8 };
+typedef __m512 VEC_f;
+typedef __m512d VEC_d;
+#define LOAD_f(p) _mm512_loadu_ps(p)
+#define LOAD_d(p) _mm512_loadu_pd(p)
+#define STORE_f(p, v) _mm512_storeu_ps(p, v)
+#define STORE_d(p, v) _mm512_storeu_pd(p, v)
+#define LOAD_N_f(p, n) _mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1u), p)
+#define LOAD_N_d(p, n) _mm512_maskz_loadu_pd((__mmask8)((1u << (n)) - 1u), p)
+#define STORE_N_f(p, v, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1u), v)
+#define STORE_N_d(p, v, n) _mm512_mask_storeu_pd(p, (__mmask8)((1u << (n)) - 1u), v)
+#define ALL_f(x) _mm512_set1_ps(x)
+#define ALL_d(x) _mm512_set1_pd(x)
+#define FMA_f(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define FMA_d(a, b, c) _mm512_fmadd_pd(a, b, c)
+
+#elif !defined(VEC_PORTABLE) && defined(__AVX2__) && defined(__FMA__)
+
+#include <immintrin.h>
+enum { LANES_f = 8, LANES_d = 4, ROWS = 4 };
+typedef __m256 VEC_f;
+typedef __m256d VEC_d;
+#define LOAD_f(p) _mm256_loadu_ps(p)
+#define LOAD_d(p) _mm256_loadu_pd(p)
+#define STORE_f(p, v) _mm256_storeu_ps(p, v)
+#define STORE_d(p, v) _mm256_storeu_pd(p, v)
+static inline __m256i first_lanes_f(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline __m256i first_lanes_d(int n) {
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+#define LOAD_N_f(p, n) _mm256_maskload_ps(p, first_lanes_f(n))
+#define LOAD_N_d(p, n) _mm256_maskload_pd(p, first_lanes_d(n))
+#define STORE_N_f(p, v, n) _mm256_maskstore_ps(p, first_lanes_f(n), v)
+#define STORE_N_d(p, v, n) _mm256_maskstore_pd(p, first_lanes_d(n), v)
+#define ALL_f(x) _mm256_set1_ps(x)
+#define ALL_d(x) _mm256_set1_pd(x)
+#define FMA_f(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define FMA_d(a, b, c) _mm256_fmadd_pd(a, b, c)
+
+#else
+
+#if !defined(VEC_PORTABLE) && defined(__aarch64__)
+#include <arm_neon.h>
+enum { LANES_f = 4, LANES_d = 2, ROWS = 8 };
+typedef float32x4_t VEC_f;
+typedef float64x2_t VEC_d;
+#define LOAD_f(p) vld1q_f32(p)
+#define LOAD_d(p) vld1q_f64(p)
+#define STORE_f(p, v) vst1q_f32(p, v)
+#define STORE_d(p, v) vst1q_f64(p, v)
+#define ALL_f(x) vdupq_n_f32(x)
+#define ALL_d(x) vdupq_n_f64(x)
+#define FMA_f(a, b, c) vfmaq_f32(c, a, b)
+#define FMA_d(a, b, c) vfmaq_f64(c, a, b)
+#else
+enum { LANES_f = 4, LANES_d = 4, ROWS = 4 };
+typedef struct {
+    float at[4];
+} VEC_f;
+typedef struct {
+    double at[4];
+} VEC_d;
+#define PORTABLE(T, S, FMA)                                                                        \
+    static inline VEC_##S LOAD_##S(const T *p) {                                                   \
+        return (VEC_##S) { { p[0], p[1], p[2], p[3] } };                                           \
+    }                                                                                              \
+    static inline void STORE_##S(T *p, VEC_##S v) {                                                \
+        for (int i = 0; i < 4; i++)                                                                \
+            p[i] = v.at[i];                                                                        \
+    }                                                                                              \
+    static inline VEC_##S ALL_##S(T x) {                                                           \
+        return (VEC_##S) { { x, x, x, x } };                                                       \
+    }                                                                                              \
+    static inline VEC_##S FMA_##S(VEC_##S a, VEC_##S b, VEC_##S c) {                               \
+        for (int i = 0; i < 4; i++)                                                                \
+            c.at[i] = FMA(a.at[i], b.at[i], c.at[i]);                                              \
+        return c;                                                                                  \
+    }
+PORTABLE(float, f, __builtin_fmaf)
+PORTABLE(double, d, __builtin_fma)
+#undef PORTABLE
+#endif
+
+#define PARTIAL(T, S)                                                                              \
+    static inline VEC_##S LOAD_N_##S(const T *p, int n) {                                          \
+        T all[LANES_##S] = { 0 };                                                                  \
+        for (int i = 0; i < n; i++)                                                                \
+            all[i] = p[i];                                                                         \
+        return LOAD_##S(all);                                                                      \
+    }                                                                                              \
+    static inline void STORE_N_##S(T *p, VEC_##S v, int n) {                                       \
+        T all[LANES_##S];                                                                          \
+        STORE_##S(all, v);                                                                         \
+        for (int i = 0; i < n; i++)                                                                \
+            p[i] = all[i];                                                                         \
+    }
+PARTIAL(float, f)
+PARTIAL(double, d)
+#undef PARTIAL
+
+#endif
+
+#endif
