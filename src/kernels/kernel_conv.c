@@ -137,14 +137,14 @@ static int list_runs(const struct geometry *g, const int64_t tap[AXES], int64_t 
 
 #define REAL float
 #define SUFFIX f
-#include "kernels/conv.inc"
-#include "kernels/depthwise.inc"
+#include "kernels/kernel_conv.inc"
+#include "kernels/kernel_depthwise.inc"
 #undef REAL
 #undef SUFFIX
 #define REAL double
 #define SUFFIX d
-#include "kernels/conv.inc"
-#include "kernels/depthwise.inc"
+#include "kernels/kernel_conv.inc"
+#include "kernels/kernel_depthwise.inc"
 #undef REAL
 #undef SUFFIX
 

@@ -19,12 +19,12 @@ static void merge_batches(struct matmul_plan *p) {
 
 #define REAL float
 #define SUFFIX f
-#include "kernels/matmul.inc"
+#include "kernels/kernel_matmul.inc"
 #undef REAL
 #undef SUFFIX
 #define REAL double
 #define SUFFIX d
-#include "kernels/matmul.inc"
+#include "kernels/kernel_matmul.inc"
 #undef REAL
 #undef SUFFIX
 
