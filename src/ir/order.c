@@ -1,4 +1,4 @@
-#include "ir/toposort.h"
+#include "ir/order.h"
 
 #include <stdlib.h>
 
