@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "ir/order.h"
+#include "ir/toposort.h"
 #include "ir/patch.h"
 #include "ir/verify.h"
 

@@ -64,6 +64,81 @@ const void *input_as(struct op_ctx *c, int i, enum dtype store) {
     return copy->data;
 }
 
+enum status need_broadcast(struct shape_ctx *c, int i, int rank, const int64_t *dim) {
+    if (!fact_given(c, i) || c->in[i].rank < 0)
+        return OK;
+    const struct fact *f = &c->in[i];
+    bool fits = f->rank <= rank;
+    for (int k = 0; fits && k < f->rank; k++) {
+        int64_t want = dim[rank - f->rank + k];
+        fits = f->dim[k] < 0 || want < 0 || f->dim[k] == 1 || f->dim[k] == want;
+    }
+    SHAPE_FAIL_IF(!fits, c, "input %d of %s does not broadcast to its shape", i, c->node->op);
+    return OK;
+}
+
+/* Elements after which the broadcast repeats: the count of t when t is a suffix of the shape (with
+ * ones before), else 0. */
+static int64_t repeat_period(const struct tensor *t, int rank, const int64_t *dim) {
+    int lead = 0;
+    while (lead < t->rank && t->dim[lead] == 1)
+        lead++;
+    for (int k = lead; k < t->rank; k++)
+        if (t->dim[k] != dim[rank - t->rank + k])
+            return 0;
+    return tensor_count(t);
+}
+
+const void *input_broadcast(struct op_ctx *c, int i, enum dtype store, int rank, const int64_t *dim,
+                            int64_t *period) {
+    *period = 1;
+    if (!input_given(c, i))
+        return NULL;
+    const struct tensor *t = c->in[i];
+    *period = repeat_period(t, rank, dim);
+    if (*period)
+        return input_as(c, i, store);
+    struct tensor *full = tensor_in_arena(c->scratch, t->dtype, store, rank, dim);
+    int64_t n = tensor_count(full);
+    for (int64_t k = 0; k < n; k++) {
+        int64_t rest = k, at = 0, step = 1;
+        for (int axis = t->rank - 1; axis >= 0; axis--) {
+            int64_t size = dim[rank - t->rank + axis];
+            at += t->dim[axis] == 1 ? 0 : rest % size * step;
+            step *= t->dim[axis];
+            rest /= size;
+        }
+        tensor_set_f64(full, k, tensor_f64(t, at));
+    }
+    *period = n ? n : 1;
+    return full->data;
+}
+
+int64_t *axes_offsets(struct arena *a, int rank, const int64_t *dim, const bool *chosen,
+                      int64_t *count) {
+    int64_t stride[MAX_RANK], at[MAX_RANK] = { 0 }, n = 1, s = 1, here = 0;
+    for (int i = rank - 1; i >= 0; i--) {
+        stride[i] = s;
+        s *= dim[i];
+        n *= chosen[i] ? dim[i] : 1;
+    }
+    int64_t *offset = NEW_ARRAY(a, n + 1, int64_t);
+    for (int64_t k = 0; k < n; k++) {
+        offset[k] = here;
+        for (int i = rank - 1; i >= 0; i--) {
+            if (!chosen[i])
+                continue;
+            here += stride[i];
+            if (++at[i] < dim[i])
+                break;
+            here -= stride[i] * dim[i];
+            at[i] = 0;
+        }
+    }
+    *count = n;
+    return offset;
+}
+
 enum status need_float(struct shape_ctx *c, int i) {
     if (!fact_given(c, i))
         return OK;

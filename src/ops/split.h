@@ -20,6 +20,18 @@ void split_run(const struct op_ctx *c, int64_t n, int64_t cost, void (*f)(void *
  * scratch. NULL when the input is left out. */
 const void *input_as(struct op_ctx *c, int i, enum dtype store);
 
+/* Input i as `store`, broadcast to a shape: element k of the shape is at k % *period of the result.
+ * The input must broadcast to it. NULL when the input is left out. */
+const void *input_broadcast(struct op_ctx *c, int i, enum dtype store, int rank, const int64_t *dim,
+                            int64_t *period);
+/* Fails unless input i, when given and known, broadcasts to the shape without enlarging it. */
+enum status need_broadcast(struct shape_ctx *c, int i, int rank, const int64_t *dim);
+
+/* Flat offsets of all index tuples over the chosen axes, row-major; the count is the product of
+ * their dims. */
+int64_t *axes_offsets(struct arena *a, int rank, const int64_t *dim, const bool *chosen,
+                      int64_t *count);
+
 /* True when input i is given. */
 bool input_given(const struct op_ctx *c, int i);
 bool fact_given(const struct shape_ctx *c, int i);

@@ -40,6 +40,9 @@ bool dims_equal(const int64_t *a, int ra, const int64_t *b, int rb) {
 int64_t tensor_count(const struct tensor *t) {
     int64_t n = 1;
     for (int i = 0; i < t->rank; i++)
+        if (t->dim[i] == 0)
+            return 0; /* the others' product may be beyond 63 bits */
+    for (int i = 0; i < t->rank; i++)
         n *= t->dim[i];
     return n;
 }

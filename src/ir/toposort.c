@@ -1,4 +1,4 @@
-#include "ir/order.h"
+#include "ir/toposort.h"
 
 #include <stdlib.h>
 

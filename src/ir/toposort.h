@@ -1,6 +1,6 @@
 /* Putting the nodes of a graph in an order in which they can be computed. */
-#ifndef IR_ORDER_H
-#define IR_ORDER_H
+#ifndef IR_TOPOSORT_H
+#define IR_TOPOSORT_H
 
 #include "ir/ir.h"
 

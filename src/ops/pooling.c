@@ -68,12 +68,12 @@ static float sqrt_f(float v) {
 
 #define REAL double
 #define SUFFIX d
-#include "ops/pool.inc"
+#include "ops/pooling.inc"
 #undef REAL
 #undef SUFFIX
 #define REAL float
 #define SUFFIX f
-#include "ops/pool.inc"
+#include "ops/pooling.inc"
 #undef REAL
 #undef SUFFIX
 
@@ -318,7 +318,7 @@ static const struct attr_def unpool_attrs[] = {
     { 0 },
 };
 
-const struct op ops_pool[] = {
+const struct op ops_pooling[] = {
     { .name = "MaxPool",
       .domain = "",
       .spec = "ONNX MaxPool-22",

@@ -1,0 +1,46 @@
+/* Normalisation of sets of elements: what the operators of norm.c and norm_contrib.c share. */
+#ifndef OPS_NORM_H
+#define OPS_NORM_H
+
+#include "ops/op.h"
+
+enum norm_kind {
+    NORM_GIVEN,    /* mean and variance are given per set */
+    NORM_MEAN,     /* by the mean and variance of the set, epsilon below the root */
+    NORM_MEAN_STD, /* the same, epsilon added to the root (MeanVarianceNormalization) */
+    NORM_RMS,      /* by the root of the mean square */
+    NORM_L1,
+    NORM_L2,
+};
+
+/* Set s has the elements x[outer[s] + inner[i]], i < n_inner. Its scale and bias for element i are
+ * at index s % weight_period * weight_stride + i * weight_step. All float data is of type `store`;
+ * NULL weights are 1 and 0. */
+struct norm_job {
+    enum norm_kind kind;
+    enum dtype store;
+    const void *x, *scale, *bias;
+    void *y;
+    const int64_t *outer, *inner;
+    int64_t n_outer, n_inner;
+    int64_t weight_period, weight_stride;
+    int weight_step;
+    double epsilon;
+    void *mean, *variance; /* per set: read by NORM_GIVEN, else written when not NULL */
+    void *inverse;         /* per set, 1 / root: written when not NULL */
+};
+void norm_run(struct op_ctx *c, struct norm_job *j);
+
+/* Fills outer and inner for sets that are the last axes, from `axis` on. */
+void norm_rows(struct op_ctx *c, struct norm_job *j, int rank, const int64_t *dim, int axis);
+/* Sets scale (input i) and bias (input k) of norm_rows' sets, broadcast to the shape. */
+void norm_row_weights(struct op_ctx *c, struct norm_job *j, int i, int k, int rank,
+                      const int64_t *dim);
+/* Room for a statistic per set whose output is `out`, which may have another store: filled by
+ * norm_statistic_done. */
+void *norm_statistic(struct op_ctx *c, const struct norm_job *j, int out);
+void norm_statistic_done(struct op_ctx *c, const struct norm_job *j, int out, const void *values);
+/* The dtype of the attribute stash_type. */
+enum status norm_stash_type(const struct node *n, enum dtype *t, struct err *e);
+
+#endif
