@@ -212,7 +212,7 @@ static const struct attr_def arg_attrs[] = { INT("axis", 0), INT("keepdims", 1),
 static const struct attr_def running_attrs[] = { INT("exclusive", 0), INT("reverse", 0), { 0 } };
 
 /* clang-format off */
-const struct op ops_order[] = {
+const struct op ops_along_axis[] = {
     { ONNX("ArgMax", 13, 1, 1), .attrs = arg_attrs, .shape = arg_shape, .eval = arg_eval },
     { ONNX("ArgMin", 13, 1, 1), .attrs = arg_attrs, .shape = arg_shape, .eval = arg_eval },
     { .name = "TopK", .domain = "", .spec = "ONNX TopK-24", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 2,
