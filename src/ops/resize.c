@@ -1,0 +1,398 @@
+/* Resize.
+ *
+ * Coordinates and weights are computed in double. Linear and cubic interpolation go axis by axis,
+ * the first axis first; each value along an axis is one fma chain from 0 over the neighbours with
+ * ascending index. Integers are interpolated as float64 and truncated. Neighbours outside the
+ * tensor take the nearest edge's value (exclude_outside: weight 0, the others scaled to sum 1). */
+#include <math.h>
+#include <string.h>
+
+#include "ops/move.h"
+#include "ops/real.h"
+#include "ops/row.h"
+#include "ops/split.h"
+
+enum coordinates {
+    HALF_PIXEL,
+    HALF_PIXEL_SYMMETRIC,
+    PYTORCH_HALF_PIXEL,
+    ALIGN_CORNERS,
+    ASYMMETRIC,
+    CROP_AND_RESIZE
+};
+enum nearest { ROUND_PREFER_FLOOR, ROUND_PREFER_CEIL, NEAREST_FLOOR, NEAREST_CEIL };
+enum interpolation { NEAREST, LINEAR, CUBIC };
+
+struct resize_axis {
+    int64_t in, out;
+    double scale, length; /* length: of the output before it was rounded */
+    double start, end;    /* region of interest */
+    bool same;            /* nothing to do */
+    /* Output o reads index[first[o] .. first[o + 1]) with these weights. */
+    int64_t *first, *index;
+    double *weight;
+    bool *outside; /* the coordinate is outside the tensor (CROP_AND_RESIZE), or NULL */
+};
+
+struct resize {
+    int rank;
+    struct resize_axis axis[MAX_RANK];
+    enum interpolation mode;
+    enum coordinates coordinates;
+    enum nearest nearest;
+    bool antialias, exclude_outside;
+    double cubic_a, extrapolation;
+};
+
+#define REAL double
+#define SUFFIX d
+#include "ops/resize.inc"
+#undef REAL
+#undef SUFFIX
+#define REAL float
+#define SUFFIX f
+#include "ops/resize.inc"
+#undef REAL
+#undef SUFFIX
+
+/* The position of the attribute's text in a list that ends with NULL. */
+static enum status choice(const struct node *n, const char *name, const char *const *names,
+                          int *out, struct err *e) {
+    const char *s = attr_str(n, name);
+    for (*out = 0; names[*out]; (*out)++)
+        if (strcmp(s, names[*out]) == 0)
+            return OK;
+    return err_set(e, STATUS_CORRUPT, "%s '%s' of %s is not known", name, s, n->op);
+}
+
+static enum status read_modes(const struct node *n, struct resize *r, struct err *e) {
+    static const char *const modes[] = { "nearest", "linear", "cubic", NULL };
+    static const char *const nearest[] = { "round_prefer_floor", "round_prefer_ceil", "floor",
+                                           "ceil", NULL };
+    static const char *const coordinates[] = { "half_pixel",
+                                               "half_pixel_symmetric",
+                                               "pytorch_half_pixel",
+                                               "align_corners",
+                                               "asymmetric",
+                                               "tf_crop_and_resize",
+                                               NULL };
+    int mode, near, at;
+    TRY(choice(n, "mode", modes, &mode, e));
+    TRY(choice(n, "nearest_mode", nearest, &near, e));
+    TRY(choice(n, "coordinate_transformation_mode", coordinates, &at, e));
+    r->mode = (enum interpolation)mode;
+    r->nearest = (enum nearest)near;
+    r->coordinates = (enum coordinates)at;
+    r->antialias = attr_int(n, "antialias") != 0;
+    r->exclude_outside = attr_int(n, "exclude_outside") != 0;
+    r->cubic_a = attr_float(n, "cubic_coeff_a");
+    r->extrapolation = attr_float(n, "extrapolation_value");
+    return OK;
+}
+
+/* Which axis the k-th element of roi, scales and sizes belongs to. */
+static enum status read_axes(const struct node *n, int rank, int *axes, int *count, struct err *e) {
+    const int64_t *given = attr_ints(n, "axes", count);
+    if (!given)
+        *count = rank;
+    FAIL_IF(*count > MAX_RANK, e, STATUS_CORRUPT, "Resize lists %d axes", *count);
+    for (int i = 0; i < *count; i++) {
+        TRY(axis_normalise(given ? given[i] : i, rank, &axes[i], e));
+        for (int k = 0; k < i; k++)
+            FAIL_IF(axes[k] == axes[i], e, STATUS_CORRUPT, "Resize lists axis %d twice", axes[i]);
+    }
+    return OK;
+}
+
+static bool given(const struct tensor *t) {
+    return t && tensor_count(t) > 0;
+}
+
+static enum status sizes_by_policy(const struct node *n, struct resize *r, const int *axes,
+                                   int count, const struct tensor *sizes, struct err *e) {
+    static const char *const names[] = { "stretch", "not_larger", "not_smaller", NULL };
+    int policy;
+    double scale = 0;
+    TRY(choice(n, "keep_aspect_ratio_policy", names, &policy, e));
+    for (int i = 0; i < count; i++) {
+        struct resize_axis *a = &r->axis[axes[i]];
+        a->out = tensor_i64(sizes, i);
+        FAIL_IF(a->out < 0, e, STATUS_CORRUPT, "Resize to %lld elements on axis %d",
+                (long long)a->out, axes[i]);
+        if (a->in < 1)
+            continue;
+        a->scale = a->length = (double)a->out;
+        a->scale /= (double)a->in;
+        if (i == 0 || (policy == 1 ? a->scale < scale : a->scale > scale))
+            scale = a->scale;
+    }
+    for (int i = 0; policy && i < count; i++) {
+        struct resize_axis *a = &r->axis[axes[i]];
+        a->scale = scale;
+        a->length = scale * (double)a->in;
+        a->out = (int64_t)floor(a->length + 0.5);
+    }
+    return OK;
+}
+
+/* Sizes of the output from roi, scales and sizes (all given ones with contents); in may be unknown
+ * (negative). */
+static enum status read_sizes(const struct node *n, int rank, const int64_t *dim,
+                              const struct tensor *roi, const struct tensor *scales,
+                              const struct tensor *sizes, struct resize *r, struct err *e) {
+    int axes[MAX_RANK], count;
+    r->rank = rank;
+    TRY(read_axes(n, rank, axes, &count, e));
+    FAIL_IF(given(scales) && given(sizes), e, STATUS_CORRUPT, "Resize has both scales and sizes");
+    FAIL_IF(!given(scales) && !given(sizes) && count, e, STATUS_CORRUPT,
+            "Resize has neither scales nor sizes");
+    const struct tensor *list = given(scales) ? scales : sizes;
+    FAIL_IF(count && tensor_count(list) != count, e, STATUS_CORRUPT,
+            "Resize has %lld %s for %d axes", (long long)tensor_count(list),
+            given(scales) ? "scales" : "sizes", count);
+    bool crop = r->coordinates == CROP_AND_RESIZE;
+    FAIL_IF(crop && (!given(roi) || tensor_count(roi) != 2 * count), e, STATUS_CORRUPT,
+            "tf_crop_and_resize needs a roi of %d elements", 2 * count);
+    for (int i = 0; i < rank; i++)
+        r->axis[i] = (struct resize_axis) {
+            .in = dim[i], .out = dim[i], .scale = 1, .length = (double)dim[i], .end = 1
+        };
+    for (int i = 0; i < count && crop; i++) {
+        r->axis[axes[i]].start = tensor_f64(roi, i);
+        r->axis[axes[i]].end = tensor_f64(roi, count + i);
+    }
+    if (!given(scales))
+        return sizes_by_policy(n, r, axes, count, sizes, e);
+    for (int i = 0; i < count; i++) {
+        struct resize_axis *a = &r->axis[axes[i]];
+        a->scale = tensor_f64(scales, i);
+        FAIL_IF(!(a->scale > 0) || a->scale > 1e9, e, STATUS_CORRUPT,
+                "Resize by a scale of %g on axis %d", a->scale, axes[i]);
+        if (a->in < 0) {
+            a->out = a->scale == 1 && !crop ? a->in : DIM_UNKNOWN;
+            continue;
+        }
+        a->length = (double)a->in * (a->end - a->start) * a->scale;
+        /* Sizes are computed in float32, the type of scales: 3 * 2.3333333 is 7. */
+        float size = floorf((float)a->in * (float)(a->end - a->start) * (float)a->scale);
+        FAIL_IF(!(size >= 0 && size < 1e15f), e, STATUS_CORRUPT, "Resize to %g elements on axis %d",
+                (double)size, axes[i]);
+        a->out = (int64_t)size;
+    }
+    return OK;
+}
+
+static enum status shape_resize(struct shape_ctx *c) {
+    const struct fact *x = &c->in[0];
+    struct resize r = { 0 };
+    enum dtype t = x->dtype;
+    const struct tensor *in[4] = { NULL };
+    TRY(read_modes(c->node, &r, c->err));
+    SHAPE_FAIL_IF(r.mode != NEAREST && t != DT_NONE && !dtype_is_float(t) && !dtype_is_int(t), c,
+                  "Resize interpolates numbers; its input is %s", dtype_name(t));
+    c->out[0].dtype = t;
+    if (x->rank < 0)
+        return OK;
+    c->out[0].rank = x->rank;
+    for (int i = 0; i < x->rank; i++)
+        c->out[0].dim[i] = DIM_UNKNOWN;
+    for (int i = 1; i < c->n_in; i++) {
+        in[i] = c->in[i].value;
+        if (!c->in[i].absent && !in[i] && (i > 1 || r.coordinates == CROP_AND_RESIZE))
+            return OK;
+        SHAPE_FAIL_IF(in[i] && in[i]->kind != KIND_TENSOR, c, "input %d of Resize is not a tensor",
+                      i);
+        SHAPE_FAIL_IF(in[i] && i < 3 && !dtype_is_float(in[i]->dtype), c,
+                      "input %d of Resize must be float", i);
+        SHAPE_FAIL_IF(in[i] && i == 3 && !dtype_is_int(in[i]->dtype), c,
+                      "sizes of Resize must be integers");
+    }
+    TRY(read_sizes(c->node, x->rank, x->dim, in[1], in[2], in[3], &r, c->err));
+    for (int i = 0; i < x->rank; i++)
+        c->out[0].dim[i] = r.axis[i].out;
+    return OK;
+}
+
+/* The coordinate of output index o in the input. */
+static double original(const struct resize *r, const struct resize_axis *a, int64_t o) {
+    double x = (double)o, in = (double)a->in, half = (x + 0.5) / a->scale - 0.5;
+    switch (r->coordinates) {
+    case HALF_PIXEL:
+        return half;
+    case HALF_PIXEL_SYMMETRIC:
+        return in / 2 * (1 - (double)a->out / a->length) + half;
+    case PYTORCH_HALF_PIXEL:
+        return a->out > 1 ? half : 0;
+    case ALIGN_CORNERS:
+        return a->length == 1 || a->out == 1 ? 0 : x * (in - 1) / (a->length - 1);
+    case ASYMMETRIC:
+        return x / a->scale;
+    default:
+        return a->out > 1
+                   ? a->start * (in - 1) + x * (a->end - a->start) * (in - 1) / (double)(a->out - 1)
+                   : 0.5 * (a->start + a->end) * (in - 1);
+    }
+}
+
+static double rounded(enum nearest how, double x) {
+    switch (how) {
+    case ROUND_PREFER_FLOOR:
+        return ceil(x - 0.5);
+    case ROUND_PREFER_CEIL:
+        return floor(x + 0.5);
+    case NEAREST_FLOOR:
+        return floor(x);
+    default:
+        return ceil(x);
+    }
+}
+
+/* The filter at distance t: the tent, or the cubic convolution of Keys (1981), equation 4. */
+static double filter(const struct resize *r, double t) {
+    double a = r->cubic_a;
+    t = fabs(t);
+    if (r->mode == LINEAR)
+        return t < 1 ? 1 - t : 0;
+    if (t <= 1)
+        return ((a + 2) * t - (a + 3)) * t * t + 1;
+    return t < 2 ? ((a * t - 5 * a) * t + 8 * a) * t - 4 * a : 0;
+}
+
+static int64_t clamp(double v, int64_t n) {
+    return !(v > 0) ? 0 : v >= (double)n ? n - 1 : (int64_t)v;
+}
+
+/* Adds the neighbours of coordinate x; gives how many. `room` of them may be written (index NULL:
+ * only count). */
+static int64_t neighbours(const struct resize *r, const struct resize_axis *a, double x,
+                          int64_t *index, double *weight) {
+    x = fmin(fmax(x, -4e9), 4e9); /* no tensor is that large: the nearest edge all the same */
+    if (r->mode == NEAREST) {
+        if (index) {
+            *index = clamp(rounded(r->nearest, x), a->in);
+            *weight = 1;
+        }
+        return 1;
+    }
+    double stretch = r->antialias && a->scale < 1 ? a->scale : 1,
+           support = r->mode == LINEAR ? 1 : 2, sum = 0;
+    double from = floor(x - support / stretch) + 1, to = ceil(x + support / stretch) - 1;
+    int64_t n = 0;
+    for (double i = from; i <= to; i++) {
+        bool outside = i < 0 || i >= (double)a->in;
+        if (outside && r->exclude_outside)
+            continue;
+        if (index) {
+            index[n] = clamp(i, a->in);
+            weight[n] = filter(r, (i - x) * stretch);
+            sum += weight[n];
+        }
+        n++;
+    }
+    for (int64_t i = 0; index && i < n && (r->exclude_outside || stretch < 1); i++)
+        weight[i] /= sum;
+    return n;
+}
+
+static enum status plan_axis(struct op_ctx *c, const struct resize *r, struct resize_axis *a) {
+    bool crop = r->coordinates == CROP_AND_RESIZE;
+    double reach = 2 * (r->antialias && a->scale < 1 ? 1 / a->scale : 1) * 2 + 2;
+    FAIL_IF(reach * (double)a->out > 1e9, c->err, STATUS_UNSUPPORTED,
+            "Resize from %lld to %lld elements", (long long)a->in, (long long)a->out);
+    a->same = a->in == a->out && !crop &&
+              (r->coordinates != HALF_PIXEL_SYMMETRIC || a->length == (double)a->out) &&
+              (a->scale == 1 || r->coordinates == ALIGN_CORNERS) && a->length == (double)a->out;
+    if (a->same || !a->out || !a->in)
+        return OK;
+    a->first = NEW_ARRAY(c->scratch, a->out + 1, int64_t);
+    for (int64_t o = 0; o < a->out; o++)
+        a->first[o + 1] = a->first[o] + neighbours(r, a, original(r, a, o), NULL, NULL);
+    a->index = NEW_ARRAY(c->scratch, a->first[a->out] + 1, int64_t);
+    a->weight = NEW_ARRAY(c->scratch, a->first[a->out] + 1, double);
+    a->outside = crop ? NEW_ARRAY(c->scratch, a->out, bool) : NULL;
+    for (int64_t o = 0; o < a->out; o++) {
+        double x = original(r, a, o);
+        neighbours(r, a, x, a->index + a->first[o], a->weight + a->first[o]);
+        if (crop)
+            a->outside[o] = !(x >= 0 && x <= (double)(a->in - 1));
+    }
+    return OK;
+}
+
+/* Every output element is an input element: found through per-axis indices. */
+static void resize_nearest(struct op_ctx *c, const struct resize *r) {
+    const struct tensor *x = c->in[0];
+    struct tensor *y = c->out[0];
+    size_t size = element_size(x);
+    int64_t step[MAX_RANK], at[MAX_RANK] = { 0 }, n = tensor_count(y);
+    dense_steps(x->dim, x->rank, step);
+    for (int64_t k = 0; k < n; k++) {
+        int64_t from = 0;
+        for (int i = 0; i < r->rank; i++)
+            from += (r->axis[i].same ? at[i] : r->axis[i].index[at[i]]) * step[i];
+        memcpy(element_at(y, k), element_at(x, from), size);
+        for (int i = r->rank - 1; i >= 0 && ++at[i] == y->dim[i]; i--)
+            at[i] = 0;
+    }
+    own_strings(y);
+}
+
+static void extrapolate(const struct resize *r, struct tensor *y) {
+    int64_t at[MAX_RANK] = { 0 }, n = tensor_count(y);
+    for (int64_t k = 0; k < n; k++) {
+        bool outside = false;
+        for (int i = 0; i < r->rank; i++)
+            outside |= r->axis[i].outside && r->axis[i].outside[at[i]];
+        if (outside)
+            tensor_set_f64(y, k, r->extrapolation);
+        for (int i = r->rank - 1; i >= 0 && ++at[i] == y->dim[i]; i--)
+            at[i] = 0;
+    }
+}
+
+static enum status resize(struct op_ctx *c) {
+    const struct tensor *x = c->in[0];
+    struct tensor *y = c->out[0];
+    struct resize r = { 0 };
+    TRY(read_modes(c->node, &r, c->err));
+    TRY(read_sizes(c->node, x->rank, x->dim, c->n_in > 1 ? c->in[1] : NULL,
+                   c->n_in > 2 ? c->in[2] : NULL, c->n_in > 3 ? c->in[3] : NULL, &r, c->err));
+    if (!tensor_count(y))
+        return OK;
+    FAIL_IF(!tensor_count(x), c->err, STATUS_CORRUPT, "Resize of an empty tensor to %lld elements",
+            (long long)tensor_count(y));
+    for (int i = 0; i < r.rank; i++)
+        TRY(plan_axis(c, &r, &r.axis[i]));
+    if (r.mode == NEAREST) {
+        resize_nearest(c, &r);
+    } else if (x->store == DT_F32) {
+        const float *v = resize_run_f(c, &r, x->data);
+        memcpy(y->data, v ? v : x->data, tensor_bytes(y));
+    } else {
+        const double *v = input_as(c, 0, DT_F64), *done = resize_run_d(c, &r, v);
+        int64_t n = tensor_count(y);
+        for (int64_t i = 0; i < n; i++)
+            tensor_set_f64(y, i, done ? done[i] : v[i]);
+    }
+    if (r.coordinates == CROP_AND_RESIZE)
+        extrapolate(&r, y);
+    return OK;
+}
+
+static const struct attr_def resize_attrs[] = {
+    INT("antialias", 0),
+    PLAIN("axes", INTS),
+    STRING("coordinate_transformation_mode", "half_pixel"),
+    FLOAT("cubic_coeff_a", -0.75),
+    INT("exclude_outside", 0),
+    FLOAT("extrapolation_value", 0),
+    STRING("keep_aspect_ratio_policy", "stretch"),
+    STRING("mode", "nearest"),
+    STRING("nearest_mode", "round_prefer_floor"),
+    { 0 },
+};
+
+const struct op ops_resize[] = {
+    { ONNX("Resize", 19, 1, 4), .attrs = resize_attrs, .shape = shape_resize, .eval = resize },
+    { 0 },
+};
