@@ -210,6 +210,9 @@ enum status onnx_read_nodes(struct onnx_reader *r, struct onnx_scope *scope, str
 enum status onnx_declare(struct onnx_reader *r, struct onnx_scope *scope, const char *name, struct value **out);
 struct value *onnx_lookup(const struct onnx_scope *scope, const char *name, bool *found);
 
+/* origin.op of an output that the newest version of its operator has not. */
+#define ONNX_DROPPED "dropped"
+
 /* onnx_upgrade.c: gives n, read literally, the newest operator set's meaning and appends it (or what it becomes) to its
  * graph. */
 enum status onnx_upgrade(struct onnx_reader *r, struct node *n);

@@ -66,6 +66,8 @@ static enum status connect(struct onnx_reader *r, const struct onnx_scope *scope
         bool found = false;
         struct value *v = name[0] ? onnx_lookup(scope, name, &found) : NULL;
         FAIL_IF(name[0] && !found, r->e, STATUS_CORRUPT, "input '%s' is made by no node, input or initializer", name);
+        FAIL_IF(v && f.number == NODE_INPUT && v->origin.op && strcmp(v->origin.op, ONNX_DROPPED) == 0, r->e, STATUS_UNSUPPORTED,
+                "input '%s' is an output that the newest version of its operator does not have", name);
         if (f.number == NODE_INPUT)
             n->in[in++] = v;
         else if (v)
