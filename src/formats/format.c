@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "formats/recognise.h"
 #include "ir/verify.h"
 
 #define FORMAT(name) extern const struct format format_##name;
@@ -32,6 +33,25 @@ static bool has_suffix(const char *path, const char *suffixes) {
     return false;
 }
 
+/* "ONNX, TensorFlow Lite" */
+struct format_names {
+    char text[256];
+};
+
+static struct format_names readable(void) {
+    struct format_names names = { "" };
+    size_t at = 0;
+    for (int i = 0; formats[i] && at < sizeof names.text; i++)
+        at += (size_t)snprintf(names.text + at, sizeof names.text - at, "%s%s", i ? ", " : "", formats[i]->title);
+    return names;
+}
+
+static enum status refuse(struct recognised r, struct err *e) {
+    if (r.is_model)
+        return err_set(e, STATUS_UNSUPPORTED, "%s: not readable yet; calque reads %s", r.title, readable().text);
+    return err_set(e, STATUS_CORRUPT, "this is %s, not a model; calque reads %s", r.title, readable().text);
+}
+
 enum status format_detect(const struct mapfile *f, const struct format **out, struct err *e) {
     enum { HEAD = 4096 };
     size_t n = f->size < HEAD ? f->size : HEAD;
@@ -50,13 +70,22 @@ enum status format_detect(const struct mapfile *f, const struct format **out, st
         best = sure;
         *out = formats[i];
     }
-    FAIL_IF(best == 0, e, STATUS_CORRUPT, "the content is of no format known here; see `calque help` for those that are");
+    if (best < 90) {
+        struct recognised r = recognise_file(f);
+        if (r.title && (r.certain || best == 0))
+            return refuse(r, e);
+    }
+    FAIL_IF(best == 0, e, STATUS_CORRUPT, "the content is of no known model format; calque reads %s", readable().text);
     FAIL_IF(ties > 1, e, STATUS_CORRUPT, "the content could be any of %s; give the file its usual suffix", candidates);
     return OK;
 }
 
 static enum status read_into(struct model *m, const char *path, struct err *e) {
     struct mapfile f;
+    if (file_is_dir(path)) {
+        refuse(recognise_folder(path), e);
+        return err_at(e, "%s", path);
+    }
     TRY(mapfile_open(&f, path, m->arena, e));
     PUSH(m->arena, m->files, m->n_files, f);
     m->path = f.path;

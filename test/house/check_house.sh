@@ -30,10 +30,19 @@ plant "the same floor" src/wire/zip.c '#include "tensor/tensor.h"'
 plant "another format" src/formats/onnx/read.c '#include "formats/tflite/read.h"'
 plant "a file in no room" src/loose.c 'int loose;'
 plant "a room of no house" src/attic/box.c 'int box;'
-plant "one name twice" src/base/graph.c 'int graph;'
+plant "one header alone" src/base/arena.h 'int arena;' 0
 plant "printing below the program" src/ir/say.c 'void say(void) { printf("x"); }'
 plant "a forbidden function" src/cli/say.c 'void say(char *a) { strcpy(a, "x"); }'
 plant "a public symbol" include/calque.h 'CALQUE_API int open_model(void);'
-plant "a cause without a test" src/locate/causes.c '    { .name = "no-such-cause",'
+
+tree=$(mktemp -d)
+mkdir -p "$tree/src/locate" "$tree/test"
+echo '    { .name = "no-such-cause",' >"$tree/src/locate/causes.c"
+"$check" --tested "$tree" >/dev/null && status=0 || status=1
+verdict "a cause without a test" 1 $status
+echo 'no-such-cause' >"$tree/test/causes.tsv"
+"$check" --tested "$tree" >/dev/null && status=0 || status=1
+verdict "a cause with a test" 0 $status
+rm -rf "$tree"
 echo "cases: $passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
