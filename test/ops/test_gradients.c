@@ -1,0 +1,193 @@
+/* Every row's gradient against central differences in float64; a row with a gradient and no case fails. */
+#include "one_node.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct gradient_case {
+    const char *domain, *op, *inputs, *attrs;
+};
+
+static const struct gradient_case cases[] = {
+#define GRADIENT(domain, op, inputs, attrs) { domain, op, inputs, attrs },
+#include "gradient_cases.def"
+};
+
+enum { N_CASES = sizeof cases / sizeof *cases };
+
+static uint64_t seed = 1;
+
+static double uniform(double low, double high) {
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return low + (high - low) * ((double)(seed >> 11) / 9007199254740992.0);
+}
+
+/* "2x3" -> rank and dims. */
+static int parse_dims(const char **p, int64_t *dim) {
+    int rank = 0;
+    while (**p >= '0' && **p <= '9') {
+        char *end;
+        dim[rank++] = strtoll(*p, &end, 10);
+        *p = *end == 'x' ? end + 1 : end;
+    }
+    return rank;
+}
+
+static struct tensor *parse_input(struct arena *a, const char **p) {
+    char kind = *(*p)++;
+    int64_t dim[MAX_RANK];
+    int rank = parse_dims(p, dim);
+    if (kind == '-')
+        return NULL;
+    enum dtype type = kind == 'f' ? DT_F64 : kind == 'i' ? DT_I64 : kind == 'n' ? DT_I32 : DT_BOOL;
+    struct tensor *t = tensor_in_arena(a, type, type, rank, dim);
+    double low = -1, high = 1;
+    int64_t n = tensor_count(t);
+    if (**p == '(') {
+        char *end;
+        low = strtod(*p + 1, &end);
+        high = strtod(end + 1, &end);
+        *p = end + 1;
+    }
+    for (int64_t i = 0; i < n && kind != '-'; i++) {
+        if (kind == 'f')
+            tensor_set_f64(t, i, uniform(low, high));
+        else if (kind == 'b')
+            tensor_set_i64(t, i, uniform(0, 1) < 0.5);
+        else {
+            char *end;
+            assert_true(**p == (i ? ',' : '='));
+            tensor_set_i64(t, i, strtoll(*p + 1, &end, 10));
+            *p = end;
+        }
+    }
+    return t;
+}
+
+/* "[1,2]", "0.5", "3" or "linear" of attribute `name`. */
+static void parse_value(struct one_node *t, const char *name, const char *text) {
+    bool real = strchr(text, '.') != NULL;
+    if (text[0] == '[') {
+        int64_t *ints = NEW_ARRAY(t->model->arena, 64, int64_t), n = 0;
+        double *floats = NEW_ARRAY(t->model->arena, 64, double);
+        for (const char *p = text + 1; *p && *p != ']' && n < 64; n++) {
+            char *end;
+            floats[n] = strtod(p, &end);
+            ints[n] = (int64_t)floats[n];
+            p = *end == ',' ? end + 1 : end;
+        }
+        if (real)
+            node_set_floats(t->node, name, floats, n);
+        else
+            node_set_ints(t->node, name, ints, n);
+    } else if (strchr("-0123456789", text[0])) {
+        if (real)
+            node_set_float(t->node, name, strtod(text, NULL));
+        else
+            node_set_int(t->node, name, strtoll(text, NULL, 10));
+    } else {
+        node_set_string(t->node, name, text);
+    }
+}
+
+static void parse_attrs(struct one_node *t, const char *attrs) {
+    char *text = arena_str(t->model->arena, attrs);
+    while (*text) {
+        char *equals = strchr(text, '='), *end;
+        assert_non_null(equals);
+        *equals = '\0';
+        end = equals + 1 + strcspn(equals + 1, " ");
+        char *next = *end ? end + 1 : end;
+        *end = '\0';
+        parse_value(t, text, equals + 1);
+        text = next;
+    }
+}
+
+static void open_case(struct one_node *t, const struct gradient_case *k) {
+    const struct op *op = op_find(k->domain, k->op);
+    if (!op)
+        fail_msg("no operator %s", k->op);
+    struct arena *a = arena_new();
+    struct tensor *in[MAX_IN] = { 0 };
+    int n = 0;
+    for (const char *p = k->inputs; *p; p += *p == ' ')
+        in[n++] = parse_input(a, &p);
+    one_node_open(t, k->domain, k->op, n, op->max_out < 0 ? 2 : op->max_out);
+    arena_free(t->arena);
+    t->arena = a;
+    memcpy(t->in, in, sizeof in);
+    parse_attrs(t, k->attrs);
+}
+
+/* Sum over the outputs of weight * element. */
+static double loss(struct one_node *t, struct tensor *const *weight) {
+    double sum = 0;
+    if (one_node_run(t, PREC_F64) != OK)
+        fail_msg("%s: %s", t->node->op, t->err.what);
+    for (int o = 0; o < t->node->n_out; o++)
+        for (int64_t i = 0; weight[o] && i < tensor_count(weight[o]); i++)
+            sum += tensor_f64(weight[o], i) * tensor_f64(t->out[o], i);
+    return sum;
+}
+
+static void check_case(const struct gradient_case *k) {
+    struct one_node t;
+    struct tensor *weight[MAX_OUT] = { 0 }, *grad_in[MAX_IN] = { 0 };
+    open_case(&t, k);
+    loss(&t, weight);
+    for (int o = 0; o < t.node->n_out; o++) {
+        if (!t.out[o] || t.out[o]->store != DT_F64)
+            continue;
+        weight[o] = tensor_in_arena(t.model->arena, DT_F64, DT_F64, t.out[o]->rank, t.out[o]->dim);
+        for (int64_t i = 0; i < tensor_count(weight[o]); i++)
+            tensor_set_f64(weight[o], i, uniform(0.5, 1.5));
+    }
+    for (int i = 0; i < t.node->n_in; i++)
+        if (t.in[i] && t.in[i]->store == DT_F64)
+            grad_in[i] = tensor_in_arena(t.model->arena, DT_F64, DT_F64, t.in[i]->rank, t.in[i]->dim);
+    struct grad_ctx c = {
+        .node = t.node, .scratch = t.arena, .n_in = t.node->n_in, .n_out = t.node->n_out,
+        .in = (const struct tensor *const *)t.in, .out = (const struct tensor *const *)t.out,
+        .grad_out = (const struct tensor *const *)weight, .grad_in = grad_in, .err = &t.err,
+    };
+    assert_non_null(t.node->def->grad);
+    if (t.node->def->grad(&c) != OK)
+        fail_msg("%s: %s", k->op, t.err.what);
+    for (int i = 0; i < t.node->n_in; i++)
+        for (int64_t e = 0; grad_in[i] && e < tensor_count(grad_in[i]); e++) {
+            double *x = (double *)t.in[i]->data + e, saved = *x, h = 1e-5;
+            *x = saved + h;
+            double up = loss(&t, weight);
+            *x = saved - h;
+            double expected = (up - loss(&t, weight)) / (2 * h), found = tensor_f64(grad_in[i], e);
+            *x = saved;
+            if (!(fabs(found - expected) <= 1e-6 * (1 + fabs(expected))))
+                fail_msg("%s(%s; %s): input %d element %d: gradient %.9g, central difference %.9g", k->op, k->inputs,
+                         k->attrs, i, (int)e, found, expected);
+        }
+    one_node_close(&t);
+}
+
+static void check_operator(void **state) {
+    const struct op *op = *state;
+    bool found = false;
+    for (int i = 0; i < N_CASES; i++)
+        if (strcmp(cases[i].op, op->name) == 0 && strcmp(cases[i].domain, op->domain) == 0) {
+            seed = 1;
+            check_case(&cases[i]);
+            found = true;
+        }
+    if (!found)
+        fail_msg("%s %s has a gradient and no case in gradient_cases.def", op->domain, op->name);
+}
+
+int main(void) {
+    static struct CMUnitTest tests[1024];
+    size_t n = 0;
+    for (const struct op *const *o = op_all(); *o && n < 1024; o++)
+        if ((*o)->grad)
+            tests[n++] = (struct CMUnitTest) { .name = (*o)->name, .test_func = check_operator, .initial_state = (void *)(uintptr_t)*o };
+    return _cmocka_run_group_tests("gradients", tests, n, NULL, NULL);
+}
