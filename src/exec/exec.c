@@ -8,15 +8,19 @@
 
 #include "kernels/kernels.h"
 
+enum { MAX_DEPTH = 64 }; /* of sub-graphs and function bodies in each other */
+
 struct exec {
     struct model *model;
     struct exec_options o;
     struct arena *arena;
-    struct arena *scratch;
-    struct tensor **constants; /* by value id, converted on first use */
+    struct arena *scratch[MAX_DEPTH]; /* by depth, made on first use */
+    struct tensor **constants;        /* by value id, converted on first use */
     int n_values;
     int *last_use; /* by value id: position of the last node of its graph that needs it, -1 none */
-    bool *from_outside; /* by value id: read by a sub-graph of another node */
+    /* Values to let go after a node: from the node to the first one's id + 1, from there to the next. */
+    struct intmap first_dead;
+    int *next_dead;
     struct pack_cache *packs;
     double started;
     int depth;
@@ -28,20 +32,26 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Marks, for each value of g, the last node of g that reads it, itself or through its sub-graphs. */
+/* Marks, for each value of `top`, the last node of `top` that reads it, itself or through its sub-graphs. */
 static void mark_uses(struct exec *x, const struct graph *g, const struct graph *top, int at);
+
+/* A graph that stands elsewhere (TFLite's numbered sub-graphs) sees no value of the node's graph. */
+static void mark_inner(struct exec *x, const struct node *n, const struct graph *inner, const struct graph *top, int at) {
+    if (inner->parent == n->graph)
+        mark_uses(x, inner, top, at);
+}
 
 static void mark_node(struct exec *x, const struct node *n, const struct graph *top, int at) {
     for (int k = 0; k < n->n_in; k++)
         if (n->in[k] && n->in[k]->graph == top)
             x->last_use[n->in[k]->id] = at;
     if (n->body)
-        mark_uses(x, n->body, top, at);
+        mark_inner(x, n, n->body, top, at);
     for (int k = 0; k < n->n_attrs; k++) {
         if (n->attrs[k].type == ATTR_GRAPH)
-            mark_uses(x, n->attrs[k].graph, top, at);
+            mark_inner(x, n, n->attrs[k].graph, top, at);
         for (int64_t j = 0; n->attrs[k].type == ATTR_GRAPHS && j < n->attrs[k].n; j++)
-            mark_uses(x, n->attrs[k].graphs[j], top, at);
+            mark_inner(x, n, n->attrs[k].graphs[j], top, at);
     }
 }
 
@@ -53,8 +63,25 @@ static void mark_uses(struct exec *x, const struct graph *g, const struct graph 
             x->last_use[g->outputs[i]->id] = at;
 }
 
+/* Notes after which node each value of g that is neither an output nor kept between runs may go. */
+static void mark_dead(struct exec *x, const struct graph *g) {
+    for (int i = 0; i < g->n_values; i++) {
+        const struct value *v = g->values[i];
+        int at = x->last_use[v->id];
+        if (at < 0 && v->producer && v->producer->graph == g)
+            at = v->producer->id;
+        if (at < 0 || at >= g->n_nodes || v->is_output || v->is_variable)
+            continue;
+        uint64_t key = (uint64_t)(uintptr_t)g->nodes[at], first = 0;
+        intmap_get(&x->first_dead, key, &first);
+        x->next_dead[v->id] = (int)first;
+        intmap_put(&x->first_dead, key, (uint64_t)v->id + 1);
+    }
+}
+
 static void mark_graph(struct graph *g, void *arg) {
     mark_uses(arg, g, g, -1);
+    mark_dead(arg, g);
 }
 
 enum status exec_new(struct exec **out, struct model *m, const struct exec_options *o, struct err *e) {
@@ -62,10 +89,12 @@ enum status exec_new(struct exec **out, struct model *m, const struct exec_optio
     ops_bind(m);
     struct arena *a = arena_new();
     struct exec *x = NEW(a, struct exec);
-    *x = (struct exec) { .model = m, .o = *o, .arena = a, .scratch = arena_new(), .n_values = m->next_value_id };
+    *x = (struct exec) { .model = m, .o = *o, .arena = a, .n_values = m->next_value_id };
     x->packs = pack_cache_new();
     x->constants = NEW_ARRAY(a, x->n_values + 1, struct tensor *);
     x->last_use = NEW_ARRAY(a, x->n_values + 1, int);
+    x->next_dead = NEW_ARRAY(a, x->n_values + 1, int);
+    intmap_init(&x->first_dead, a);
     for (int i = 0; i < x->n_values; i++)
         x->last_use[i] = -1;
     model_each_graph(m, mark_graph, x);
@@ -79,7 +108,8 @@ void exec_free(struct exec *x) {
     for (int i = 0; i < x->n_values; i++)
         tensor_free(x->constants[i]);
     pack_cache_free(x->packs);
-    arena_free(x->scratch);
+    for (int i = 0; i < MAX_DEPTH; i++)
+        arena_free(x->scratch[i]);
     arena_free(x->arena);
 }
 
@@ -120,13 +150,17 @@ void exec_env_set(struct exec_env *env, const struct value *v, struct tensor *t)
     env->at[v->id] = t;
 }
 
+static void drop(struct exec_env *env, int id) {
+    if (id >= env->n)
+        return;
+    tensor_free(env->at[id]);
+    env->at[id] = NULL;
+}
+
 static enum status constant(struct exec *x, const struct value *v, const struct tensor **out, struct err *e) {
     if (v->id >= x->n_values) {
         int n = v->id + 64;
         x->constants = arena_grow(x->arena, x->constants, (size_t)x->n_values * sizeof *x->constants, (size_t)n * sizeof *x->constants);
-        x->last_use = arena_grow(x->arena, x->last_use, (size_t)x->n_values * sizeof *x->last_use, (size_t)n * sizeof *x->last_use);
-        for (int i = x->n_values; i < n; i++)
-            x->last_use[i] = -1;
         x->n_values = n;
     }
     struct tensor **slot = &x->constants[v->id];
@@ -153,23 +187,29 @@ struct call { /* what run_graph needs: passed through op_ctx.exec */
 
 static enum status run_body(struct exec *x, struct exec_env *env, const struct node *n, struct tensor **out, struct err *e);
 
+static enum status read_inputs(struct exec *x, const struct exec_env *env, const struct node *n, const struct tensor **in, struct err *e) {
+    for (int i = 0; i < n->n_in; i++) {
+        if (!n->in[i])
+            continue;
+        TRY(exec_value(x, env, n->in[i], &in[i], e));
+        FAIL_IF(!in[i] && n->def, e, STATUS_MISMATCH, "value '%s' was not computed", n->in[i]->name);
+    }
+    return OK;
+}
+
 static enum status eval_node(struct exec *x, struct exec_env *env, const struct node *n, struct tensor **out, struct err *e) {
     if (x->o.deadline > 0 && now() - x->started > x->o.deadline)
         return err_set(e, STATUS_UNSUPPORTED, "the time allowed (--timeout) ran out");
+    FAIL_IF(x->depth >= MAX_DEPTH, e, STATUS_UNSUPPORTED, "sub-graphs more than %d deep", MAX_DEPTH);
     if (n->body)
         return run_body(x, env, n, out, e);
-    const struct tensor **in = calloc((size_t)n->n_in + 1, sizeof *in);
-    struct arena *scratch = x->depth ? arena_new() : x->scratch;
-    enum status s = in ? OK : STATUS_BUG;
-    for (int i = 0; s == OK && i < n->n_in; i++) {
-        if (!n->in[i])
-            continue;
-        s = exec_value(x, env, n->in[i], &in[i], e);
-        if (s == OK && !in[i] && n->def) {
-            s = err_set(e, STATUS_MISMATCH, "value '%s' was not computed", n->in[i]->name);
-            err_at(e, "node %s (%s)", node_label(n, scratch), n->op);
-        }
-    }
+    if (!x->scratch[x->depth])
+        x->scratch[x->depth] = arena_new();
+    struct arena *scratch = x->scratch[x->depth];
+    const struct tensor **in = NEW_ARRAY(scratch, n->n_in + 1, const struct tensor *);
+    enum status s = read_inputs(x, env, n, in, e);
+    if (s != OK)
+        err_at(e, "node %s (%s)", node_label(n, scratch), n->op);
     if (s == OK) {
         struct call call = { x, env };
         struct op_env oe = {
@@ -184,11 +224,7 @@ static enum status eval_node(struct exec *x, struct exec_env *env, const struct 
             x->o.profile(x->o.arg, n, now() - t0);
         x->depth--;
     }
-    free(in);
-    if (x->depth)
-        arena_free(scratch);
-    else
-        arena_reset(x->scratch);
+    arena_reset(scratch);
     return s;
 }
 
@@ -196,71 +232,96 @@ enum status exec_node_detached(struct exec *x, const struct exec_env *env, const
     return eval_node(x, (struct exec_env *)(size_t)env, n, out, e);
 }
 
-static enum status store_outputs(struct exec *x, struct exec_env *env, const struct node *n, struct tensor **out) {
-    for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] && out[i]) {
-            exec_env_set(env, n->out[i], out[i]);
-            if (x->o.tap)
-                x->o.tap(x->o.arg, n->out[i], out[i]);
+static void store_outputs(struct exec *x, struct exec_env *env, const struct node *n, struct tensor **out) {
+    for (int i = 0; i < n->n_out; i++) {
+        if (!n->out[i]) {
+            tensor_free(out[i]);
+            continue;
         }
-    return OK;
+        exec_env_set(env, n->out[i], out[i]);
+        if (x->o.tap && out[i])
+            x->o.tap(x->o.arg, n->out[i], out[i]);
+    }
 }
 
 enum status exec_node(struct exec *x, struct exec_env *env, const struct node *n, struct err *e) {
     struct tensor **out = calloc((size_t)n->n_out + 1, sizeof *out);
-    enum status s = out ? eval_node(x, env, n, out, e) : STATUS_BUG;
+    FAIL_IF(!out, e, STATUS_UNSUPPORTED, "not enough memory for a node of %d outputs", n->n_out);
+    enum status s = eval_node(x, env, n, out, e);
     if (s == OK)
-        s = store_outputs(x, env, n, out);
+        store_outputs(x, env, n, out);
     free(out);
     return s;
 }
 
 /* Values whose last reader has run are let go, unless all are kept. */
-static void release_inputs(struct exec *x, struct exec_env *env, const struct graph *g, int at) {
-    const struct node *n = g->nodes[at];
-    if (x->o.keep_values)
+static void release_dead(struct exec *x, struct exec_env *env, const struct node *n) {
+    uint64_t id = 0;
+    if (x->o.keep_values || !intmap_get(&x->first_dead, (uint64_t)(uintptr_t)n, &id))
         return;
-    for (int k = 0; k < n->n_in; k++) {
-        const struct value *v = n->in[k];
-        if (v && v->graph == g && x->last_use[v->id] == at && !v->is_output && !v->is_variable)
-            exec_env_set(env, v, NULL);
-    }
-    for (int k = 0; k < n->n_out; k++) {
-        const struct value *v = n->out[k];
-        if (v && x->last_use[v->id] < 0 && !v->is_output)
-            exec_env_set(env, v, NULL);
-    }
+    for (; id; id = (uint64_t)x->next_dead[id - 1])
+        drop(env, (int)id - 1);
 }
 
 static enum status run_nodes(struct exec *x, const struct graph *g, struct exec_env *env, struct err *e) {
     for (int i = 0; i < g->n_nodes; i++) {
         TRY(exec_node(x, env, g->nodes[i], e));
-        release_inputs(x, env, g, i);
+        release_dead(x, env, g->nodes[i]);
     }
     return OK;
+}
+
+/* Nothing of an iteration is seen by the next. Variables keep what they hold. */
+static void clear_graph(struct exec_env *env, const struct graph *g) {
+    for (int i = 0; i < g->n_values; i++)
+        if (!g->values[i]->is_variable)
+            drop(env, g->values[i]->id);
+}
+
+/* References to the first n outputs of g. */
+static enum status graph_outputs(struct exec *x, const struct graph *g, const struct exec_env *env, struct tensor **out, int n, struct err *e) {
+    for (int i = 0; i < n; i++) {
+        const struct tensor *t;
+        TRY(exec_value(x, env, g->outputs[i], &t, e));
+        FAIL_IF(!t, e, STATUS_CORRUPT, "output '%s' of sub-graph '%s' is not computed by it", g->outputs[i]->name, g->name);
+        out[i] = tensor_alias(t);
+    }
+    return OK;
+}
+
+static void drop_all(struct tensor **t, int n) {
+    for (int i = 0; i < n; i++) {
+        tensor_free(t[i]);
+        t[i] = NULL;
+    }
 }
 
 static enum status run_graph(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs, int n_inputs,
                              struct tensor **outputs, int n_outputs) {
     struct call *call = c->exec;
+    struct exec *x = call->x;
     FAIL_IF(n_inputs != g->n_inputs || n_outputs > g->n_outputs, c->err, STATUS_CORRUPT,
             "sub-graph '%s' has %d inputs and %d outputs; its node gives %d and asks for %d", g->name, g->n_inputs, g->n_outputs,
             n_inputs, n_outputs);
+    clear_graph(call->env, g);
     for (int i = 0; i < n_inputs; i++)
         exec_env_set(call->env, g->inputs[i], inputs[i] ? tensor_alias(inputs[i]) : NULL);
-    TRY(run_nodes(call->x, g, call->env, c->err));
-    for (int i = 0; i < n_outputs; i++) {
-        const struct tensor *t;
-        TRY(exec_value(call->x, call->env, g->outputs[i], &t, c->err));
-        FAIL_IF(!t, c->err, STATUS_CORRUPT, "output '%s' of sub-graph '%s' is not computed by it", g->outputs[i]->name, g->name);
-        outputs[i] = tensor_alias(t);
-    }
-    return OK;
+    for (int i = 0; i < n_outputs; i++)
+        outputs[i] = NULL;
+    enum status s = run_nodes(x, g, call->env, c->err);
+    if (s == OK)
+        s = graph_outputs(x, g, call->env, outputs, n_outputs, c->err);
+    if (s != OK)
+        drop_all(outputs, n_outputs);
+    if (!x->o.keep_values)
+        clear_graph(call->env, g);
+    return s;
 }
 
 /* A call of a model-local function. */
 static enum status run_body(struct exec *x, struct exec_env *env, const struct node *n, struct tensor **out, struct err *e) {
     const struct graph *g = n->body;
+    clear_graph(env, g);
     for (int i = 0; i < g->n_inputs; i++) {
         const struct tensor *t = NULL;
         if (i < n->n_in && n->in[i])
@@ -270,14 +331,15 @@ static enum status run_body(struct exec *x, struct exec_env *env, const struct n
     x->depth++;
     enum status s = run_nodes(x, g, env, e);
     x->depth--;
-    for (int i = 0; s == OK && i < n->n_out && i < g->n_outputs; i++) {
-        const struct tensor *t = NULL;
-        s = exec_value(x, env, g->outputs[i], &t, e);
-        if (s == OK && n->out[i] && t)
-            out[i] = tensor_alias(t);
-    }
-    if (s != OK)
+    int n_out = n->n_out < g->n_outputs ? n->n_out : g->n_outputs;
+    if (s == OK)
+        s = graph_outputs(x, g, env, out, n_out, e);
+    if (s != OK) {
+        drop_all(out, n_out);
         err_at(e, "in function %s called by node %s", n->op, node_label(n, x->arena));
+    }
+    if (!x->o.keep_values)
+        clear_graph(env, g);
     return s;
 }
 
@@ -309,6 +371,7 @@ enum status exec_run(struct exec *x, const struct graph *g, const struct tensor 
         const struct value *v = g->inputs[i];
         if (!inputs[i]) {
             FAIL_IF(!v->constant && v->kind != KIND_OPTIONAL, e, STATUS_USAGE, "no array for input '%s'", v->name);
+            exec_env_set(env, v, v->constant ? NULL : tensor_new_list(KIND_OPTIONAL, v->dtype, 0));
             continue;
         }
         TRY(check_input(x->model, v, inputs[i], e));

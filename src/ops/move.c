@@ -189,6 +189,66 @@ enum status index_normalise(int64_t *i, int64_t n, struct err *e) {
     return OK;
 }
 
+void join_lines(struct tensor *y, int64_t outer, const struct tensor *const *in, int64_t n, bool backwards) {
+    int64_t at = 0, whole = outer ? tensor_count(y) / outer : 0;
+    for (int64_t i = 0; i < n && outer; i++) {
+        const struct tensor *x = in[backwards ? n - 1 - i : i];
+        int64_t line = tensor_count(x) / outer;
+        struct move m = { .dst = element_at(y, at), .src = x->data, .size = element_size(y), .rank = 2,
+                          .dim = { outer, line }, .dst_step = { whole, 1 }, .src_step = { line, 1 } };
+        move_run(&m);
+        at += line;
+    }
+    own_strings(y);
+}
+
+static enum status joined_dims(const struct tensor *const *in, int64_t n, int axis, bool new_axis, int64_t *dim, struct err *e) {
+    const struct tensor *first = in[0];
+    int64_t sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const struct tensor *x = in[i];
+        FAIL_IF(x->kind != KIND_TENSOR || first->kind != KIND_TENSOR, e, STATUS_CORRUPT, "only tensors can be joined");
+        FAIL_IF(x->dtype != first->dtype || x->store != first->store, e, STATUS_CORRUPT, "%s cannot be joined with %s", dtype_name(x->dtype),
+                dtype_name(first->dtype));
+        bool fits = x->rank == first->rank;
+        for (int k = 0; fits && k < x->rank; k++)
+            fits = (k == axis && !new_axis) || x->dim[k] == first->dim[k];
+        FAIL_IF(!fits, e, STATUS_CORRUPT, "tensors 0 and %lld differ in shape and cannot be joined", (long long)i);
+        int64_t d = new_axis ? 1 : x->dim[axis];
+        FAIL_IF(d > INT64_MAX - sum, e, STATUS_CORRUPT, "the sum of the dimensions overflows");
+        sum += d;
+    }
+    for (int k = 0; k < first->rank + new_axis; k++)
+        dim[k] = k == axis ? sum : first->dim[new_axis && k > axis ? k - 1 : k];
+    return OK;
+}
+
+enum status join_tensors(struct tensor **out, const struct tensor *const *in, int64_t n, int64_t axis, bool new_axis,
+                         bool backwards, struct err *e) {
+    int a, rank = in[0]->rank + new_axis;
+    int64_t dim[MAX_RANK + 1];
+    FAIL_IF(rank > MAX_RANK, e, STATUS_UNSUPPORTED, "an output of rank %d", rank);
+    TRY(axis_normalise(axis, rank, &a, e));
+    TRY(joined_dims(in, n, a, new_axis, dim, e));
+    TRY(tensor_new(out, in[0]->dtype, in[0]->store, rank, dim, e));
+    join_lines(*out, dims_product(dim, 0, a), in, n, backwards);
+    return OK;
+}
+
+enum status take_part(struct tensor **out, const struct tensor *x, int axis, int64_t at, int64_t size, bool drop, struct err *e) {
+    int64_t dim[MAX_RANK], inner = dims_product(x->dim, axis + 1, x->rank), outer = dims_product(x->dim, 0, axis);
+    int rank = 0;
+    for (int i = 0; i < x->rank; i++)
+        if (i != axis || !drop)
+            dim[rank++] = i == axis ? size : x->dim[i];
+    TRY(tensor_new(out, x->dtype, x->store, rank, dim, e));
+    struct move m = { .dst = (*out)->data, .src = element_at(x, at * inner), .size = element_size(x), .rank = 2, .dim = { outer, size * inner },
+                      .dst_step = { size * inner, 1 }, .src_step = { x->dim[axis] * inner, 1 } };
+    move_run(&m);
+    own_strings(*out);
+    return OK;
+}
+
 enum status combine_of(const struct node *n, enum combine *out, struct err *e) {
     static const char *const names[] = { "none", "add", "mul", "max", "min" };
     const char *s = attr_str(n, "reduction");

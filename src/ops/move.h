@@ -49,6 +49,15 @@ const int64_t *ints_of(struct arena *a, const struct tensor *t, int64_t *n);
 /* An index that may count from the end, checked: 0 <= *i < n afterwards. */
 enum status index_normalise(int64_t *i, int64_t n, struct err *e);
 
+/* Joins n tensors along an axis (new_axis: along one that they lack) into a new tensor; checks their types and shapes.
+ * `backwards` takes them last to first. n > 0. */
+enum status join_tensors(struct tensor **out, const struct tensor *const *in, int64_t n, int64_t axis, bool new_axis,
+                         bool backwards, struct err *e);
+/* Puts the tensors one behind the other in each of the `outer` lines of y. */
+void join_lines(struct tensor *y, int64_t outer, const struct tensor *const *in, int64_t n, bool backwards);
+/* The part of x that begins at `at` on an axis and has `size` entries there; drop: without that axis (size 1). */
+enum status take_part(struct tensor **out, const struct tensor *x, int axis, int64_t at, int64_t size, bool drop, struct err *e);
+
 /* How a reduction of scattered elements combines the old value and the update. */
 enum combine { COMBINE_SET, COMBINE_ADD, COMBINE_MUL, COMBINE_MAX, COMBINE_MIN };
 enum status combine_of(const struct node *n, enum combine *out, struct err *e);

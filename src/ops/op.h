@@ -105,6 +105,7 @@ enum op_flags {
     OP_SUBGRAPH = 32,    /* runs sub-graphs */
     OP_STATE = 64,       /* reads or writes a variable */
     OP_VIEW = 128,       /* the kernel makes its outputs itself (op_output, op_output_alias) */
+    OP_KINDS = 256,      /* takes sequences, optionals or maps; all others get tensors only */
 };
 
 struct op {
@@ -153,6 +154,8 @@ enum status shape_broadcast(struct shape_ctx *c, const struct fact *a, const str
 enum status shape_broadcast_all(struct shape_ctx *c); /* all inputs -> output 0, dtype of input 0 */
 /* Integer contents of a small known tensor as a list in scratch; false when the contents are unknown. */
 bool fact_ints(struct shape_ctx *c, const struct fact *f, const int64_t **v, int64_t *n);
+/* What is true of both facts (branches of an If, states of a Loop): the rest of f becomes unknown. */
+void fact_join(struct fact *f, const struct fact *other);
 /* -rank <= axis < rank, made non-negative. */
 enum status axis_normalise(int64_t axis, int rank, int *out, struct err *e);
 

@@ -15,7 +15,37 @@ enum dtype store_of(enum dtype declared, enum precision p) {
     return dtype_row(declared)->widened;
 }
 
+/* The same bytes at an address that the element type allows: a mapped file may have them anywhere. */
+static enum status aligned_copy(struct tensor **out, const struct tensor *t, struct err *e) {
+    TRY(tensor_new(out, t->dtype, t->store, t->rank, t->dim, e));
+    memcpy((*out)->data, t->data, tensor_bytes(t));
+    return OK;
+}
+
+static bool misaligned(const struct tensor *t) {
+    size_t size = t->store == DT_STRING ? sizeof(char *) : dtype_size(t->store);
+    return t->data && !t->buf && (uintptr_t)t->data % (size > 8 ? 8 : size) != 0;
+}
+
+/* A sequence, optional or map: item by item. */
+static enum status list_for_kernel(struct tensor **out, const struct tensor *t, enum precision p, struct err *e) {
+    struct tensor *list = tensor_new_list(t->kind, t->dtype, t->n_items);
+    for (int64_t i = 0; i < t->n_items; i++) {
+        enum status s = tensor_for_kernel(&list->items[i], t->items[i], p, e);
+        if (s != OK) {
+            tensor_free(list);
+            return s;
+        }
+    }
+    *out = list;
+    return OK;
+}
+
 enum status tensor_for_kernel(struct tensor **out, const struct tensor *t, enum precision p, struct err *e) {
+    if (t->kind != KIND_TENSOR)
+        return list_for_kernel(out, t, p, e);
+    if (t->store == store_of(t->dtype, p) && misaligned(t))
+        return aligned_copy(out, t, e);
     return tensor_convert(out, t, store_of(t->dtype, p), e);
 }
 
@@ -47,6 +77,9 @@ enum status op_shape(const struct node *n, struct model *m, struct arena *scratc
     for (int i = 0; i < n->n_out; i++)
         out[i] = (struct fact) { .rank = -1, .absent = !n->out[i] };
     TRY(op_check(n, e));
+    static const char *const kinds[] = { "a tensor", "a sequence", "an optional", "a map", "a sparse tensor" };
+    for (int i = 0; i < n->n_in && !(n->def->flags & OP_KINDS); i++)
+        FAIL_IF(!in[i].absent && in[i].kind != KIND_TENSOR, e, STATUS_CORRUPT, "input %d of %s is %s", i, n->op, kinds[in[i].kind]);
     struct shape_ctx c = { n, m, scratch, n->n_in, n->n_out, in, out, e };
     return n->def->shape(&c);
 }

@@ -75,6 +75,19 @@ bool fact_ints(struct shape_ctx *c, const struct fact *f, const int64_t **v, int
     return true;
 }
 
+void fact_join(struct fact *f, const struct fact *other) {
+    f->value = NULL;
+    if (f->kind != other->kind || f->dtype != other->dtype) {
+        *f = (struct fact) { .rank = -1 };
+        return;
+    }
+    if (f->rank != other->rank)
+        f->rank = -1;
+    for (int i = 0; i < f->rank; i++)
+        if (f->dim[i] != other->dim[i])
+            f->dim[i] = DIM_UNKNOWN;
+}
+
 enum status axis_normalise(int64_t axis, int rank, int *out, struct err *e) {
     FAIL_IF(axis < -rank || axis >= rank, e, STATUS_CORRUPT, "axis %lld is outside a tensor of rank %d", (long long)axis, rank);
     *out = (int)(axis < 0 ? axis + rank : axis);

@@ -219,15 +219,7 @@ static enum status eval_concat(struct op_ctx *c) {
     struct tensor *y = c->out[0];
     int axis;
     TRY(axis_normalise(attr_int(c->node, "axis"), y->rank, &axis, c->err));
-    int64_t outer = dims_product(y->dim, 0, axis), inner = dims_product(y->dim, axis + 1, y->rank), at = 0;
-    for (int i = 0; i < c->n_in; i++) {
-        int64_t line = c->in[i]->dim[axis] * inner;
-        struct move m = { .dst = element_at(y, at), .src = c->in[i]->data, .size = element_size(y), .rank = 2,
-                          .dim = { outer, line }, .dst_step = { y->dim[axis] * inner, 1 }, .src_step = { line, 1 } };
-        move_run(&m);
-        at += line;
-    }
-    own_strings(y);
+    join_lines(y, dims_product(y->dim, 0, axis), c->in, c->n_in, false);
     return OK;
 }
 

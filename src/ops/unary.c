@@ -198,7 +198,7 @@ const struct op ops_unary[] = {
     { ONNX("IsNaN", 20, 1, 1), .flags = OP_ELEMENTWISE, .shape = bool_shape, .eval = is_nan_eval },
     { ONNX("IsInf", 20, 1, 1), .flags = OP_ELEMENTWISE, .shape = bool_shape, .eval = is_inf_eval,
       .attrs = ATTRS(INT("detect_negative", 1), INT("detect_positive", 1)) },
-    { ONNX("Identity", 25, 1, 1), .flags = OP_ELEMENTWISE | OP_MOVES | OP_VIEW, .shape = identity_shape,
+    { ONNX("Identity", 25, 1, 1), .flags = OP_ELEMENTWISE | OP_MOVES | OP_VIEW | OP_KINDS, .shape = identity_shape,
       .eval = identity_eval, .grad = identity_grad },
     { 0 },
 };
