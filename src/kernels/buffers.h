@@ -1,4 +1,5 @@
-/* Scratch memory for tasks of a pool: one buffer a thread, taken and given back by whichever task runs. */
+/* Scratch memory for tasks of a pool: one buffer a thread, taken and given back by whichever task
+ * runs. */
 #ifndef KERNELS_BUFFERS_H
 #define KERNELS_BUFFERS_H
 
@@ -18,7 +19,8 @@ struct buffers {
     _Atomic int taken[MAX_BUFFERS];
 };
 
-static inline void buffers_init(struct buffers *b, struct arena *scratch, struct pool *pool, int64_t tasks, size_t size) {
+static inline void buffers_init(struct buffers *b, struct arena *scratch, struct pool *pool,
+                                int64_t tasks, size_t size) {
     b->count = pool_threads(pool);
     if (tasks < b->count)
         b->count = (int)(tasks > 1 ? tasks : 1);

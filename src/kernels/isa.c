@@ -15,8 +15,9 @@ static bool has_avx2(void) {
 
 static bool has_avx512(void) {
 #if defined(__x86_64__)
-    return isa_avx512_row && has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    return isa_avx512_row && has_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw");
 #else
     return false;
 #endif

@@ -1,4 +1,5 @@
-/* AVX-512; compiled with its own flags (cmake/kernels.cmake), called only where the machine has it. */
+/* AVX-512; compiled with its own flags (cmake/kernels.cmake), called only where the machine has it.
+ */
 #if defined(__AVX512F__)
 #define ISA_NAME "avx512"
 #include "kernels/isa_row.inc"

@@ -1,12 +1,13 @@
 /* Fast convolutions: the bits of src/ops/conv.c.
  *
- * Dense (and grouped) convolution is a matrix product whose k runs over (kernel position, input channel), the reference's
- * order. Channels first: C is [output channel][position], vectors lie along positions, B is gathered panel by panel.
- * Channels last: C is [position][output channel], vectors lie along output channels, A is gathered row by row.
+ * Dense (and grouped) convolution is a matrix product whose k runs over (kernel position, input
+ * channel), the reference's order. Channels first: C is [output channel][position], vectors lie
+ * along positions, B is gathered panel by panel. Channels last: C is [position][output channel],
+ * vectors lie along output channels, A is gathered row by row.
  *
- * The reference skips taps in the padding; here they are multiplied with zero. With finite weights that changes nothing
- * but the sign of a zero sum, and only from -0 to +0: outputs at the border that are +0 are computed again, tap by tap.
- * Weights that are not finite go to the reference.
+ * The reference skips taps in the padding; here they are multiplied with zero. With finite weights
+ * that changes nothing but the sign of a zero sum, and only from -0 to +0: outputs at the border
+ * that are +0 are computed again, tap by tap. Weights that are not finite go to the reference.
  *
  * Depthwise convolution skips as the reference does. */
 #include "ops/conv.h"
@@ -62,7 +63,8 @@ static bool is_inner(const struct geometry *g, int axis, int64_t at) {
 
 /* The first and the last + 1 kernel index of an axis whose tap lies inside x for output `at`. */
 static void tap_range(const struct geometry *g, int axis, int64_t at, int64_t range[2]) {
-    int64_t start = at * g->stride[axis] - g->begin[axis], d = g->dilation[axis], left = g->in[axis] - start;
+    int64_t start = at * g->stride[axis] - g->begin[axis], d = g->dilation[axis],
+            left = g->in[axis] - start;
     range[0] = start < 0 ? (-start + d - 1) / d : 0;
     range[1] = left <= 0 ? 0 : (left + d - 1) / d;
     if (range[1] > g->kernel[axis])
@@ -100,7 +102,8 @@ static int add_run(struct run *runs, int count, int64_t to, int64_t from, int64_
     if (n <= 0)
         return count;
     struct run *last = count ? &runs[count - 1] : NULL;
-    if (last && (from < 0 ? last->from < 0 : last->from >= 0 && from == last->from + last->n * step))
+    if (last &&
+        (from < 0 ? last->from < 0 : last->from >= 0 && from == last->from + last->n * step))
         last->n += n;
     else
         runs[count++] = (struct run) { to, from, n };
@@ -108,7 +111,8 @@ static int add_run(struct run *runs, int count, int64_t to, int64_t from, int64_
 }
 
 /* What one kernel position reads of a channel of x for output positions [n0, n1). */
-static int list_runs(const struct geometry *g, const int64_t tap[AXES], int64_t n0, int64_t n1, struct run *runs) {
+static int list_runs(const struct geometry *g, const int64_t tap[AXES], int64_t n0, int64_t n1,
+                     struct run *runs) {
     int count = 0;
     int64_t step = g->stride[2] * g->x[2];
     for (int64_t p = n0; p < n1;) {
@@ -128,7 +132,8 @@ static int list_runs(const struct geometry *g, const int64_t tap[AXES], int64_t 
         if (!inside || lo >= hi)
             lo = hi = n;
         count = add_run(runs, count, p - n0, -1, lo, step);
-        count = add_run(runs, count, p - n0 + lo, base + (start + lo * g->stride[2]) * g->x[2], hi - lo, step);
+        count = add_run(runs, count, p - n0 + lo, base + (start + lo * g->stride[2]) * g->x[2],
+                        hi - lo, step);
         count = add_run(runs, count, p - n0 + hi, -1, n - hi, step);
         p += n;
     }
@@ -153,7 +158,8 @@ enum status kernel_conv(struct op_ctx *c) {
     const struct tensor *bias = c->n_in > 2 ? c->in[2] : NULL;
     struct conv_plan p;
     struct geometry g;
-    if ((x->store != DT_F32 && x->store != DT_F64) || k->store != x->store || (bias && bias->store != x->store))
+    if ((x->store != DT_F32 && x->store != DT_F64) || k->store != x->store ||
+        (bias && bias->store != x->store))
         return c->node->def->eval(c);
     TRY(conv_plan(c->node, x->rank, x->dim, k->rank, k->dim, &p, c->err));
     if (p.w.n > AXES || tensor_count(c->out[0]) == 0 || p.in_per_group == 0)

@@ -5,12 +5,12 @@
 #include "kernels/pack.h"
 #include "ops/op.h"
 
-/* A faster kernel for this node, or NULL. It has the reference kernel's contract; what it cannot do (a layout, a
- * dtype) it hands to node->def->eval itself. */
+/* A faster kernel for this node, or NULL. It has the reference kernel's contract; what it cannot do
+ * (a layout, a dtype) it hands to node->def->eval itself. */
 op_eval_fn *kernel_find(const struct node *n);
 
-/* The packed form of input i under `tag`: from the model's cache when the input is a constant of the model, else new in
- * scratch (ready is false). */
+/* The packed form of input i under `tag`: from the model's cache when the input is a constant of
+ * the model, else new in scratch (ready is false). */
 struct packed *kernel_packed(struct op_ctx *c, int i, uint64_t tag, size_t bytes);
 
 /* One a family; the reference's contract. */

@@ -10,7 +10,7 @@ struct pack_cache {
         struct packed packed;
         struct entry *next;
         struct tensor *held;
-    } **entries;
+    } * *entries;
     size_t n_entries;
 };
 
@@ -30,14 +30,17 @@ void pack_cache_free(struct pack_cache *c) {
     arena_free(c->arena);
 }
 
-struct packed *pack_cache_get(struct pack_cache *c, const struct tensor *t, uint64_t tag, size_t bytes) {
+struct packed *pack_cache_get(struct pack_cache *c, const struct tensor *t, uint64_t tag,
+                              size_t bytes) {
     uint64_t key = hash_mix((uint64_t)(uintptr_t)t->data ^ hash_mix(tag)), at = 0;
     bool known = intmap_get(&c->by_key, key, &at);
     for (struct entry *e = known ? c->entries[at] : NULL; e; e = e->next)
         if (e->held->data == t->data && e->tag == tag && tensor_bytes(e->held) == tensor_bytes(t))
             return &e->packed;
     struct entry *e = NEW(c->arena, struct entry);
-    *e = (struct entry) { .tag = tag, .next = known ? c->entries[at] : NULL, .held = tensor_alias(t) };
+    *e = (struct entry) { .tag = tag,
+                          .next = known ? c->entries[at] : NULL,
+                          .held = tensor_alias(t) };
     e->packed.data = arena_alloc(c->arena, bytes < 64 ? 64 : bytes);
     intmap_put(&c->by_key, key, c->n_entries);
     PUSH(c->arena, c->entries, c->n_entries, e);

@@ -19,8 +19,10 @@ struct packed {
 struct pack_cache *pack_cache_new(void);
 void pack_cache_free(struct pack_cache *c);
 
-/* The packed form of constant `t` under `tag` (which names the layout), or a new one of `bytes` zeroed bytes with ready
- * false. The cache keeps a reference to t's buffer, so that an address is never taken for another tensor's. */
-struct packed *pack_cache_get(struct pack_cache *c, const struct tensor *t, uint64_t tag, size_t bytes);
+/* The packed form of constant `t` under `tag` (which names the layout), or a new one of `bytes`
+ * zeroed bytes with ready false. The cache keeps a reference to t's buffer, so that an address is
+ * never taken for another tensor's. */
+struct packed *pack_cache_get(struct pack_cache *c, const struct tensor *t, uint64_t tag,
+                              size_t bytes);
 
 #endif

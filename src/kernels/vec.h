@@ -1,11 +1,13 @@
-/* Vectors of one instruction set under one set of names, chosen by the flags a file is compiled with:
+/* Vectors of one instruction set under one set of names, chosen by the flags a file is compiled
+ * with:
  *
  *     VEC_f, VEC_d                    vector types of LANES_f floats and LANES_d doubles
  *     LOAD_s(p), STORE_s(p, v)        unaligned
- *     LOAD_N_s(p, n), STORE_N_s(p, v, n)   the first n lanes only (1 <= n <= LANES); the others load as zero
- *     ALL_s(x), FMA_s(a, b, c)        x in every lane; a * b + c with one rounding
+ *     LOAD_N_s(p, n), STORE_N_s(p, v, n)   the first n lanes only (1 <= n <= LANES); the others
+ * load as zero ALL_s(x), FMA_s(a, b, c)        x in every lane; a * b + c with one rounding
  *
- * A file defines VEC_PORTABLE to ask for plain C. Nothing here may change a bit from one set to the next. */
+ * A file defines VEC_PORTABLE to ask for plain C. Nothing here may change a bit from one set to the
+ * next. */
 #ifndef KERNELS_VEC_H
 #define KERNELS_VEC_H
 
@@ -78,39 +80,39 @@ typedef struct {
 typedef struct {
     double at[4];
 } VEC_d;
-#define PORTABLE(T, S, FMA)                                                                        \
-    static inline VEC_##S LOAD_##S(const T *p) {                                                   \
-        return (VEC_##S) { { p[0], p[1], p[2], p[3] } };                                           \
-    }                                                                                              \
-    static inline void STORE_##S(T *p, VEC_##S v) {                                                \
-        for (int i = 0; i < 4; i++)                                                                \
-            p[i] = v.at[i];                                                                        \
-    }                                                                                              \
-    static inline VEC_##S ALL_##S(T x) {                                                           \
-        return (VEC_##S) { { x, x, x, x } };                                                       \
-    }                                                                                              \
-    static inline VEC_##S FMA_##S(VEC_##S a, VEC_##S b, VEC_##S c) {                               \
-        for (int i = 0; i < 4; i++)                                                                \
-            c.at[i] = FMA(a.at[i], b.at[i], c.at[i]);                                              \
-        return c;                                                                                  \
+#define PORTABLE(T, S, FMA)                                          \
+    static inline VEC_##S LOAD_##S(const T *p) {                     \
+        return (VEC_##S) { { p[0], p[1], p[2], p[3] } };             \
+    }                                                                \
+    static inline void STORE_##S(T *p, VEC_##S v) {                  \
+        for (int i = 0; i < 4; i++)                                  \
+            p[i] = v.at[i];                                          \
+    }                                                                \
+    static inline VEC_##S ALL_##S(T x) {                             \
+        return (VEC_##S) { { x, x, x, x } };                         \
+    }                                                                \
+    static inline VEC_##S FMA_##S(VEC_##S a, VEC_##S b, VEC_##S c) { \
+        for (int i = 0; i < 4; i++)                                  \
+            c.at[i] = FMA(a.at[i], b.at[i], c.at[i]);                \
+        return c;                                                    \
     }
 PORTABLE(float, f, __builtin_fmaf)
 PORTABLE(double, d, __builtin_fma)
 #undef PORTABLE
 #endif
 
-#define PARTIAL(T, S)                                                                              \
-    static inline VEC_##S LOAD_N_##S(const T *p, int n) {                                          \
-        T all[LANES_##S] = { 0 };                                                                  \
-        for (int i = 0; i < n; i++)                                                                \
-            all[i] = p[i];                                                                         \
-        return LOAD_##S(all);                                                                      \
-    }                                                                                              \
-    static inline void STORE_N_##S(T *p, VEC_##S v, int n) {                                       \
-        T all[LANES_##S];                                                                          \
-        STORE_##S(all, v);                                                                         \
-        for (int i = 0; i < n; i++)                                                                \
-            p[i] = all[i];                                                                         \
+#define PARTIAL(T, S)                                        \
+    static inline VEC_##S LOAD_N_##S(const T *p, int n) {    \
+        T all[LANES_##S] = { 0 };                            \
+        for (int i = 0; i < n; i++)                          \
+            all[i] = p[i];                                   \
+        return LOAD_##S(all);                                \
+    }                                                        \
+    static inline void STORE_N_##S(T *p, VEC_##S v, int n) { \
+        T all[LANES_##S];                                    \
+        STORE_##S(all, v);                                   \
+        for (int i = 0; i < n; i++)                          \
+            p[i] = all[i];                                   \
     }
 PARTIAL(float, f)
 PARTIAL(double, d)

@@ -1,6 +1,7 @@
-/* Fast kernels against the reference: the same node is run by both, on every instruction set of the machine and on 1, 2
- * and 3 threads, and the outputs must be equal by memcmp. NaNs count as equal whatever their payload: which operand's
- * payload an instruction hands on is the one thing that IEEE 754 leaves open. */
+/* Fast kernels against the reference: the same node is run by both, on every instruction set of the
+ * machine and on 1, 2 and 3 threads, and the outputs must be equal by memcmp. NaNs count as equal
+ * whatever their payload: which operand's payload an instruction hands on is the one thing that
+ * IEEE 754 leaves open. */
 #ifndef TEST_KERNEL_TEST_H
 #define TEST_KERNEL_TEST_H
 
@@ -39,9 +40,9 @@ static inline bool random_chance(struct random *r, int percent) {
 }
 
 enum values {
-    ORDINARY,  /* around 1, with zeros of both signs */
-    TINY,      /* near the smallest number, so that sums underflow */
-    SPECIAL,   /* with infinities and NaN */
+    ORDINARY, /* around 1, with zeros of both signs */
+    TINY,     /* near the smallest number, so that sums underflow */
+    SPECIAL,  /* with infinities and NaN */
     VALUES
 };
 
@@ -81,7 +82,8 @@ static inline void bench_close(struct bench *b) {
     arena_free(b->arena);
 }
 
-static inline void bench_begin(struct bench *b, const char *domain, const char *op, int n_in, int n_out) {
+static inline void bench_begin(struct bench *b, const char *domain, const char *op, int n_in,
+                               int n_out) {
     b->model = model_new();
     b->model->graph = graph_new(b->model, NULL, "g");
     b->node = graph_add_node(b->model->graph, op, domain, n_in, n_out);
@@ -92,8 +94,8 @@ static inline void bench_begin(struct bench *b, const char *domain, const char *
     assert_non_null(b->node->def);
 }
 
-static inline struct tensor *bench_input(struct bench *b, int i, enum dtype t, int rank, const int64_t *dim, enum values kind,
-                                         bool constant) {
+static inline struct tensor *bench_input(struct bench *b, int i, enum dtype t, int rank,
+                                         const int64_t *dim, enum values kind, bool constant) {
     struct value *v = graph_add_value(b->model->graph, "x");
     struct tensor *x = tensor_in_arena(b->model->arena, t, t, rank, dim);
     for (int64_t k = 0; k < tensor_count(x); k++)
@@ -122,8 +124,10 @@ static inline bool same_bits(const struct tensor *a, const struct tensor *b) {
     size_t size = dtype_size(a->store);
     for (int64_t i = 0; i < tensor_count(a); i++) {
         bool nan = dtype_is_float(a->store) && isnan(tensor_f64(a, i)) && isnan(tensor_f64(b, i));
-        if (!nan && memcmp((char *)a->data + (size_t)i * size, (char *)b->data + (size_t)i * size, size) != 0) {
-            fprintf(stderr, "element %lld: %.17g and %.17g\n", (long long)i, tensor_f64(a, i), tensor_f64(b, i));
+        if (!nan && memcmp((char *)a->data + (size_t)i * size, (char *)b->data + (size_t)i * size,
+                           size) != 0) {
+            fprintf(stderr, "element %lld: %.17g and %.17g\n", (long long)i, tensor_f64(a, i),
+                    tensor_f64(b, i));
             return false;
         }
     }
@@ -172,7 +176,10 @@ static inline void bench_compare(struct bench *b, enum precision precision) {
         isa_force(isa_at(k));
         struct pack_cache *packs = pack_cache_new();
         for (int threads = 1; threads <= 3; threads++) {
-            struct op_env fast = { .precision = precision, .pool = b->pools[threads - 1], .fast = kernel_find, .packs = packs };
+            struct op_env fast = { .precision = precision,
+                                   .pool = b->pools[threads - 1],
+                                   .fast = kernel_find,
+                                   .packs = packs };
             enum status s = bench_run(b, &fast, have);
             bool same = s == expected;
             for (int i = 0; i < b->node->n_out; i++) {

@@ -4,7 +4,8 @@
 enum { CASES = 400 };
 
 /* Dims of an activation or, with `layout` of kernels, of a kernel, in the order the layout has. */
-static void dims_in(const char *layout, int n, int64_t a, int64_t b, const int64_t *spatial, int64_t *dim) {
+static void dims_in(const char *layout, int n, int64_t a, int64_t b, const int64_t *spatial,
+                    int64_t *dim) {
     int at = 0;
     for (const char *c = layout; *c; c++) {
         if (*c == 'H')
@@ -23,7 +24,8 @@ static void one_case(struct bench *b) {
     enum values kind = random_chance(r, 60) ? ORDINARY : random_chance(r, 50) ? TINY : SPECIAL;
     bool last = random_chance(r, 50), depthwise = random_chance(r, 35);
     int n = random_chance(r, 70) ? 2 : random_chance(r, 50) ? 1 : 3;
-    int64_t groups = random_chance(r, 70) ? 1 : random_in(r, 2, 4), in = random_in(r, 1, 20), out = random_in(r, 1, 40);
+    int64_t groups = random_chance(r, 70) ? 1 : random_in(r, 2, 4), in = random_in(r, 1, 20),
+            out = random_in(r, 1, 40);
     if (depthwise) {
         groups = random_in(r, 1, 70);
         in = 1;
@@ -31,7 +33,8 @@ static void one_case(struct bench *b) {
     }
     if (random_chance(r, 3))
         in = 600; /* more than one block of k */
-    int64_t batch = random_in(r, 1, 2), size[3], kernel[3], stride[3], dilation[3], pads[6], x[5], k[5];
+    int64_t batch = random_in(r, 1, 2), size[3], kernel[3], stride[3], dilation[3], pads[6], x[5],
+            k[5];
     if (random_chance(r, 3))
         batch = 0;
     for (int i = 0; i < n; i++) {
@@ -57,7 +60,8 @@ static void one_case(struct bench *b) {
     bench_ints(b, "dilations", n, dilation);
     bench_ints(b, "pads", 2 * n, pads);
     bench_input(b, 0, t, n + 2, x, kind, false);
-    bench_input(b, 1, t, n + 2, k, kind == SPECIAL && random_chance(r, 50) ? ORDINARY : kind, random_chance(r, 70));
+    bench_input(b, 1, t, n + 2, k, kind == SPECIAL && random_chance(r, 50) ? ORDINARY : kind,
+                random_chance(r, 70));
     int64_t channels = out * groups;
     if (random_chance(r, 60))
         bench_input(b, 2, t, 1, &channels, kind, true);

@@ -75,6 +75,7 @@ static void test_gemm(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_matmul), cmocka_unit_test(test_gemm) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_matmul),
+                                        cmocka_unit_test(test_gemm) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
