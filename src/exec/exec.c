@@ -22,6 +22,7 @@ struct exec {
     struct intmap first_dead;
     int *next_dead;
     struct pack_cache *packs;
+    struct recycler *recycler;
     double started;
     int depth;
 };
@@ -91,6 +92,7 @@ enum status exec_new(struct exec **out, struct model *m, const struct exec_optio
     struct exec *x = NEW(a, struct exec);
     *x = (struct exec) { .model = m, .o = *o, .arena = a, .n_values = m->next_value_id };
     x->packs = pack_cache_new();
+    x->recycler = recycler_new();
     x->constants = NEW_ARRAY(a, x->n_values + 1, struct tensor *);
     x->last_use = NEW_ARRAY(a, x->n_values + 1, int);
     x->next_dead = NEW_ARRAY(a, x->n_values + 1, int);
@@ -108,6 +110,7 @@ void exec_free(struct exec *x) {
     for (int i = 0; i < x->n_values; i++)
         tensor_free(x->constants[i]);
     pack_cache_free(x->packs);
+    recycler_drop(x->recycler);
     for (int i = 0; i < MAX_DEPTH; i++)
         arena_free(x->scratch[i]);
     arena_free(x->arena);
@@ -215,7 +218,7 @@ static enum status eval_node(struct exec *x, struct exec_env *env, const struct 
         struct op_env oe = {
             .precision = x->o.precision, .pool = x->o.pool, .scratch = scratch, .seed = x->o.seed ^ (uint64_t)(n->id + 1) * 0x9e3779b97f4a7c15u,
             .keep_casts = x->o.keep_casts, .fast = x->o.reference_only ? NULL : kernel_find, .run_graph = run_graph, .exec = &call,
-            .packs = x->packs,
+            .packs = x->packs, .recycler = x->recycler,
         };
         x->depth++;
         double t0 = x->o.profile ? now() : 0;

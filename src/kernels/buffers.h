@@ -7,27 +7,55 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/arena.h"
-#include "base/pool.h"
+#include "ops/op.h"
 
 enum { MAX_BUFFERS = 256 }; /* as many threads as a pool has at most */
 
+/* Memory for one call of a kernel, contents undefined, 64-byte aligned; given back by scratch_end.
+ */
+struct scratch {
+    void *at, *block;
+    size_t capacity;
+    struct recycler *from;
+};
+
+static inline struct scratch scratch_begin(struct op_ctx *c, size_t size) {
+    struct scratch s = { .from = c->recycler };
+    if (s.from)
+        s.block = recycler_take(s.from, size + 64, &s.capacity);
+    if (!s.block) {
+        s.from = NULL;
+        s.at = arena_alloc(c->scratch, size + 64);
+    } else {
+        s.at = (void *)(((uintptr_t)s.block + 63) & ~(uintptr_t)63);
+    }
+    return s;
+}
+
+static inline void scratch_end(struct scratch *s) {
+    if (s->from)
+        recycler_give(s->from, s->block, s->capacity);
+}
+
 struct buffers {
-    char *memory;
+    struct scratch all;
     size_t size;
     int count;
     _Atomic int taken[MAX_BUFFERS];
 };
 
-static inline void buffers_init(struct buffers *b, struct arena *scratch, struct pool *pool,
-                                int64_t tasks, size_t size) {
-    b->count = pool_threads(pool);
+static inline void buffers_init(struct buffers *b, struct op_ctx *c, int64_t tasks, size_t size) {
+    b->count = pool_threads(c->pool);
     if (tasks < b->count)
         b->count = (int)(tasks > 1 ? tasks : 1);
     b->size = (size + 127) & ~(size_t)63;
-    b->memory = arena_array(scratch, (size_t)b->count, b->size);
+    b->all = scratch_begin(c, (size_t)b->count * b->size);
     for (int i = 0; i < b->count; i++)
         atomic_init(&b->taken[i], 0);
+}
+
+static inline void buffers_free(struct buffers *b) {
+    scratch_end(&b->all);
 }
 
 /* There are as many buffers as tasks that can run at once, so the search ends. */
@@ -42,7 +70,7 @@ static inline void buffer_give(struct buffers *b, int i) {
 }
 
 static inline void *buffer_at(const struct buffers *b, int i) {
-    return b->memory + (size_t)i * b->size;
+    return (char *)b->all.at + (size_t)i * b->size;
 }
 
 #endif

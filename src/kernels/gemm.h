@@ -6,9 +6,8 @@
 #ifndef KERNELS_GEMM_H
 #define KERNELS_GEMM_H
 
-#include "base/arena.h"
-#include "base/pool.h"
 #include "kernels/isa.h"
+#include "ops/op.h"
 
 #define GEMM(T, S)                                                                                 \
     struct gemm_##S {                                                                              \
@@ -37,7 +36,7 @@
         int64_t index;   /* of the item */                                                         \
         const void *arg; /* the caller's */                                                        \
     };                                                                                             \
-    void gemm_run_##S(const struct gemm_##S *g, struct pool *pool, struct arena *scratch);         \
+    void gemm_run_##S(const struct gemm_##S *g, struct op_ctx *c);                                 \
     /* Packs a matrix whose element (row, k) lies at a[row * row_step + k * k_step] into panels of \
      * `width` rows. */                                                                            \
     void gemm_panels_##S(T *to, int width, int64_t rows, int64_t k, const T *a, int64_t row_step,  \

@@ -1,9 +1,10 @@
 #include "kernels/isa.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct isa *forced;
+static const struct isa *_Atomic chosen;
 
 static bool has_avx2(void) {
 #if defined(__x86_64__)
@@ -32,13 +33,7 @@ const struct isa *isa_at(int k) {
     return NULL;
 }
 
-void isa_force(const struct isa *isa) {
-    forced = isa;
-}
-
-const struct isa *isa_best(void) {
-    if (forced)
-        return forced;
+static const struct isa *choose(void) {
     const char *wanted = getenv("CALQUE_ISA");
     const struct isa *best = NULL;
     for (int k = 0; isa_at(k); k++) {
@@ -47,4 +42,17 @@ const struct isa *isa_best(void) {
             break;
     }
     return best;
+}
+
+void isa_force(const struct isa *isa) {
+    atomic_store(&chosen, isa);
+}
+
+const struct isa *isa_best(void) {
+    const struct isa *isa = atomic_load_explicit(&chosen, memory_order_relaxed);
+    if (!isa) { /* whoever comes first; all find the same */
+        isa = choose();
+        atomic_store(&chosen, isa);
+    }
+    return isa;
 }

@@ -26,7 +26,7 @@
         int lanes, rows, columns; /* columns = 3 * lanes */                                     \
         void (*tile)(const struct tile_##S *t, bool panel, int rows, int columns);              \
         /* One channel of a depthwise convolution along a row: y[i] for i < n starts from init, \
-         * taps in order: y[i] = fma(x[tap][i], w[tap], y[i]). */                                                        \
+         * taps in order: y[i] = fma(x[tap][i], w[tap], y[i]). */                               \
         void (*taps_row)(T * y, int64_t n, T init, int taps, const T *const *x, const T *w);    \
         /* Channels last: y[i] for i < n starts from init[i] (NULL: 0): y[i] = fma(x[tap][i],   \
          * w[tap * ldw + i], y[i]). */                                                          \

@@ -1,6 +1,7 @@
 /* Fast matrix products: the bits of src/ops/matmul.c. */
 #include "ops/matmul.h"
 
+#include "kernels/buffers.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
@@ -40,7 +41,7 @@ static bool same_float(const struct op_ctx *c, int n) {
 enum status kernel_matmul(struct op_ctx *c) {
     struct matmul_plan p;
     if (!same_float(c, 2))
-        return c->node->def->eval(c);
+        return kernel_reference(c);
     TRY(matmul_plan(c->node, c->in[0], c->in[1], c->scratch, &p, c->err));
     if (c->in[0]->store == DT_F32)
         product_f(c, &p, NULL, false);
@@ -52,7 +53,7 @@ enum status kernel_matmul(struct op_ctx *c) {
 enum status kernel_gemm(struct op_ctx *c) {
     struct matmul_plan p;
     if (!same_float(c, 3))
-        return c->node->def->eval(c);
+        return kernel_reference(c);
     TRY(gemm_plan(c->node, c->in[0], c->in[1], c->scratch, &p, c->err));
     double alpha = attr_float(c->node, "alpha"), beta = attr_float(c->node, "beta");
     if (c->in[0]->store == DT_F32)

@@ -6,8 +6,12 @@
 #include "ops/op.h"
 
 /* A faster kernel for this node, or NULL. It has the reference kernel's contract; what it cannot do
- * (a layout, a dtype) it hands to node->def->eval itself. */
-op_eval_fn *kernel_find(const struct node *n);
+ * (a layout, a dtype) it hands to kernel_reference. *fills says that it writes every element of its
+ * outputs, so that they may come undefined. */
+op_eval_fn *kernel_find(const struct node *n, bool *fills);
+
+/* The reference kernel, on zeroed outputs as it expects them. */
+enum status kernel_reference(struct op_ctx *c);
 
 /* The packed form of input i under `tag`: from the model's cache when the input is a constant of
  * the model, else new in scratch (ready is false). */

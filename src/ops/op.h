@@ -67,6 +67,8 @@ struct op_ctx {
                              struct tensor **outputs, int n_outputs);
     void *exec; /* exec's own */
     struct pack_cache *packs; /* src/kernels' cache of packed weights; NULL: none is kept */
+    struct recycler *recycler; /* may be NULL */
+    bool fills; /* the kernel writes every element of its outputs: they need not be zeroed */
     struct err *err;
 };
 
@@ -175,11 +177,13 @@ struct op_env {
     struct arena *scratch;
     uint64_t seed;
     bool keep_casts; /* Cast to a narrower float keeps the value */
-    op_eval_fn *(*fast)(const struct node *n); /* a faster kernel for the node or NULL; set by exec from src/kernels */
+    /* A faster kernel for the node or NULL; set by exec from src/kernels. *fills: see op_ctx. */
+    op_eval_fn *(*fast)(const struct node *n, bool *fills);
     enum status (*run_graph)(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs, int n_inputs,
                              struct tensor **outputs, int n_outputs);
     void *exec;
     struct pack_cache *packs; /* may be NULL */
+    struct recycler *recycler; /* may be NULL */
 };
 /* Runs node n on `in` (stores as kernels want them: see tensor_for_kernel). out[i] are new references, NULL where the
  * node has no such output. Errors carry the node's label and operator. */

@@ -58,7 +58,7 @@ enum status op_output(struct op_ctx *c, int i, enum dtype dtype, int rank, const
         return dims_equal(c->out[i]->dim, c->out[i]->rank, dim, rank)
                    ? OK
                    : err_set(c->err, STATUS_BUG, "shape rule and kernel of %s disagree", c->node->op);
-    return tensor_new(&c->out[i], dtype, store_of(dtype, c->precision), rank, dim, c->err);
+    return tensor_new_from(&c->out[i], c->recycler, !c->fills, dtype, store_of(dtype, c->precision), rank, dim, c->err);
 }
 
 enum status op_output_alias(struct op_ctx *c, int i, int j, int rank, const int64_t *dim) {
@@ -115,12 +115,12 @@ static enum status run(const struct op_env *env, const struct node *n, const str
     struct op_ctx c = {
         .node = n, .precision = env->precision, .pool = env->pool, .scratch = env->scratch, .n_in = n->n_in, .n_out = n->n_out,
         .in = in, .out = out, .out_fact = fout, .seed = env->seed, .round_casts = !env->keep_casts,
-        .run_graph = env->run_graph, .exec = env->exec, .packs = env->packs, .err = e,
+        .run_graph = env->run_graph, .exec = env->exec, .packs = env->packs, .recycler = env->recycler, .err = e,
     };
+    op_eval_fn *fast = env->fast ? env->fast(n, &c.fills) : NULL;
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i] && fact_known(&fout[i]) && fout[i].dtype != DT_NONE && !(n->def->flags & OP_VIEW))
             TRY(op_output(&c, i, fout[i].dtype, fout[i].rank, fout[i].dim));
-    op_eval_fn *fast = env->fast ? env->fast(n) : NULL;
     TRY((fast ? fast : n->def->eval)(&c));
     for (int i = 0; i < n->n_out; i++) {
         FAIL_IF(n->out[i] && !out[i], e, STATUS_BUG, "the kernel of %s made no output %d", n->op, i);

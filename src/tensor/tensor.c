@@ -9,6 +9,8 @@ struct buffer {
     _Atomic int refs;
     struct arena *strings; /* owns the texts of a string tensor, or NULL */
     void *data;            /* 64-byte aligned, inside this allocation */
+    struct recycler *from; /* where the allocation goes back to, or NULL */
+    size_t capacity;
 };
 
 bool dims_count(const int64_t *dim, int rank, int64_t *count) {
@@ -70,12 +72,44 @@ static void set_dims(struct tensor *t, enum dtype dtype, enum dtype store, int r
 
 enum status tensor_new(struct tensor **out, enum dtype dtype, enum dtype store, int rank, const int64_t *dim,
                        struct err *e) {
+    return tensor_new_from(out, NULL, true, dtype, store, rank, dim, e);
+}
+
+/* Smaller ones come quickly from the C library. */
+static const size_t RECYCLED_FROM = 32768;
+
+static struct buffer *buffer_new(struct recycler *r, bool clear, size_t bytes) {
+    size_t size = sizeof(struct buffer) + bytes + 64, capacity = 0;
+    if (!r || bytes < RECYCLED_FROM)
+        return calloc(1, size);
+    struct buffer *b = recycler_take(r, size, &capacity);
+    if (!b)
+        return NULL;
+    memset(b, 0, clear ? size : sizeof *b);
+    recycler_hold(r);
+    b->from = r;
+    b->capacity = capacity;
+    return b;
+}
+
+static void buffer_free(struct buffer *b) {
+    struct recycler *r = b->from;
+    arena_free(b->strings);
+    if (r)
+        recycler_give(r, b, b->capacity);
+    else
+        free(b);
+    recycler_drop(r);
+}
+
+enum status tensor_new_from(struct tensor **out, struct recycler *r, bool clear, enum dtype dtype, enum dtype store,
+                            int rank, const int64_t *dim, struct err *e) {
     int64_t n;
     FAIL_IF(rank > MAX_RANK, e, STATUS_UNSUPPORTED, "a tensor of rank %d; at most %d is supported", rank, MAX_RANK);
     FAIL_IF(!dims_count(dim, rank, &n), e, STATUS_UNSUPPORTED, "a tensor whose number of elements does not fit 63 bits");
     size_t bytes = dtype_bytes(store, n);
     FAIL_IF(bytes > (SIZE_MAX >> 24), e, STATUS_UNSUPPORTED, "a tensor of %lld elements is too large to hold in memory", (long long)n);
-    struct buffer *b = calloc(1, sizeof *b + bytes + 64);
+    struct buffer *b = buffer_new(r, clear, bytes);
     FAIL_IF(!b, e, STATUS_UNSUPPORTED, "not enough memory for a tensor of %lld elements (%zu bytes)", (long long)n, bytes);
     atomic_init(&b->refs, 1);
     b->data = (void *)(((uintptr_t)(b + 1) + 63) & ~(uintptr_t)63);
@@ -119,10 +153,8 @@ struct tensor *tensor_new_list(enum tensor_kind kind, enum dtype dtype, int64_t 
 void tensor_free(struct tensor *t) {
     if (!t)
         return;
-    if (t->buf && atomic_fetch_sub(&t->buf->refs, 1) == 1) {
-        arena_free(t->buf->strings);
-        free(t->buf);
-    }
+    if (t->buf && atomic_fetch_sub(&t->buf->refs, 1) == 1)
+        buffer_free(t->buf);
     for (int64_t i = 0; t->items && i < t->n_items; i++)
         tensor_free(t->items[i]);
     free(t->items);

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/status.h"
 #include "tensor/dtype.h"
+#include "tensor/recycler.h"
 
 enum { MAX_RANK = 16 };
 
@@ -39,6 +40,9 @@ bool dims_equal(const int64_t *a, int ra, const int64_t *b, int rb);
 /* A tensor with its own zeroed buffer. Free with tensor_free. STATUS_UNSUPPORTED when it is too large. */
 enum status tensor_new(struct tensor **out, enum dtype dtype, enum dtype store, int rank, const int64_t *dim,
                        struct err *e);
+/* The same with memory of a recycler (NULL: none), and its elements left undefined unless `clear`. */
+enum status tensor_new_from(struct tensor **out, struct recycler *r, bool clear, enum dtype dtype, enum dtype store,
+                            int rank, const int64_t *dim, struct err *e);
 /* The same, all in an arena (no buffer to free). */
 struct tensor *tensor_in_arena(struct arena *a, enum dtype dtype, enum dtype store, int rank, const int64_t *dim);
 /* Another tensor on the same buffer (or the same borrowed bytes), to be freed as well; dims may be changed by the

@@ -171,13 +171,16 @@ static inline void bench_compare(struct bench *b, enum precision precision) {
     struct tensor *want[8] = { 0 }, *have[8] = { 0 };
     struct op_env env = { .precision = precision };
     enum status expected = bench_run(b, &env, want);
-    assert_non_null(kernel_find(b->node));
+    bool fills = false;
+    assert_non_null(kernel_find(b->node, &fills));
+    struct recycler *recycler = recycler_new();
     for (int k = 0; isa_at(k); k++) {
         isa_force(isa_at(k));
         struct pack_cache *packs = pack_cache_new();
         for (int threads = 1; threads <= 3; threads++) {
             struct op_env fast = { .precision = precision,
                                    .pool = b->pools[threads - 1],
+                                   .recycler = recycler,
                                    .fast = kernel_find,
                                    .packs = packs };
             enum status s = bench_run(b, &fast, have);
@@ -193,6 +196,7 @@ static inline void bench_compare(struct bench *b, enum precision precision) {
         pack_cache_free(packs);
     }
     isa_force(NULL);
+    recycler_drop(recycler);
     for (int i = 0; i < b->node->n_out; i++)
         tensor_free(want[i]);
     model_free(b->model);
