@@ -139,8 +139,8 @@ static uint32_t small_from_f64(enum dtype t, double v, bool saturate) {
     bool neg = signbit(v) != 0;
     uint32_t sign = neg ? sign_bit : 0;
     if (isnan(v)) {
-        if (t == DT_F4E2M1) /* has no NaN */
-            return small_max_bits(t);
+        if (t == DT_F4E2M1) /* has no NaN: -0, as ml_dtypes and the stored cases of ONNX have it */
+            return sign_bit;
         return l->uz ? nan_bits : nan_bits | sign;
     }
     double a = fabs(v);
