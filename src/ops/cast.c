@@ -10,25 +10,9 @@
 
 #include "ops/row.h"
 
-/* A power of two; 2^-127 to 2^127 and NaN. What is below zero has no meaning. */
-static double cast_to_e8m0(double v, bool saturate, enum e8m0_rounding mode) {
-    int exponent;
-    if (isnan(v) || v < 0 || (v == 0 && !saturate))
-        return NAN;
-    if (isinf(v))
-        return saturate ? ldexp(1, 127) : NAN;
-    double fraction = frexp(v, &exponent);
-    exponent -= 1;
-    if ((mode == ROUND_UP && fraction > 0.5) || (mode == ROUND_NEAREST && fraction >= 0.75))
-        exponent++;
-    if (!saturate && (exponent > 127 || exponent < -127))
-        return NAN;
-    return ldexp(1, v == 0 || exponent < -127 ? -127 : exponent > 127 ? 127 : exponent);
-}
-
-double cast_to_float(enum dtype t, double v, bool saturate, enum e8m0_rounding mode) {
+double cast_to_float(enum dtype t, double v, bool saturate, enum round_mode mode) {
     if (t == DT_F8E8M0)
-        return cast_to_e8m0(v, saturate, mode);
+        return f8_to_f64(t, e8m0_from_f64(v, mode, saturate));
     if (t == DT_F8E4M3FN || t == DT_F8E4M3FNUZ || t == DT_F8E5M2 || t == DT_F8E5M2FNUZ)
         return f8_to_f64(t, f8_from_f64(t, v, saturate));
     return float_round_to(t, v);
@@ -70,7 +54,7 @@ struct caster {
     struct tensor *y;
     int64_t n;
     bool saturate;
-    enum e8m0_rounding mode;
+    enum round_mode mode;
 };
 
 static enum status from_strings(struct caster *k) {

@@ -87,92 +87,82 @@ size_t dtype_size(enum dtype t) {
 
 size_t dtype_bytes(enum dtype t, int64_t n) {
     size_t bits = (size_t)dtype_row(t)->bits;
-    if (n < 0 || (uint64_t)n > (SIZE_MAX - 7) / (bits ? bits : 1))
-        return SIZE_MAX;
-    return ((size_t)n * bits + 7) / 8;
+    if (bits >= 8) {
+        size_t size = bits / 8;
+        return n < 0 || (uint64_t)n > SIZE_MAX / size ? SIZE_MAX : (size_t)n * size;
+    }
+    return n < 0 ? SIZE_MAX : (size_t)n / 8 * bits + ((size_t)n % 8 * bits + 7) / 8;
 }
 
-/* A small float: e exponent bits, m mantissa bits. `fn`: no infinity, NaN is all ones (e4m3fn);
- * `uz`: no infinity, no negative zero, NaN is the sign bit alone. */
+/* A small float: e exponent bits, m mantissa bits. `fn`: no infinity; `uz`: no infinity, no negative zero, NaN is the sign
+ * bit alone. `nan`: the bits of its NaN, `max` those of its largest finite value, `over` what a larger value becomes when
+ * it is not to saturate. IEEE 754-2008 (binary16); bfloat16; Micikevicius et al. 2022 (E4M3, E5M2); the UZ forms as ONNX
+ * "Float stored in 8 bits" has them; OCP Microscaling Formats 1.0 (E2M1 has no NaN: it becomes -0, as in ml_dtypes and ONNX's stored cases). */
 struct layout {
     int e, m, bias;
     bool fn, uz;
+    uint32_t max, over, nan;
 };
 
 static const struct layout layouts[DT_COUNT] = {
-    [DT_F16] = { 5, 10, 15, false, false },      [DT_BF16] = { 8, 7, 127, false, false },
-    [DT_F8E4M3FN] = { 4, 3, 7, true, false },    [DT_F8E4M3FNUZ] = { 4, 3, 8, false, true },
-    [DT_F8E5M2] = { 5, 2, 15, false, false },    [DT_F8E5M2FNUZ] = { 5, 2, 16, false, true },
-    [DT_F4E2M1] = { 2, 1, 1, true, false },
+    [DT_F16] = { 5, 10, 15, false, false, 0x7bff, 0x7c00, 0x7e00 },
+    [DT_BF16] = { 8, 7, 127, false, false, 0x7f7f, 0x7f80, 0x7fc0 },
+    [DT_F8E4M3FN] = { 4, 3, 7, true, false, 0x7e, 0x7f, 0x7f },
+    [DT_F8E4M3FNUZ] = { 4, 3, 8, true, true, 0x7f, 0x80, 0x80 },
+    [DT_F8E5M2] = { 5, 2, 15, false, false, 0x7b, 0x7c, 0x7e },
+    [DT_F8E5M2FNUZ] = { 5, 2, 16, true, true, 0x7f, 0x80, 0x80 },
+    [DT_F4E2M1] = { 2, 1, 1, true, false, 7, 7, 8 },
 };
+
+static double power_of_two(int exponent) { /* of a normal double */
+    uint64_t u = (uint64_t)(exponent + 1023) << 52;
+    double v;
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
 
 static double small_to_f64(enum dtype t, uint32_t bits) {
     const struct layout *l = &layouts[t];
-    uint32_t sign = bits >> (l->e + l->m) & 1, exp = bits >> l->m & ((1u << l->e) - 1), man = bits & ((1u << l->m) - 1);
-    uint32_t top = (1u << l->e) - 1;
-    if (l->uz && sign && !exp && !man)
+    uint64_t sign = bits >> (l->e + l->m) & 1;
+    uint32_t magnitude = bits & ((1u << (l->e + l->m)) - 1);
+    if (magnitude > l->max)
+        return magnitude == l->over && !l->fn ? (sign ? -INFINITY : INFINITY) : NAN;
+    if (sign && !magnitude && l->uz)
         return NAN;
-    if (t == DT_F8E4M3FN && exp == top && man == (1u << l->m) - 1)
-        return NAN;
-    if (!l->fn && !l->uz && exp == top)
-        return man ? NAN : (sign ? -INFINITY : INFINITY);
-    double v = exp ? ldexp(1.0 + ldexp((double)man, -l->m), (int)exp - l->bias)
-                   : ldexp((double)man, 1 - l->bias - l->m);
-    return sign ? -v : v;
+    if (magnitude >> l->m == 0) {
+        double v = (double)magnitude * power_of_two(1 - l->bias - l->m);
+        return sign ? -v : v;
+    }
+    uint64_t u = sign << 63 | (((uint64_t)magnitude << (52 - l->m)) + ((uint64_t)(1023 - l->bias) << 52));
+    double v;
+    memcpy(&v, &u, sizeof v);
+    return v;
 }
 
-/* Largest finite value's bits without the sign. */
-static uint32_t small_max_bits(enum dtype t) {
-    const struct layout *l = &layouts[t];
-    uint32_t all = (1u << (l->e + l->m)) - 1;
-    if (t == DT_F8E4M3FN)
-        return all - 1;
-    if (l->uz || l->fn)
-        return all;
-    return all - (1u << l->m); /* below infinity */
+/* The magnitude's bits, rounded to nearest even; may be past `max`. */
+static uint32_t small_round(const struct layout *l, double a) {
+    if (a < power_of_two(1 - l->bias)) /* the product is exact, and 2^m at most, which is the least normal's bits */
+        return (uint32_t)rint(a * power_of_two(l->bias - 1 + l->m));
+    uint64_t u;
+    memcpy(&u, &a, sizeof u);
+    int drop = 52 - l->m;
+    u += ((UINT64_C(1) << (drop - 1)) - 1) + (u >> drop & 1);
+    u = (u >> drop) - ((uint64_t)(1023 - l->bias) << l->m);
+    return u > UINT32_MAX ? UINT32_MAX : (uint32_t)u;
 }
 
 static uint32_t small_from_f64(enum dtype t, double v, bool saturate) {
     const struct layout *l = &layouts[t];
-    uint32_t sign_bit = 1u << (l->e + l->m);
-    uint32_t nan_bits = l->uz ? sign_bit : t == DT_F8E4M3FN ? sign_bit - 1 : (sign_bit - (1u << l->m)) | 1u << (l->m - 1);
-    bool neg = signbit(v) != 0;
-    uint32_t sign = neg ? sign_bit : 0;
-    if (isnan(v)) {
-        if (t == DT_F4E2M1) /* has no NaN: -0, as ml_dtypes and the stored cases of ONNX have it */
-            return sign_bit;
-        return l->uz ? nan_bits : nan_bits | sign;
+    uint32_t sign = signbit(v) ? 1u << (l->e + l->m) : 0;
+    if (v != v)
+        return l->uz || t == DT_F4E2M1 ? l->nan : l->nan | sign;
+    uint32_t bits = small_round(l, fabs(v));
+    if (bits > l->max) {
+        if (saturate)
+            return sign | l->max;
+        return l->uz ? l->nan : sign | l->over;
     }
-    double a = fabs(v);
-    uint32_t max_bits = small_max_bits(t);
-    double max = small_to_f64(t, max_bits);
-    uint32_t over = saturate || t == DT_F4E2M1 ? sign | max_bits : l->uz ? nan_bits : l->fn ? sign | nan_bits : sign | (max_bits + 1);
-    if (isinf(a))
-        return over;
-    if (a == 0)
-        return l->uz ? 0 : sign;
-    int exp;
-    frexp(a, &exp); /* a = f * 2^exp, f in [0.5, 1) */
-    int unit = exp - 1 - l->m;
-    int least = 1 - l->bias - l->m;
-    if (unit < least)
-        unit = least;
-    double q = rint(ldexp(a, -unit)); /* ties to even: the default rounding mode */
-    double r = ldexp(q, unit);
-    if (r > max) {
-        /* The first value past the largest finite one, had the type more exponents, rounds down on a tie. */
-        return over;
-    }
-    if (r == 0)
-        return l->uz ? 0 : sign;
-    frexp(r, &exp);
-    exp -= 1;
-    uint32_t bits;
-    if (exp < 1 - l->bias)
-        bits = (uint32_t)ldexp(r, -least);
-    else
-        bits = (uint32_t)(exp + l->bias) << l->m | ((uint32_t)ldexp(r, l->m - exp) & ((1u << l->m) - 1));
-    return sign | bits;
+    return bits == 0 && l->uz ? 0 : sign | bits;
 }
 
 double f16_to_f64(uint16_t bits) {
@@ -193,22 +183,31 @@ uint16_t bf16_from_f64(double v) {
 
 double f8_to_f64(enum dtype t, uint8_t bits) {
     if (t == DT_F8E8M0)
-        return bits == 0xff ? NAN : ldexp(1.0, (int)bits - 127);
+        return bits == 0xff ? NAN : power_of_two((int)bits - 127);
     return small_to_f64(t, bits);
 }
 
+uint8_t e8m0_from_f64(double v, enum round_mode mode, bool saturate) {
+    if (v != v || v < 0)
+        return 0xff;
+    if (v < power_of_two(-127))
+        return saturate ? 0 : 0xff;
+    if (isinf(v))
+        return saturate ? 0xfe : 0xff;
+    uint64_t u;
+    memcpy(&u, &v, sizeof u);
+    int exponent = (int)(u >> 52) - 1023;
+    uint64_t fraction = u & ((UINT64_C(1) << 52) - 1);
+    if (mode == ROUND_UP ? fraction != 0 : mode == ROUND_NEAREST && fraction >> 51)
+        exponent++;
+    if (exponent > 127)
+        return saturate ? 0xfe : 0xff;
+    return (uint8_t)(exponent + 127);
+}
+
 uint8_t f8_from_f64(enum dtype t, double v, bool saturate) {
-    if (t == DT_F8E8M0) {
-        if (isnan(v) || v < 0)
-            return 0xff;
-        if (isinf(v) || v > ldexp(1.0, 127))
-            return saturate ? 0xfe : 0xff;
-        if (v <= ldexp(1.0, -127))
-            return 0;
-        int exp;
-        double f = frexp(v, &exp); /* in [0.5, 1): the power of two is exp - 1 */
-        return (uint8_t)(exp - 1 + (f > 0.75 || (f == 0.75)) + 127);
-    }
+    if (t == DT_F8E8M0)
+        return e8m0_from_f64(v, ROUND_NEAREST, saturate);
     return (uint8_t)small_from_f64(t, v, saturate);
 }
 

@@ -71,6 +71,10 @@ double bf16_to_f64(uint16_t bits);
 uint16_t bf16_from_f64(double v);
 double f8_to_f64(enum dtype t, uint8_t bits);
 uint8_t f8_from_f64(enum dtype t, double v, bool saturate);
+/* float8 e8m0: powers of two, 0xff is NaN. Halves round up; negative values become NaN; what is out of range becomes
+ * the end of the range or NaN (ONNX Cast-25). f8_from_f64 rounds to nearest. */
+enum round_mode { ROUND_NEAREST, ROUND_UP, ROUND_DOWN };
+uint8_t e8m0_from_f64(double v, enum round_mode mode, bool saturate);
 /* v rounded to the values type t has (identity for float64). */
 double float_round_to(enum dtype t, double v);
 

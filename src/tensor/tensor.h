@@ -65,6 +65,12 @@ void tensor_set_f64(struct tensor *t, int64_t i, double v);
 /* Integers wrap to the width of the store. */
 void tensor_set_i64(struct tensor *t, int64_t i, int64_t v);
 
+/* The same for n elements from `begin` on, much faster than one by one. */
+void tensor_load_f64(const struct tensor *t, int64_t begin, int64_t n, double *to);
+void tensor_load_i64(const struct tensor *t, int64_t begin, int64_t n, int64_t *to);
+void tensor_store_f64(struct tensor *t, int64_t begin, int64_t n, const double *from);
+void tensor_store_i64(struct tensor *t, int64_t begin, int64_t n, const int64_t *from);
+
 /* Where the texts of a string tensor made by tensor_new live; freed with its buffer. */
 struct arena *tensor_string_arena(struct tensor *t);
 
