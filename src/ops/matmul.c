@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ops/real.h"
+#include "ops/row.h"
 #include "ops/split.h"
 
 #define REAL double
@@ -21,6 +22,20 @@
 #include "ops/matmul.inc"
 #undef REAL
 #undef SUFFIX
+
+/* FusedMatMul's transA and transB on a fact: the last two axes change places (vectors stay). */
+static bool is_transposed(const struct node *n, const char *name, const struct fact *f) {
+    return n->domain[0] && attr_int(n, name) && f->rank > 1;
+}
+
+static struct fact transposed(const struct node *n, const char *name, const struct fact *f) {
+    struct fact t = *f;
+    if (is_transposed(n, name, f)) {
+        t.dim[t.rank - 1] = f->dim[t.rank - 2];
+        t.dim[t.rank - 2] = f->dim[t.rank - 1];
+    }
+    return t;
+}
 
 /* A fact as a matrix stack: rank >= 2, with the axis added that a vector lacks. */
 static struct fact as_matrices(const struct fact *f, bool right) {
@@ -71,7 +86,9 @@ static enum status shape_matmul(struct shape_ctx *c) {
         return OK;
     SHAPE_FAIL_IF(c->in[0].rank + 1 > MAX_RANK || c->in[1].rank + 1 > MAX_RANK, c,
                   "%s of rank %d is too large", c->node->op, c->in[0].rank);
-    TRY(matmul_shape(c, &c->in[0], &c->in[1], &y, &full));
+    struct fact a = transposed(c->node, "transA", &c->in[0]),
+                b = transposed(c->node, "transB", &c->in[1]);
+    TRY(matmul_shape(c, &a, &b, &y, &full));
     out_shape(c, 0, t, y.rank, y.dim);
     return OK;
 }
@@ -114,6 +131,9 @@ enum status matmul_plan(const struct node *n, const struct tensor *a, const stru
     struct fact fa, fb, y = { 0 }, full = { 0 };
     fact_from(&fa, a);
     fact_from(&fb, b);
+    bool ta = is_transposed(n, "transA", &fa), tb = is_transposed(n, "transB", &fb);
+    fa = transposed(n, "transA", &fa);
+    fb = transposed(n, "transB", &fb);
     TRY(matmul_shape(&c, &fa, &fb, &y, &full));
     *p = (struct matmul_plan) { .n_batch = 1, .rank = y.rank };
     memcpy(p->y_dim, y.dim, sizeof p->y_dim);
@@ -121,10 +141,10 @@ enum status matmul_plan(const struct node *n, const struct tensor *a, const stru
     p->rows = full.dim[full.rank - 2];
     p->columns = full.dim[full.rank - 1];
     p->inner = ma.dim[ma.rank - 1];
-    p->a_row = p->inner;
-    p->a_inner = 1;
-    p->b_inner = p->columns;
-    p->b_column = 1;
+    p->a_row = ta ? 1 : p->inner;
+    p->a_inner = ta ? p->rows : 1;
+    p->b_inner = tb ? 1 : p->columns;
+    p->b_column = tb ? p->inner : 1;
     int lead = full.rank - 2;
     for (int i = 0; i < lead; i++)
         p->n_batch *= full.dim[i];
@@ -162,6 +182,27 @@ static enum status matmul(struct op_ctx *c) {
         matmul_run_f(c, &j);
     } else {
         matmul_int(c, &p);
+    }
+    return OK;
+}
+
+static enum status shape_fused_matmul(struct shape_ctx *c) {
+    FAIL_IF(attr_int(c->node, "transBatchA") || attr_int(c->node, "transBatchB"), c->err,
+            STATUS_UNSUPPORTED, "FusedMatMul with transBatchA or transBatchB");
+    return shape_matmul(c);
+}
+
+/* alpha * (the chain from 0). */
+static enum status fused_matmul(struct op_ctx *c) {
+    struct tensor *y = c->out[0];
+    double alpha = attr_float(c->node, "alpha");
+    TRY(matmul(c));
+    int64_t n = tensor_count(y);
+    for (int64_t i = 0; alpha != 1 && i < n; i++) {
+        if (y->store == DT_F32)
+            ((float *)y->data)[i] *= (float)alpha;
+        else
+            tensor_set_f64(y, i, tensor_f64(y, i) * alpha);
     }
     return OK;
 }
@@ -259,6 +300,12 @@ static const struct attr_def gemm_attrs[] = {
     { 0 },
 };
 
+static const struct attr_def fused_attrs[] = {
+    { "alpha", .type = ATTR_FLOAT, .f = 1 }, { "transA", .type = ATTR_INT },
+    { "transB", .type = ATTR_INT },          { "transBatchA", .type = ATTR_INT },
+    { "transBatchB", .type = ATTR_INT },     { 0 },
+};
+
 const struct op ops_matmul[] = {
     { .name = "MatMul",
       .domain = "",
@@ -279,5 +326,7 @@ const struct op ops_matmul[] = {
       .attrs = gemm_attrs,
       .shape = shape_gemm,
       .eval = gemm },
+    { MICROSOFT("FusedMatMul", 2, 2), .attrs = fused_attrs, .shape = shape_fused_matmul,
+      .eval = fused_matmul },
     { 0 },
 };
