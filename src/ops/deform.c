@@ -1,0 +1,231 @@
+/* DeformConv and Col2Im, computed in float64 in every precision.
+ *
+ * Order of the floating-point operations: DeformConv as Conv, bias first, then kernel positions
+ * row-major and within one the input channels ascending, one fma chain; a sample is itself one fma
+ * chain from 0 over its neighbours row-major, times the mask where there is one. Col2Im adds the
+ * blocks' elements that meet at a place from 0, kernel positions row-major. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/conv.h"
+#include "ops/move.h"
+#include "ops/real.h"
+#include "ops/row.h"
+#include "ops/split.h"
+
+static enum status shape_deform(struct shape_ctx *c) {
+    const struct fact *x = &c->in[0], *k = &c->in[1];
+    struct conv_plan p;
+    int64_t groups = attr_int(c->node, "offset_group"), dim[MAX_RANK];
+    for (int i = 0; i < c->n_in; i++)
+        TRY(need_float(c, i));
+    c->out[0].dtype = x->dtype;
+    if (x->rank < 0 || !fact_known(k))
+        return OK;
+    TRY(conv_plan(c->node, x->rank, x->dim, k->rank, k->dim, &p, c->err));
+    SHAPE_FAIL_IF(groups < 1 || p.in_channels % groups || groups > INT64_C(1) << 20, c,
+                  "DeformConv has %lld offset groups for %lld channels", (long long)groups,
+                  (long long)p.in_channels);
+    memcpy(dim, p.y_dim, sizeof dim);
+    int64_t positions = dims_product(p.w.kernel, 0, p.w.n);
+    dim[1] = groups * positions * p.w.n;
+    TRY(need_shape(c, 2, x->rank, dim));
+    TRY(need_vector(c, 3, p.out_channels));
+    dim[1] = groups * positions;
+    TRY(need_shape(c, 4, x->rank, dim));
+    out_shape(c, 0, x->dtype, x->rank, p.y_dim);
+    return OK;
+}
+
+struct deform_job {
+    const struct conv_plan *p;
+    const struct tensor *x, *k, *offset, *bias, *mask;
+    struct tensor *y;
+    int64_t offset_groups, n_kernel, n_out;
+    double *samples; /* [task][kernel position][channel] */
+};
+
+/* Linear interpolation between the elements around `at`; what lies outside is 0. */
+static double sample(const struct deform_job *j, int64_t base, const double *at) {
+    const struct window *w = &j->p->w;
+    double acc = 0;
+    for (int corner = 0; corner < 1 << w->n; corner++) {
+        double weight = 1;
+        int64_t offset = base;
+        bool inside = true;
+        for (int i = 0; i < w->n; i++) {
+            int up = corner >> (w->n - 1 - i) & 1;
+            double low = floor(at[i]), v = low + up;
+            inside &= v >= 0 && v < (double)w->in[i];
+            weight *= up ? at[i] - low : 1 - (at[i] - low);
+            offset += inside ? (int64_t)v * j->p->x_spatial[i] : 0;
+        }
+        if (inside)
+            acc = fma_d(weight, tensor_f64(j->x, offset), acc);
+    }
+    return acc;
+}
+
+/* All samples of one image at one output position. */
+static void sample_all(const struct deform_job *j, int64_t b, int64_t at, double *samples) {
+    const struct conv_plan *p = j->p;
+    const struct window *w = &p->w;
+    int64_t per_group = p->in_channels / j->offset_groups;
+    for (int64_t k = 0; k < j->n_kernel; k++)
+        for (int64_t g = 0; g < j->offset_groups; g++) {
+            int64_t row = (b * j->offset_groups + g) * j->n_kernel + k, ko = k, yo = at;
+            double place[MAX_RANK];
+            for (int i = w->n - 1; i >= 0; i--) {
+                double moved = tensor_f64(j->offset, (row * w->n + i) * j->n_out + at);
+                place[i] = (double)(yo % w->out[i] * w->stride[i] - w->begin[i] +
+                                    ko % w->kernel[i] * w->dilation[i]) +
+                           moved;
+                ko /= w->kernel[i];
+                yo /= w->out[i];
+            }
+            double m = j->mask ? tensor_f64(j->mask, row * j->n_out + at) : 1;
+            for (int64_t ch = g * per_group; ch < (g + 1) * per_group; ch++) {
+                double v = sample(j, b * p->x_batch + ch * p->x_channel, place);
+                samples[k * p->in_channels + ch] = j->mask ? v * m : v;
+            }
+        }
+}
+
+static void deform_part(void *arg, struct part part) {
+    const struct deform_job *j = arg;
+    const struct conv_plan *p = j->p;
+    double *samples = j->samples + part.task * j->n_kernel * p->in_channels;
+    for (int64_t u = part.begin; u < part.end; u++) {
+        int64_t b = u / j->n_out, at = u % j->n_out;
+        sample_all(j, b, at, samples);
+        for (int64_t o = 0; o < p->out_channels; o++) {
+            int64_t g = o / p->out_per_group;
+            double acc = j->bias ? tensor_f64(j->bias, o) : 0;
+            for (int64_t k = 0; k < j->n_kernel; k++)
+                for (int64_t i = 0; i < p->in_per_group; i++)
+                    acc = fma_d(samples[k * p->in_channels + g * p->in_per_group + i],
+                                tensor_f64(j->k, (o * p->in_per_group + i) * j->n_kernel + k), acc);
+            tensor_set_f64(j->y, (b * p->out_channels + o) * j->n_out + at, acc);
+        }
+    }
+}
+
+static enum status deform_conv(struct op_ctx *c) {
+    const struct tensor *x = c->in[0], *k = c->in[1];
+    struct conv_plan p;
+    TRY(conv_plan(c->node, x->rank, x->dim, k->rank, k->dim, &p, c->err));
+    FAIL_IF(p.w.n > 6, c->err, STATUS_UNSUPPORTED, "DeformConv over %d spatial axes", p.w.n);
+    struct deform_job j = { .p = &p, .x = x, .k = k, .offset = c->in[2], .y = c->out[0] };
+    j.bias = input_given(c, 3) ? c->in[3] : NULL;
+    j.mask = input_given(c, 4) ? c->in[4] : NULL;
+    j.offset_groups = attr_int(c->node, "offset_group");
+    j.n_kernel = dims_product(p.w.kernel, 0, p.w.n);
+    j.n_out = window_out_count(&p.w);
+    int64_t cost = j.n_kernel * p.in_channels * (p.out_per_group + 8), units = p.batch * j.n_out;
+    j.samples = NEW_ARRAY(
+        c->scratch, (int64_t)split_tasks(c, units, cost) * j.n_kernel * p.in_channels, double);
+    split_run(c, units, cost, deform_part, &j);
+    return OK;
+}
+
+/* --- Col2Im --- */
+
+/* The window whose taps run from the image to the blocks; needs contents of both shapes. */
+static enum status fold_plan(const struct node *n, const int64_t *image, int64_t n_image,
+                             const int64_t *block, int64_t n_block, struct window *w,
+                             struct err *e) {
+    FAIL_IF(n_image != n_block || n_image < 1 || n_image > MAX_RANK - 2, e, STATUS_CORRUPT,
+            "Col2Im: image_shape has %lld elements, block_shape %lld", (long long)n_image,
+            (long long)n_block);
+    for (int64_t i = 0; i < n_image; i++) {
+        FAIL_IF(image[i] < 0, e, STATUS_CORRUPT, "image_shape of Col2Im holds %lld",
+                (long long)image[i]);
+        w->in[i] = image[i];
+        w->kernel[i] = block[i];
+    }
+    TRY(window_read(n, (int)n_image, true, w, e));
+    return window_fit(n, w, false, e);
+}
+
+static enum status shape_col2im(struct shape_ctx *c) {
+    const struct fact *x = &c->in[0];
+    const int64_t *image, *block;
+    int64_t n_image, n_block, dim[MAX_RANK];
+    struct window w;
+    c->out[0].dtype = x->dtype;
+    SHAPE_FAIL_IF(x->dtype == DT_STRING || dtype_row(x->dtype)->class_ == CLASS_COMPLEX, c,
+                  "Col2Im does not take %s tensors", dtype_name(x->dtype));
+    TRY(need_shape(c, 0, 3, NULL));
+    if (x->rank < 0 || !fact_ints(c, &c->in[1], &image, &n_image) ||
+        !fact_ints(c, &c->in[2], &block, &n_block))
+        return OK;
+    TRY(fold_plan(c->node, image, n_image, block, n_block, &w, c->err));
+    int64_t kernel = 1;
+    for (int i = 0; i < w.n; i++) {
+        SHAPE_FAIL_IF(kernel > INT64_MAX / w.kernel[i], c, "block_shape of Col2Im is too large");
+        kernel *= w.kernel[i];
+    }
+    SHAPE_FAIL_IF(x->dim[1] >= 0 && x->dim[1] % kernel, c,
+                  "Col2Im: %lld rows are no multiple of the block's %lld elements",
+                  (long long)x->dim[1], (long long)kernel);
+    SHAPE_FAIL_IF(x->dim[2] >= 0 && x->dim[2] != window_out_count(&w), c,
+                  "Col2Im: the input has %lld blocks, the image %lld", (long long)x->dim[2],
+                  (long long)window_out_count(&w));
+    dim[0] = x->dim[0];
+    dim[1] = x->dim[1] < 0 ? DIM_UNKNOWN : x->dim[1] / kernel;
+    memcpy(dim + 2, image, (size_t)n_image * sizeof *dim);
+    out_shape(c, 0, x->dtype, (int)n_image + 2, dim);
+    return OK;
+}
+
+static enum status col2im(struct op_ctx *c) {
+    const struct tensor *x = c->in[0];
+    struct tensor *y = c->out[0];
+    struct window w;
+    int64_t n_image, n_block, step[MAX_RANK], k_step[MAX_RANK];
+    const int64_t *image = ints_of(c->scratch, c->in[1], &n_image),
+                  *block = ints_of(c->scratch, c->in[2], &n_block);
+    TRY(fold_plan(c->node, image, n_image, block, n_block, &w, c->err));
+    dense_steps(w.in, w.n, step);
+    dense_steps(w.kernel, w.n, k_step);
+    int64_t kernel = dims_product(w.kernel, 0, w.n), pixels = dims_product(w.in, 0, w.n),
+            blocks = window_out_count(&w);
+    int64_t planes = x->dim[0] * (x->dim[1] / kernel);
+    struct tap *taps = NEW_ARRAY(c->scratch, window_tap_room(&w), struct tap);
+    double *sum = NEW_ARRAY(c->scratch, pixels + 1, double);
+    for (int64_t p = 0; p < planes; p++) {
+        memset(sum, 0, (size_t)pixels * sizeof *sum);
+        for (int64_t b = 0; b < blocks; b++) {
+            int64_t n = window_taps(&w, b, step, k_step, false, false, taps);
+            for (int64_t t = 0; t < n; t++)
+                sum[taps[t].x] += tensor_f64(x, (p * kernel + taps[t].k) * blocks + b);
+        }
+        for (int64_t i = 0; i < pixels; i++)
+            tensor_set_f64(y, p * pixels + i, sum[i]);
+    }
+    return OK;
+}
+
+static const struct attr_def deform_attrs[] = {
+    STRING("auto_pad", "NOTSET"),
+    PLAIN("dilations", INTS),
+    INT("group", 1),
+    PLAIN("kernel_shape", INTS),
+    INT("offset_group", 1),
+    PLAIN("pads", INTS),
+    PLAIN("strides", INTS),
+    STRING("layout", "NCHW"),
+    STRING("kernel_layout", "OIHW"),
+    { 0 },
+};
+static const struct attr_def fold_attrs[] = {
+    STRING("auto_pad", "NOTSET"), PLAIN("dilations", INTS),    PLAIN("pads", INTS),
+    PLAIN("strides", INTS),       PLAIN("kernel_shape", INTS), { 0 },
+};
+
+const struct op ops_deform[] = {
+    { ONNX("DeformConv", 22, 3, 5), .attrs = deform_attrs, .shape = shape_deform,
+      .eval = deform_conv },
+    { ONNX("Col2Im", 18, 3, 3), .attrs = fold_attrs, .shape = shape_col2im, .eval = col2im },
+    { 0 },
+};

@@ -1,0 +1,315 @@
+/* GridSample, AffineGrid, CenterCropPad.
+ *
+ * GridSample and AffineGrid are computed in float64 in every precision. Order: the coordinates as
+ * written in the functions below; interpolation is one fma chain from 0 over the neighbours
+ * row-major, the first spatial axis outermost, each weight the product of the axes' weights, first
+ * axis first. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/move.h"
+#include "ops/real.h"
+#include "ops/row.h"
+#include "ops/split.h"
+
+enum sample_mode { SAMPLE_LINEAR, SAMPLE_NEAREST, SAMPLE_CUBIC };
+enum outside_mode { OUTSIDE_ZEROS, OUTSIDE_BORDER, OUTSIDE_REFLECTION };
+
+struct grid_job {
+    const struct tensor *x, *grid;
+    struct tensor *y;
+    enum sample_mode mode;
+    enum outside_mode outside;
+    bool align;
+    int n;             /* spatial axes */
+    int64_t positions; /* output positions of an image */
+    int64_t step[MAX_RANK];
+};
+
+static enum status read_grid_modes(const struct node *n, struct grid_job *j, struct err *e) {
+    const char *mode = attr_str(n, "mode"), *outside = attr_str(n, "padding_mode");
+    /* bilinear and bicubic are the names before version 20. */
+    if (strcmp(mode, "linear") == 0 || strcmp(mode, "bilinear") == 0)
+        j->mode = SAMPLE_LINEAR;
+    else if (strcmp(mode, "cubic") == 0 || strcmp(mode, "bicubic") == 0)
+        j->mode = SAMPLE_CUBIC;
+    else if (strcmp(mode, "nearest") == 0)
+        j->mode = SAMPLE_NEAREST;
+    else
+        return err_set(e, STATUS_CORRUPT, "mode '%s' of GridSample is not known", mode);
+    if (strcmp(outside, "zeros") == 0)
+        j->outside = OUTSIDE_ZEROS;
+    else if (strcmp(outside, "border") == 0)
+        j->outside = OUTSIDE_BORDER;
+    else if (strcmp(outside, "reflection") == 0)
+        j->outside = OUTSIDE_REFLECTION;
+    else
+        return err_set(e, STATUS_CORRUPT, "padding_mode '%s' of GridSample is not known", outside);
+    j->align = attr_int(n, "align_corners") != 0;
+    return OK;
+}
+
+static enum status shape_grid_sample(struct shape_ctx *c) {
+    const struct fact *x = &c->in[0], *g = &c->in[1];
+    struct grid_job j;
+    TRY(read_grid_modes(c->node, &j, c->err));
+    SHAPE_FAIL_IF(x->dtype != DT_NONE && !dtype_is_float(x->dtype), c,
+                  "GridSample does not take %s tensors", dtype_name(x->dtype));
+    TRY(need_float(c, 1));
+    c->out[0].dtype = x->dtype;
+    if (x->rank < 0 || g->rank < 0)
+        return OK;
+    SHAPE_FAIL_IF(x->rank < 3 || g->rank != x->rank, c,
+                  "GridSample: an input of rank %d and a grid of rank %d", x->rank, g->rank);
+    int64_t n = x->rank - 2, size = g->dim[g->rank - 1];
+    SHAPE_FAIL_IF(size >= 0 && size != n, c,
+                  "the grid of GridSample holds vectors of %lld for %lld axes", (long long)size,
+                  (long long)n);
+    SHAPE_FAIL_IF(x->dim[0] >= 0 && g->dim[0] >= 0 && x->dim[0] != g->dim[0], c,
+                  "GridSample: the batch sizes differ");
+    out_shape(c, 0, x->dtype, x->rank, x->dim);
+    for (int i = 0; i < n; i++)
+        c->out[0].dim[2 + i] = g->dim[1 + i];
+    return OK;
+}
+
+/* Reflects v between two borders until it lies inside. */
+static double reflect(double v, double low, double high) {
+    double range = high - low;
+    if (!(range > 0))
+        return low;
+    double d = fabs(v - low), extra = fmod(d, range);
+    return fmod(floor(d / range), 2) == 0 ? low + extra : high - extra;
+}
+
+/* A place on an axis of `size` elements after padding_mode. */
+static double place(const struct grid_job *j, double v, int64_t size) {
+    double high = (double)(size - 1);
+    if (j->outside == OUTSIDE_BORDER)
+        return v < 0 ? 0 : v > high ? high : v;
+    if (j->outside == OUTSIDE_REFLECTION) {
+        v = j->align ? reflect(v, 0, high) : reflect(v, -0.5, (double)size - 0.5);
+        return v < 0 ? 0 : v > high ? high : v;
+    }
+    return v;
+}
+
+/* The cubic convolution of Keys with a = -0.75. */
+static double cubic(double t) {
+    const double a = -0.75;
+    t = fabs(t);
+    if (t <= 1)
+        return ((a + 2) * t - (a + 3)) * t * t + 1;
+    return t < 2 ? ((a * t - 5 * a) * t + 8 * a) * t - 4 * a : 0;
+}
+
+struct neighbours {
+    int n;
+    int64_t at[4]; /* -1: outside, value 0 */
+    double weight[4];
+};
+
+static void axis_neighbours(const struct grid_job *j, double v, int64_t size,
+                            struct neighbours *out) {
+    double x = j->align ? (v + 1) / 2 * (double)(size - 1) : ((v + 1) * (double)size - 1) / 2;
+    if (!(fabs(x) < 1e15))
+        x = -1e15; /* infinite or not a number: outside */
+    if (j->mode != SAMPLE_CUBIC)
+        x = place(j, x, size);
+    double first = j->mode == SAMPLE_NEAREST  ? rint(x)
+                   : j->mode == SAMPLE_LINEAR ? floor(x)
+                                              : floor(x) - 1;
+    out->n = j->mode == SAMPLE_NEAREST ? 1 : j->mode == SAMPLE_LINEAR ? 2 : 4;
+    for (int i = 0; i < out->n; i++) {
+        double at = first + i, d = x - at;
+        out->weight[i] = j->mode == SAMPLE_NEAREST  ? 1
+                         : j->mode == SAMPLE_LINEAR ? 1 - fabs(d)
+                                                    : cubic(d);
+        at = j->mode == SAMPLE_CUBIC || j->mode == SAMPLE_NEAREST ? rint(place(j, at, size)) : at;
+        out->at[i] = at >= 0 && at < (double)size ? (int64_t)at : -1;
+    }
+}
+
+/* The output positions of part, all channels. */
+static void grid_part(void *arg, struct part part) {
+    const struct grid_job *j = arg;
+    const struct tensor *x = j->x;
+    int64_t channels = x->dim[1];
+    for (int64_t p = part.begin; p < part.end; p++) {
+        int64_t b = p / j->positions, at = p % j->positions;
+        struct neighbours nb[MAX_RANK];
+        /* The last element of a grid vector belongs to the last axis' opposite: x, y, z is W, H, D.
+         */
+        for (int i = 0; i < j->n; i++)
+            axis_neighbours(j, tensor_f64(j->grid, p * j->n + j->n - 1 - i), x->dim[2 + i], &nb[i]);
+        for (int64_t ch = 0; ch < channels; ch++) {
+            int64_t from = (b * channels + ch) * j->step[1];
+            int k[MAX_RANK] = { 0 };
+            double acc = 0;
+            for (int done = 0; !done;) {
+                int64_t offset = from;
+                double w = 1;
+                bool inside = true;
+                for (int i = 0; i < j->n; i++) {
+                    inside &= nb[i].at[k[i]] >= 0;
+                    offset += nb[i].at[k[i]] * j->step[2 + i];
+                    w *= nb[i].weight[k[i]];
+                }
+                if (inside)
+                    acc = fma_d(w, tensor_f64(x, offset), acc);
+                done = 1;
+                for (int i = j->n - 1; i >= 0 && done; i--) {
+                    done = ++k[i] == nb[i].n;
+                    if (done)
+                        k[i] = 0;
+                }
+            }
+            tensor_set_f64(j->y, (b * channels + ch) * j->positions + at, acc);
+        }
+    }
+}
+
+static enum status grid_sample(struct op_ctx *c) {
+    struct grid_job j = {
+        .x = c->in[0], .grid = c->in[1], .y = c->out[0], .n = c->in[0]->rank - 2
+    };
+    TRY(read_grid_modes(c->node, &j, c->err));
+    if (!tensor_count(j.y))
+        return OK;
+    dense_steps(j.x->dim, j.x->rank, j.step);
+    j.positions = dims_product(j.y->dim, 2, j.y->rank);
+    split_run(c, j.x->dim[0] * j.positions, j.x->dim[1] * 16, grid_part, &j);
+    return OK;
+}
+
+static enum status shape_affine_grid(struct shape_ctx *c) {
+    const struct fact *t = &c->in[0];
+    const int64_t *size;
+    int64_t n, dim[5];
+    TRY(need_float(c, 0));
+    TRY(need_shape(c, 0, 3, NULL));
+    c->out[0].dtype = t->dtype;
+    if (!fact_ints(c, &c->in[1], &size, &n))
+        return OK;
+    SHAPE_FAIL_IF(n != 4 && n != 5, c, "size of AffineGrid has %lld elements, not 4 or 5",
+                  (long long)n);
+    for (int i = 0; i < n; i++)
+        SHAPE_FAIL_IF(size[i] < 0, c, "size of AffineGrid holds %lld", (long long)size[i]);
+    TRY(need_shape(c, 0, 3, (const int64_t[]) { size[0], n - 2, n - 1 }));
+    dim[0] = size[0];
+    for (int i = 0; i < n - 2; i++)
+        dim[1 + i] = size[2 + i];
+    dim[n - 1] = n - 2;
+    out_shape(c, 0, t->dtype, (int)n, dim);
+    return OK;
+}
+
+/* Place o of n on the axis from -1 to 1. A single corner is at 0, as in PyTorch, which the
+ * specification refers to. */
+static double normalised(int64_t o, int64_t n, bool align) {
+    if (!align)
+        return (2 * (double)o + 1) / (double)n - 1;
+    return n > 1 ? 2 * (double)o / (double)(n - 1) - 1 : 0;
+}
+
+/* Each coordinate is a fma chain from the translation over x, y (, z). */
+static enum status affine_grid(struct op_ctx *c) {
+    const struct tensor *t = c->in[0];
+    struct tensor *y = c->out[0];
+    int n = y->rank - 2;
+    bool align = attr_int(c->node, "align_corners") != 0;
+    int64_t positions = tensor_count(y) / n;
+    for (int64_t p = 0; p < positions; p++) {
+        double at[3];
+        int64_t rest = p;
+        for (int i = n - 1; i >= 0; i--) {
+            at[n - 1 - i] = normalised(rest % y->dim[1 + i], y->dim[1 + i], align);
+            rest /= y->dim[1 + i];
+        }
+        for (int r = 0; r < n; r++) {
+            int64_t row = (rest * n + r) * (n + 1);
+            double acc = tensor_f64(t, row + n);
+            for (int i = 0; i < n; i++)
+                acc = fma_d(tensor_f64(t, row + i), at[i], acc);
+            tensor_set_f64(y, p * n + r, acc);
+        }
+    }
+    return OK;
+}
+
+static enum status crop_axes(const struct node *n, int rank, int64_t count, int *axes,
+                             struct err *e) {
+    int given;
+    const int64_t *list = attr_ints(n, "axes", &given);
+    FAIL_IF((list ? given : rank) != count, e, STATUS_CORRUPT,
+            "CenterCropPad: shape has %lld elements for %d axes", (long long)count,
+            list ? given : rank);
+    FAIL_IF(count > rank, e, STATUS_CORRUPT, "CenterCropPad lists %lld axes of a tensor of rank %d",
+            (long long)count, rank);
+    for (int i = 0; i < count; i++)
+        TRY(axis_normalise(list ? list[i] : i, rank, &axes[i], e));
+    return OK;
+}
+
+static enum status shape_center_crop(struct shape_ctx *c) {
+    const struct fact *x = &c->in[0];
+    const int64_t *size;
+    int64_t n;
+    int axes[MAX_RANK];
+    shape_copy(c, 0, 0);
+    if (x->rank < 0)
+        return OK;
+    if (!fact_ints(c, &c->in[1], &size, &n)) {
+        fact_set_unknown(&c->out[0], x->dtype, x->rank);
+        return OK;
+    }
+    TRY(crop_axes(c->node, x->rank, n, axes, c->err));
+    for (int64_t i = 0; i < n; i++) {
+        SHAPE_FAIL_IF(size[i] < 0, c, "shape of CenterCropPad holds %lld", (long long)size[i]);
+        c->out[0].dim[axes[i]] = size[i];
+    }
+    return OK;
+}
+
+static enum status center_crop(struct op_ctx *c) {
+    const struct tensor *x = c->in[0];
+    struct tensor *y = c->out[0];
+    struct move m = { .size = element_size(x), .rank = x->rank };
+    int64_t to = 0, from = 0;
+    dense_steps(x->dim, x->rank, m.src_step);
+    dense_steps(y->dim, y->rank, m.dst_step);
+    for (int i = 0; i < x->rank; i++) {
+        int64_t more = y->dim[i] - x->dim[i];
+        m.dim[i] = more < 0 ? y->dim[i] : x->dim[i];
+        to += more > 0 ? more / 2 * m.dst_step[i] : 0;
+        from += more < 0 ? -more / 2 * m.src_step[i] : 0;
+    }
+    if (!tensor_count(y) || !tensor_count(x)) {
+        own_strings(y);
+        return OK;
+    }
+    m.src = element_at(x, from);
+    m.dst = element_at(y, to);
+    move_run(&m);
+    own_strings(y);
+    return OK;
+}
+
+static const struct attr_def grid_attrs[] = {
+    INT("align_corners", 0),
+    STRING("mode", "linear"),
+    STRING("padding_mode", "zeros"),
+    { 0 },
+};
+static const struct attr_def affine_attrs[] = { INT("align_corners", 0), { 0 } };
+static const struct attr_def crop_attrs[] = { PLAIN("axes", INTS), { 0 } };
+
+const struct op ops_grid[] = {
+    { ONNX("GridSample", 22, 2, 2), .attrs = grid_attrs, .shape = shape_grid_sample,
+      .eval = grid_sample },
+    { ONNX("AffineGrid", 20, 2, 2), .attrs = affine_attrs, .shape = shape_affine_grid,
+      .eval = affine_grid },
+    { ONNX("CenterCropPad", 18, 2, 2), .attrs = crop_attrs, .flags = OP_MOVES,
+      .shape = shape_center_crop, .eval = center_crop },
+    { 0 },
+};
