@@ -1,0 +1,36 @@
+/* Layout views: which permutation and reshape turns a source value into a target value.
+ *
+ * A view reads the source as shape `from`, permutes its axes, and reads the result in the target's shape. It is found by
+ * comparing contents, and reported, never silently forgiven. */
+#ifndef ALIGN_LAYOUT_H
+#define ALIGN_LAYOUT_H
+
+#include "compare/result.h"
+
+/* What two arrays differ by under a view. */
+struct layout_match {
+    struct pair_view view;
+    double max_abs; /* largest absolute difference over all samples */
+    double scale;   /* largest finite magnitude in the source */
+};
+
+/* Looks for a view under which all samples agree within tol * scale. source[k] and target[k] have the same number of
+ * elements. hints (views seen at the node's inputs) are tried first after the identity. False: none. Needs element types
+ * that are real numbers. */
+bool layout_find(const struct tensor *const *source, const struct tensor *const *target, int samples, double tol,
+                 const struct pair_view *hints, int n_hints, struct layout_match *out);
+
+/* All views that the shapes allow, the plainest first, at most max; contents are not looked at. */
+int layout_candidates(const struct tensor *source, const struct tensor *target, const struct pair_view *hints, int n_hints,
+                      struct pair_view *out, int max);
+
+/* The source read through the view, in the target's shape (rank, dim). New tensor: free it. */
+enum status layout_apply(struct tensor **out, const struct tensor *source, const struct pair_view *view, int rank, const int64_t *dim,
+                         struct err *e);
+/* Back: the target's array as the source lays it out. */
+enum status layout_undo(struct tensor **out, const struct tensor *target, const struct pair_view *view, int rank, const int64_t *dim,
+                        struct err *e);
+
+bool view_equal(const struct pair_view *a, const struct pair_view *b);
+
+#endif

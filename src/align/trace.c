@@ -1,0 +1,123 @@
+#include "align/trace.h"
+
+#include <string.h>
+
+/* Operators that look at an input's shape only. */
+static bool shape_only(const struct node *n) {
+    return node_is(n, "Shape") || node_is(n, "Size") || (strcmp(n->domain, "tflite") == 0 && (strcmp(n->op, "SHAPE") == 0 || strcmp(n->op, "RANK") == 0));
+}
+
+static bool reads_dynamic(const struct trace *t, const struct graph *g);
+
+static bool node_dynamic(const struct trace *t, const struct node *n) {
+    if (n->def && n->def->flags & (OP_RANDOM | OP_STATE))
+        return true;
+    if (shape_only(n))
+        return false;
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && t->dynamic[n->in[i]->id])
+            return true;
+    for (int i = 0; i < n->n_attrs; i++) {
+        if (n->attrs[i].type == ATTR_GRAPH && reads_dynamic(t, n->attrs[i].graph))
+            return true;
+        for (int64_t k = 0; n->attrs[i].type == ATTR_GRAPHS && k < n->attrs[i].n; k++)
+            if (reads_dynamic(t, n->attrs[i].graphs[k]))
+                return true;
+    }
+    return false;
+}
+
+static bool reads_dynamic(const struct trace *t, const struct graph *g) {
+    for (int i = 0; i < g->n_nodes; i++)
+        if (node_dynamic(t, g->nodes[i]))
+            return true;
+    for (int i = 0; i < g->n_outputs; i++)
+        if (t->dynamic[g->outputs[i]->id])
+            return true;
+    return false;
+}
+
+static void mark_dynamic(struct trace *t, struct arena *a) {
+    const struct graph *g = t->model->graph;
+    t->n_dynamic = t->model->next_value_id;
+    t->dynamic = NEW_ARRAY(a, t->n_dynamic + 1, bool);
+    for (int i = 0; i < g->n_inputs; i++)
+        t->dynamic[g->inputs[i]->id] = true;
+    for (int i = 0; i < g->n_values; i++)
+        if (g->values[i]->is_variable)
+            t->dynamic[g->values[i]->id] = true;
+    for (int i = 0; i < g->n_nodes; i++) {
+        bool d = node_dynamic(t, g->nodes[i]);
+        for (int k = 0; k < g->nodes[i]->n_out; k++)
+            if (g->nodes[i]->out[k])
+                t->dynamic[g->nodes[i]->out[k]->id] = d;
+    }
+}
+
+static enum status set_inputs(struct trace *t, const struct sample *s, struct exec_env *env, struct err *e) {
+    const struct graph *g = t->model->graph;
+    for (int i = 0; i < g->n_inputs; i++) {
+        if (!s->inputs[i]) {
+            FAIL_IF(!g->inputs[i]->constant, e, STATUS_USAGE, "no array for input '%s'", g->inputs[i]->name);
+            continue;
+        }
+        struct tensor *x;
+        struct tensor as = *s->inputs[i];
+        if (dtype_is_float(as.dtype) && dtype_is_float(g->inputs[i]->dtype))
+            as.dtype = g->inputs[i]->dtype;
+        TRY(tensor_for_kernel(&x, &as, PREC_F64, e));
+        exec_env_set(env, g->inputs[i], x);
+    }
+    return OK;
+}
+
+static bool inputs_there(const struct trace *t, const struct node *n, int k) {
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && !trace_value(t, n->in[i], k))
+            return false;
+    return true;
+}
+
+enum status trace_new(struct trace **out, struct model *m, const struct sample *samples, int n_samples, struct pool *pool,
+                      double deadline, struct arena *a, struct err *e) {
+    struct trace *t = NEW(a, struct trace);
+    *t = (struct trace) { .model = m, .samples = n_samples };
+    struct exec_options o = { .precision = PREC_F64, .pool = pool, .keep_values = true, .keep_casts = true, .deadline = deadline };
+    TRY(exec_new(&t->exec, m, &o, e));
+    mark_dynamic(t, a);
+    t->env = NEW_ARRAY(a, n_samples + 1, struct exec_env *);
+    t->failed = NEW_ARRAY(a, m->graph->n_nodes + 1, const char *);
+    *out = t;
+    for (int k = 0; k < n_samples; k++) {
+        t->env[k] = exec_env_new(t->exec);
+        TRY(set_inputs(t, &samples[k], t->env[k], e));
+        for (int i = 0; i < m->graph->n_nodes; i++) {
+            const struct node *n = m->graph->nodes[i];
+            struct err why = { 0 };
+            if (t->failed[i] || !inputs_there(t, n, k) || exec_node(t->exec, t->env[k], n, &why) == OK)
+                continue;
+            t->failed[i] = arena_printf(a, "%s%s%s", why.where, why.where[0] ? ": " : "", why.what);
+            t->n_failed++;
+        }
+    }
+    return OK;
+}
+
+void trace_free(struct trace *t) {
+    if (!t)
+        return;
+    for (int k = 0; k < t->samples; k++)
+        exec_env_free(t->env[k]);
+    exec_free(t->exec);
+}
+
+const struct tensor *trace_value(const struct trace *t, const struct value *v, int k) {
+    const struct tensor *x = NULL;
+    if (!v || exec_value(t->exec, t->env[k], v, &x, NULL) != OK)
+        return NULL;
+    return x;
+}
+
+bool trace_dynamic(const struct trace *t, const struct value *v) {
+    return v && v->id < t->n_dynamic && t->dynamic[v->id];
+}

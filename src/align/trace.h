@@ -1,0 +1,31 @@
+/* A model run on samples with every value of its main graph kept. */
+#ifndef ALIGN_TRACE_H
+#define ALIGN_TRACE_H
+
+#include "exec/exec.h"
+
+struct sample {
+    struct tensor **inputs; /* [graph->n_inputs], NULL: the model's own default */
+};
+
+struct trace {
+    struct model *model;
+    struct exec *exec;
+    struct exec_env **env; /* [samples] */
+    int samples;
+    bool *dynamic;       /* by value id: depends on the contents of the inputs */
+    int n_dynamic;       /* entries in dynamic */
+    const char **failed; /* by node position: why the node could not be run, or NULL */
+    int n_failed;
+};
+
+/* Prepares and runs. Nodes that cannot be run are noted in `failed`; what depends on them is not computed. */
+enum status trace_new(struct trace **out, struct model *m, const struct sample *samples, int n_samples, struct pool *pool,
+                      double deadline, struct arena *a, struct err *e);
+void trace_free(struct trace *t);
+
+/* Value v in sample k: run time value or constant in kernel form; NULL when not computed. */
+const struct tensor *trace_value(const struct trace *t, const struct value *v, int k);
+bool trace_dynamic(const struct trace *t, const struct value *v);
+
+#endif
