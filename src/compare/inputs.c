@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "align/layout.h"
+#include "compare/layout.h"
 #include "base/map.h"
 #include "compare/ranges.h"
 

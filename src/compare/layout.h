@@ -2,8 +2,8 @@
  *
  * A view reads the source as shape `from`, permutes its axes, and reads the result in the target's shape. It is found by
  * comparing contents, and reported, never silently forgiven. */
-#ifndef ALIGN_LAYOUT_H
-#define ALIGN_LAYOUT_H
+#ifndef COMPARE_LAYOUT_H
+#define COMPARE_LAYOUT_H
 
 #include "compare/result.h"
 

@@ -1,4 +1,4 @@
-#include "align/layout.h"
+#include "compare/layout.h"
 
 #include <math.h>
 #include <string.h>
