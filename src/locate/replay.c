@@ -1,0 +1,220 @@
+/* Evaluating single values of the target from linked ones, and the noise floor. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare/inputs.h"
+#include "compare/metrics.h"
+#include "locate/zipper.h"
+
+struct replay {
+    const struct zipper *z;
+    struct exec_env *env; /* its own: aliases of linked values, results of the rest */
+    const struct value *goal;
+    int k, depth;
+};
+
+static bool is_linked(const struct zipper *z, const struct value *v) {
+    return v->id < z->al.n_link && z->al.link[v->id].source;
+}
+
+static enum status need(struct replay *r, const struct value *v, struct err *e);
+
+static enum status need_captures(struct replay *r, const struct graph *g, struct err *e) {
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct node *n = g->nodes[i];
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] && n->in[k]->graph == r->z->target->model->graph)
+                TRY(need(r, n->in[k], e));
+        for (int k = 0; k < n->n_attrs; k++)
+            if (n->attrs[k].type == ATTR_GRAPH)
+                TRY(need_captures(r, n->attrs[k].graph, e));
+        if (n->body)
+            TRY(need_captures(r, n->body, e));
+    }
+    for (int i = 0; i < g->n_outputs; i++)
+        if (g->outputs[i]->graph == r->z->target->model->graph)
+            TRY(need(r, g->outputs[i], e));
+    return OK;
+}
+
+static enum status need(struct replay *r, const struct value *v, struct err *e) {
+    if (v->id < r->env->n && r->env->at[v->id])
+        return OK;
+    const struct exec_env *full = r->z->target->env[r->k];
+    bool stands = !v->producer || (v != r->goal && is_linked(r->z, v));
+    if (stands && v->id < full->n && full->at[v->id]) {
+        exec_env_set(r->env, v, tensor_alias(full->at[v->id]));
+        return OK;
+    }
+    if (v->constant)
+        return OK;
+    FAIL_IF(!v->producer, e, STATUS_MISMATCH, "value '%s' was not computed", v->name);
+    FAIL_IF(r->depth > 4000, e, STATUS_UNSUPPORTED, "the region is too deep to replay");
+    r->depth++;
+    const struct node *n = v->producer;
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i])
+            TRY(need(r, n->in[i], e));
+    for (int i = 0; i < n->n_attrs; i++)
+        if (n->attrs[i].type == ATTR_GRAPH)
+            TRY(need_captures(r, n->attrs[i].graph, e));
+    if (n->body)
+        TRY(need_captures(r, n->body, e));
+    r->depth--;
+    return exec_node(r->z->target->exec, r->env, n, e);
+}
+
+enum status zipper_replay(const struct zipper *z, int k, const struct value *v, const struct override *overrides, int n_overrides,
+                          struct tensor **out, struct err *e) {
+    struct replay r = { .z = z, .env = exec_env_new(z->target->exec), .goal = v, .k = k };
+    for (int i = 0; i < n_overrides; i++)
+        exec_env_set(r.env, overrides[i].value, tensor_alias(overrides[i].tensor));
+    enum status s = need(&r, v, e);
+    *out = NULL;
+    if (s == OK) {
+        const struct tensor *t;
+        s = exec_value(z->target->exec, r.env, v, &t, e);
+        if (s == OK && t)
+            *out = tensor_alias(t);
+        else if (s == OK)
+            s = err_set(e, STATUS_MISMATCH, "value '%s' was not computed", v->name);
+    }
+    exec_env_free(r.env);
+    return s;
+}
+
+double zipper_error(const struct zipper *z, const struct value *v, const struct value *source, const struct pair_view *view) {
+    double worst = 0;
+    for (int k = 0; k < z->target->samples; k++) {
+        struct tensor *got = NULL, *want = NULL;
+        const struct tensor *s = trace_value(z->source, source, k);
+        struct err e;
+        if (!s || zipper_replay(z, k, v, NULL, 0, &got, &e) != OK || got->kind != KIND_TENSOR || tensor_count(got) != tensor_count(s) ||
+            layout_apply(&want, s, view, got->rank, got->dim, &e) != OK) {
+            tensor_free(got);
+            return INFINITY;
+        }
+        struct metrics m = { 0 };
+        metrics_add(&m, want, got, 0, 0);
+        worst = fmax(worst, m.stats.max_abs);
+        tensor_free(got);
+        tensor_free(want);
+        if (worst == INFINITY)
+            break;
+    }
+    return worst;
+}
+
+/* --- the noise floor --- */
+
+/* An order-free fingerprint of a constant's contents, the same for every dtype that holds the same numbers. */
+static uint64_t fingerprint(const struct tensor *t) {
+    uint64_t h = 0;
+    int64_t n = tensor_count(t);
+    for (int64_t i = 0; i < n; i++) {
+        double v = tensor_f64(t, i);
+        if (v == 0)
+            v = 0; /* -0 as 0 */
+        uint64_t bits;
+        memcpy(&bits, &v, sizeof bits);
+        h += hash_mix(bits ^ UINT64_C(0x5bd1e9955bd1e995));
+    }
+    return h ^ (uint64_t)n;
+}
+
+static bool is_float_constant(const struct value *v) {
+    return v->constant && v->constant->kind == KIND_TENSOR && dtype_is_float(v->constant->dtype);
+}
+
+struct constants {
+    const struct value *list[64];
+    int n;
+};
+
+static void gather_constants(const struct zipper *z, const struct value *v, const struct value *goal, struct constants *c, int depth) {
+    if (!v || c->n == 64 || depth > 64)
+        return;
+    if (is_float_constant(v) && !v->is_input) {
+        for (int i = 0; i < c->n; i++)
+            if (c->list[i] == v)
+                return;
+        c->list[c->n++] = v;
+        return;
+    }
+    if ((v != goal && is_linked(z, v)) || !v->producer)
+        return;
+    for (int i = 0; i < v->producer->n_in; i++)
+        gather_constants(z, v->producer->in[i], goal, c, depth + 1);
+}
+
+static bool source_has(const struct zipper *z, const struct tensor *t) {
+    uint64_t h = fingerprint(t);
+    const struct graph *g = z->source->model->graph;
+    for (int i = 0; i < g->n_values; i++) {
+        const struct value *v = g->values[i];
+        if (is_float_constant(v) && tensor_count(v->constant) == tensor_count(t) && fingerprint(v->constant) == h)
+            return true;
+    }
+    return false;
+}
+
+/* Each element moves by up to two units in the last place of float32 of the larger of itself and a quarter of the
+ * tensor's largest: sums like b - mean * scale lose what their terms had. */
+static struct tensor *moved(const struct tensor *t, struct random *r) {
+    struct tensor *c;
+    if (tensor_convert(&c, t, DT_F64, NULL) != OK)
+        return NULL;
+    struct tensor *copy;
+    if (tensor_new(&copy, t->dtype, DT_F64, t->rank, t->dim, NULL) != OK) {
+        tensor_free(c);
+        return NULL;
+    }
+    double *x = copy->data, scale = tensor_scale(t);
+    const double *from = c->data;
+    for (int64_t i = 0; i < tensor_count(t); i++) {
+        double unit = fmax(fabs(from[i]), t->rank == 1 ? 0.25 * scale : 0) * 0x1p-23;
+        x[i] = from[i] + unit * (2 * random_uniform(r) - 1);
+    }
+    tensor_free(c);
+    return copy;
+}
+
+static double distance(const struct tensor *a, const struct tensor *b) {
+    if (a->kind != KIND_TENSOR || tensor_count(a) != tensor_count(b))
+        return 0;
+    struct metrics m = { 0 };
+    struct tensor same = *a;
+    same.rank = b->rank;
+    memcpy(same.dim, b->dim, sizeof same.dim);
+    metrics_add(&m, &same, b, 0, 0);
+    return m.stats.max_abs < HUGE_VAL ? m.stats.max_abs : 0;
+}
+
+double zipper_floor(const struct zipper *z, const struct region *r) {
+    double floor = 1e-10 * r->scale + 1e-300;
+    struct constants c = { .n = 0 };
+    gather_constants(z, r->target, r->target, &c, 0);
+    struct override moves[64];
+    int n = 0;
+    struct random random = { 7 };
+    for (int i = 0; i < c.n; i++) {
+        if (source_has(z, c.list[i]->constant))
+            continue;
+        struct tensor *t = moved(c.list[i]->constant, &random);
+        if (t)
+            moves[n++] = (struct override) { c.list[i], t };
+    }
+    int samples = z->target->samples < 2 ? z->target->samples : 2;
+    for (int k = 0; n && k < samples; k++) {
+        struct tensor *plain = NULL, *shaken = NULL;
+        struct err e;
+        if (zipper_replay(z, k, r->target, NULL, 0, &plain, &e) == OK && zipper_replay(z, k, r->target, moves, n, &shaken, &e) == OK)
+            floor = fmax(floor, 4 * distance(plain, shaken));
+        tensor_free(plain);
+        tensor_free(shaken);
+    }
+    for (int i = 0; i < n; i++)
+        tensor_free(moves[i].tensor);
+    return floor;
+}
