@@ -1,0 +1,196 @@
+#include "locate/hunt.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strbuf.h"
+#include "locate/causes.h"
+
+double hunt_accepts(const struct hunt *h, const struct candidate *c) {
+    double limit = fmax(h->r->floor, 1e-9 * h->r->scale);
+    return c->refits ? fmax(limit, 3e-6 * h->r->scale) : limit;
+}
+
+static void bind_new(struct patch *p) {
+    for (int i = 0; i < p->n; i++) {
+        struct node *n = p->edits[i].node;
+        if (n && (p->edits[i].kind == EDIT_ADD_NODE || p->edits[i].kind == EDIT_SET_OP))
+            n->def = op_find(n->domain, n->op);
+    }
+}
+
+static const struct value *replaced_by(const struct patch *p, const struct value *v) {
+    for (int i = 0; i < p->n; i++)
+        if (p->edits[i].kind == EDIT_REPLACE_USES && p->edits[i].value == v)
+            return p->edits[i].with;
+    return v;
+}
+
+struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node *node, const struct node *source_node, struct patch *p,
+                           int rank) {
+    struct candidate c = { .cause = cause, .node = node, .source_node = source_node, .patch = p, .rank = rank, .error = INFINITY };
+    const struct cause_row *row = cause_find(cause);
+    c.title = row ? row->title : cause;
+    c.result = replaced_by(p, h->r->target);
+    struct err e;
+    if (patch_apply(p, &e) == OK) {
+        bind_new(p);
+        c.error = zipper_error(h->z, c.result, h->r->source, &h->r->view);
+        patch_undo(p);
+        for (int i = 0; i < p->n; i++)
+            if (p->edits[i].kind == EDIT_SET_OP)
+                p->edits[i].node->def = op_find(p->edits[i].node->domain, p->edits[i].node->op);
+    }
+    PUSH(h->arena, h->list, h->n, c);
+    struct candidate *added = &h->list[h->n - 1];
+    if (added->error <= hunt_accepts(h, added))
+        h->solved = true;
+    return added;
+}
+
+void candidate_detail(struct hunt *h, struct candidate *c, const char *parameter, const char *source, const char *target) {
+    struct fault_detail d = { parameter, source, target };
+    PUSH(h->arena, c->details, c->n_details, d);
+}
+
+static int better(const void *a, const void *b) {
+    const struct candidate *x = *(const struct candidate *const *)a, *y = *(const struct candidate *const *)b;
+    if (x->rank != y->rank)
+        return (x->rank > y->rank) - (x->rank < y->rank);
+    return (x->error > y->error) - (x->error < y->error);
+}
+
+static int closer(const void *a, const void *b) {
+    const struct candidate *x = *(const struct candidate *const *)a, *y = *(const struct candidate *const *)b;
+    return (x->error > y->error) - (x->error < y->error);
+}
+
+/* The accepted candidate of lowest rank, or NULL. */
+static const struct candidate *choose(struct hunt *h) {
+    struct candidate **list = NEW_ARRAY(h->arena, h->n + 1, struct candidate *);
+    int n = 0;
+    for (int i = 0; i < h->n; i++)
+        if (h->list[i].error <= hunt_accepts(h, &h->list[i]))
+            list[n++] = &h->list[i];
+    if (!n)
+        return NULL;
+    qsort(list, (size_t)n, sizeof *list, better);
+    return list[0];
+}
+
+static void add_rivals(struct hunt *h, const struct candidate *chosen, struct fault *f) {
+    struct candidate **list = NEW_ARRAY(h->arena, h->n + 1, struct candidate *);
+    int n = 0;
+    for (int i = 0; i < h->n; i++)
+        if (&h->list[i] != chosen && h->list[i].error < HUGE_VAL && (!chosen || strcmp(h->list[i].cause, chosen->cause) != 0))
+            list[n++] = &h->list[i];
+    if (n > 1)
+        qsort(list, (size_t)n, sizeof *list, closer);
+    for (int i = 0; i < n && f->n_rivals < 3; i++) {
+        bool seen = false;
+        for (int k = 0; k < f->n_rivals; k++)
+            seen = seen || strcmp(f->rivals[k].cause, list[i]->cause) == 0;
+        struct fault_rival r = { list[i]->cause, list[i]->error };
+        if (!seen)
+            PUSH(h->arena, f->rivals, f->n_rivals, r);
+    }
+}
+
+void hunt_run(const struct zipper *z, const struct region *r, struct fault *out, struct arena *a) {
+    static void (*const generators[])(struct hunt *) = { hunt_attributes, hunt_constants, hunt_graph, hunt_scales,
+                                                         hunt_enumerated, hunt_pairs, hunt_graft };
+    struct hunt h = { .z = z, .r = r, .arena = a, .target = z->target->model };
+    for (size_t i = 0; i < sizeof generators / sizeof *generators && !h.solved; i++)
+        generators[i](&h);
+    const struct candidate *c = choose(&h);
+    *out = (struct fault) {
+        .node = c && c->node ? c->node : r->frontier,
+        .nodes = r->nodes,
+        .n_nodes = r->n_nodes,
+        .output = r->target,
+        .source_node = c && c->source_node ? c->source_node : r->source->producer,
+        .source_output = r->source,
+        .cause = c ? c->cause : r->n_nodes || r->n_source_nodes ? "structure" : "unknown",
+        .title = c ? c->title : "the two sides of this region compute different things, and no edit that is known explains it",
+        .confidence = c ? "replayed" : "suspected",
+        .own_error = r->error,
+        .noise_floor = r->floor,
+        .error_after_fix = c ? c->error : NAN,
+        .repair = c ? c->patch : NULL,
+        .details = c ? c->details : NULL,
+        .n_details = c ? c->n_details : 0,
+    };
+    add_rivals(&h, c, out);
+}
+
+/* --- texts --- */
+
+static void number(struct strbuf *b, double v) {
+    strbuf_printf(b, "%.6g", v);
+}
+
+const char *attr_text(const struct attr *a, struct arena *arena) {
+    struct strbuf b;
+    strbuf_init(&b, arena);
+    if (!a)
+        return "(default)";
+    switch (a->type) {
+    case ATTR_INT:
+    case ATTR_TYPE:
+        strbuf_printf(&b, "%lld", (long long)a->i);
+        break;
+    case ATTR_FLOAT:
+        number(&b, a->f);
+        break;
+    case ATTR_STRING:
+        strbuf_add(&b, a->s);
+        break;
+    case ATTR_INTS:
+    case ATTR_FLOATS:
+        strbuf_add(&b, "[");
+        for (int64_t i = 0; i < a->n && i < 16; i++) {
+            strbuf_add(&b, i ? "," : "");
+            if (a->type == ATTR_INTS)
+                strbuf_printf(&b, "%lld", (long long)a->ints[i]);
+            else
+                number(&b, a->floats[i]);
+        }
+        strbuf_add(&b, a->n > 16 ? ",...]" : "]");
+        break;
+    case ATTR_STRINGS:
+        for (int64_t i = 0; i < a->n; i++)
+            strbuf_printf(&b, "%s%s", i ? "," : "", a->strings[i]);
+        break;
+    case ATTR_TENSOR:
+        return tensor_text(a->tensor, arena);
+    default:
+        strbuf_add(&b, "(...)");
+    }
+    return b.p;
+}
+
+const char *tensor_text(const struct tensor *t, struct arena *arena) {
+    struct strbuf b;
+    strbuf_init(&b, arena);
+    if (!t)
+        return "(none)";
+    enum dtype_class c = dtype_row(t->store)->class_;
+    if (t->kind != KIND_TENSOR || c == CLASS_STRING || c == CLASS_COMPLEX)
+        return "(...)";
+    int64_t n = tensor_count(t);
+    if (t->rank > 1) {
+        for (int i = 0; i < t->rank; i++)
+            strbuf_printf(&b, "%s%lld", i ? "x" : "", (long long)t->dim[i]);
+        strbuf_add(&b, " ");
+    }
+    strbuf_add(&b, t->rank ? "[" : "");
+    for (int64_t i = 0; i < n && i < 4; i++) {
+        strbuf_add(&b, i ? "," : "");
+        number(&b, tensor_f64(t, i));
+    }
+    strbuf_add(&b, n > 4 ? ",..." : "");
+    strbuf_add(&b, t->rank ? "]" : "");
+    return b.p;
+}

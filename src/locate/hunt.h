@@ -1,0 +1,64 @@
+/* Looking for the cause of one region: candidate edits are replayed; the edit that brings the error to zero is the
+ * diagnosis and the repair. Generators (hunt_*.c) propose, hunt.c replays and chooses. */
+#ifndef LOCATE_HUNT_H
+#define LOCATE_HUNT_H
+
+#include "ir/patch.h"
+#include "locate/zipper.h"
+
+struct candidate {
+    const char *cause;
+    const char *title;
+    struct patch *patch;
+    const struct value *result; /* value that then stands for the region's; NULL: the region's own */
+    const struct node *node;    /* the node at fault */
+    const struct node *source_node;
+    struct fault_detail *details;
+    int n_details;
+    int rank;     /* lower is tried first and wins among equals */
+    bool refits;  /* computes new constants: float32 rounding of them is allowed for */
+    double error; /* after the edit; infinity when it cannot be applied */
+};
+
+struct hunt {
+    const struct zipper *z;
+    const struct region *r;
+    struct arena *arena;
+    struct model *target;
+    struct candidate *list;
+    int n;
+    bool solved; /* a candidate of the last generator brought the error below what is accepted */
+};
+
+/* Adds a candidate with no details yet, replays it at once, and gives it back (for details). */
+struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node *node, const struct node *source_node, struct patch *p,
+                           int rank);
+void candidate_detail(struct hunt *h, struct candidate *c, const char *parameter, const char *source, const char *target);
+/* Error that counts as none. */
+double hunt_accepts(const struct hunt *h, const struct candidate *c);
+
+/* Generators, plainest first. */
+void hunt_attributes(struct hunt *h);
+void hunt_constants(struct hunt *h);
+void hunt_graph(struct hunt *h);
+void hunt_scales(struct hunt *h);
+void hunt_enumerated(struct hunt *h);
+void hunt_pairs(struct hunt *h);
+void hunt_graft(struct hunt *h);
+
+/* Runs the generators until one explains the region; fills the fault. */
+void hunt_run(const struct zipper *z, const struct region *r, struct fault *out, struct arena *a);
+
+/* Texts of values for details. */
+const char *attr_text(const struct attr *a, struct arena *arena);
+const char *tensor_text(const struct tensor *t, struct arena *arena);
+
+/* Names a difference of constants by where it stands and how the numbers relate. */
+const char *name_constant(const struct hunt *h, const struct node *n, int input, const struct tensor *target, const struct tensor *source,
+                          const struct node *source_node);
+/* Names a difference of attributes. */
+const char *name_attribute(const struct node *n, const char *attr);
+/* Is v computed from a model input by operators that only prepare it? */
+bool near_input(const struct hunt *h, const struct value *v);
+
+#endif

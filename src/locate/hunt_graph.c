@@ -1,0 +1,317 @@
+/* Structure: nodes too many, nodes too few, operands in the wrong order, another operator. */
+#include <string.h>
+
+#include "locate/hunt.h"
+
+static bool moves_data(const struct node *n) {
+    static const char *const ops[] = { "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity" };
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (node_is(n, ops[i]))
+            return true;
+    return false;
+}
+
+static bool feeds_op(const struct hunt *h, const struct value *v, const char *op, int depth) {
+    const struct uses *u = h->z->al.target_uses;
+    for (int i = 0; v && v->id < u->n_values && depth > 0 && i < u->n[v->id]; i++) {
+        const struct node *n = u->of[v->id][i].node;
+        if (node_is(n, op) || (moves_data(n) && n->n_out && feeds_op(h, n->out[0], op, depth - 1)))
+            return true;
+    }
+    return false;
+}
+
+/* What a node that is there and should not be, or should be and is not, is called. `at`: value of the target. */
+static const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing) {
+    if (node_is(n, "Transpose")) {
+        if (!missing && (feeds_op(h, n->out[0], "Flatten", 3) || feeds_op(h, n->out[0], "Gemm", 3) || feeds_op(h, n->out[0], "MatMul", 3)))
+            return feeds_op(h, n->out[0], "Flatten", 2) || feeds_op(h, n->out[0], "Gemm", 3) ? "flatten-dense-order" : "transpose-equal-dims";
+        return near_input(h, at) && !missing && at->is_input ? "preprocessing" : "transpose-equal-dims";
+    }
+    static const char *const clips[] = { "Relu", "Clip", "LeakyRelu", "ThresholdedRelu", "Max", "Min", "Tanh", "Sigmoid", "HardSwish", "HardSigmoid", "Elu", "PRelu" };
+    for (size_t i = 0; i < sizeof clips / sizeof *clips; i++)
+        if (node_is(n, clips[i]))
+            return "clip-bounds";
+    if (node_is(n, "Pad"))
+        return feeds_op(h, n->out[0], "MaxPool", 2) ? "maxpool-zero-pad" : "pad-side";
+    if (node_is(n, "Floor") || node_is(n, "Ceil") || node_is(n, "Round") || node_is(n, "Cast"))
+        return "integer-rounding";
+    if (node_is(n, "Where") || node_is(n, "ScatterElements") || node_is(n, "ScatterND"))
+        return "frozen-or-lost-semantics";
+    if (node_is(n, "Reshape") || node_is(n, "Flatten"))
+        return "transpose-equal-dims";
+    if (near_input(h, at))
+        return "preprocessing";
+    if (node_is(n, "Mul") || node_is(n, "Div"))
+        return "attribute-default";
+    if (node_is(n, "Add") || node_is(n, "Sub"))
+        return "bias-misbinding";
+    if (node_is(n, "Slice"))
+        return "attribute-default";
+    return "structure";
+}
+
+static int data_input(const struct hunt *h, const struct node *n) {
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && trace_dynamic(h->z->target, n->in[i]))
+            return i;
+    return -1;
+}
+
+static bool only_dynamic_input(const struct hunt *h, const struct node *n, int *input) {
+    int count = 0;
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && trace_dynamic(h->z->target, n->in[i])) {
+            count++;
+            *input = i;
+        }
+    return count == 1;
+}
+
+/* --- a node too many --- */
+
+static void bypass_inside(struct hunt *h, struct node *n) {
+    int input;
+    if (n->n_out != 1 || !n->out[0] || !only_dynamic_input(h, n, &input) || n->out[0]->dtype == DT_STRING)
+        return;
+    struct patch *p = patch_new(h->target, "bypass");
+    patch_replace_uses(p, n->out[0], n->in[input]);
+    patch_remove_node(p, n);
+    struct candidate *c = hunt_add(h, name_operator(h, n, n->in[input], false), n, NULL, p, 20);
+    candidate_detail(h, c, n->op, "(absent)", "present");
+}
+
+/* The producer of one of the region's inputs is left out, for the region's readers alone. */
+static void bypass_before(struct hunt *h, const struct value *v) {
+    struct node *n = v->producer;
+    int input;
+    if (!n || n->n_out != 1 || !only_dynamic_input(h, n, &input))
+        return;
+    struct patch *p = patch_new(h->target, "bypass");
+    int readers = 0;
+    for (int i = 0; i < h->r->n_nodes; i++)
+        for (int k = 0; k < h->r->nodes[i]->n_in; k++)
+            if (h->r->nodes[i]->in[k] == v) {
+                patch_set_input(p, (struct node *)(size_t)h->r->nodes[i], k, n->in[input]);
+                readers++;
+            }
+    if (!readers)
+        return;
+    if (readers == h->z->al.target_uses->n[v->id] && !v->is_output)
+        patch_remove_node(p, n);
+    struct candidate *c = hunt_add(h, name_operator(h, n, n->in[input], false), n, NULL, p, 21);
+    candidate_detail(h, c, n->op, "(absent)", "present");
+}
+
+/* --- operands --- */
+
+static void exchange(struct hunt *h, struct node *n, int a, int b) {
+    struct patch *p = patch_new(h->target, "operands");
+    struct value *x = n->in[a], *y = n->in[b];
+    patch_set_input(p, n, a, y);
+    patch_set_input(p, n, b, x);
+    struct candidate *c = hunt_add(h, "operand-or-io-order", n, NULL, p, 19);
+    candidate_detail(h, c, "inputs", arena_printf(h->arena, "%s,%s", y->name, x->name), arena_printf(h->arena, "%s,%s", x->name, y->name));
+}
+
+static void exchanges(struct hunt *h, struct node *n) {
+    static const char *const ordered[] = { "Sub", "Div", "Pow", "Mod", "MatMul", "Concat", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "Gemm", "BitShift" };
+    bool ok = false;
+    for (size_t i = 0; i < sizeof ordered / sizeof *ordered; i++)
+        ok = ok || node_is(n, ordered[i]);
+    int limit = node_is(n, "Concat") ? 6 : 2;
+    for (int a = 0; ok && a < n->n_in && a < limit; a++)
+        for (int b = a + 1; b < n->n_in && b < limit; b++)
+            if (n->in[a] && n->in[b] && n->in[a] != n->in[b])
+                exchange(h, n, a, b);
+    if (node_is(n, "Where") && n->n_in == 3)
+        exchange(h, n, 1, 2);
+}
+
+/* --- another operator --- */
+
+static const char *name_exchange(const struct node *n, const struct node *m) {
+    if ((node_is(n, "Mul") && node_is(m, "MatMul")) || (node_is(n, "MatMul") && node_is(m, "Mul")))
+        return "operand-or-io-order";
+    if (strstr(n->op, "Normalization") && strstr(m->op, "Normalization"))
+        return "norm-mode";
+    if (strstr(n->op, "Pool") && strstr(m->op, "Pool"))
+        return "attribute-default";
+    if (strncmp(n->op, "Reduce", 6) == 0)
+        return "attribute-default";
+    if (node_is(m, "Floor") || node_is(m, "Round") || node_is(m, "Ceil") || node_is(m, "Mod"))
+        return "integer-rounding";
+    if (node_is(m, "Relu") || node_is(m, "Clip") || node_is(m, "ThresholdedRelu"))
+        return "clip-bounds";
+    return "activation-constant";
+}
+
+static struct value *copy_constant(struct hunt *h, struct patch *p, struct graph *g, const struct value *v) {
+    struct tensor *t = tensor_in_arena(h->target->arena, v->constant->dtype, v->constant->store, v->constant->rank, v->constant->dim);
+    memcpy(t->data, v->constant->data, tensor_bytes(t));
+    return patch_constant(p, g, v->name[0] ? v->name : "constant", t);
+}
+
+static bool copyable(const struct node *m) {
+    for (int i = 0; i < m->n_attrs; i++) {
+        enum attr_type t = m->attrs[i].type;
+        if (t == ATTR_GRAPH || t == ATTR_GRAPHS || t == ATTR_TENSORS || t == ATTR_TYPE || t == ATTR_TENSOR)
+            return false;
+    }
+    return !m->body && m->n_out >= 1 && m->out[0];
+}
+
+static void copy_attrs(struct hunt *h, struct node *n, const struct node *m) {
+    struct arena *a = h->target->arena;
+    for (int i = 0; i < m->n_attrs; i++) {
+        struct attr *to = node_set_attr(n, arena_str(a, m->attrs[i].name), m->attrs[i].type);
+        const char *name = to->name;
+        *to = m->attrs[i];
+        to->name = name;
+        if (to->type == ATTR_STRING)
+            to->s = arena_strn(a, to->s, (size_t)to->n);
+        if (to->type == ATTR_INTS)
+            to->ints = arena_copy(a, to->ints, (size_t)to->n * sizeof *to->ints);
+        if (to->type == ATTR_FLOATS)
+            to->floats = arena_copy(a, to->floats, (size_t)to->n * sizeof *to->floats);
+    }
+}
+
+/* A node of the source's kind in n's place: n's data inputs, the source's constants and attributes. */
+static void replace_operator(struct hunt *h, struct node *n, const struct node *m) {
+    if (!copyable(m) || n->n_out != 1 || m->n_in < 1 || strcmp(n->op, m->op) == 0 || h->r->view.n_permute)
+        return;
+    struct value *in[8];
+    if (m->n_in > 8)
+        return;
+    struct patch *p = patch_new(h->target, "operator");
+    int next = 0;
+    for (int i = 0; i < m->n_in; i++) {
+        in[i] = NULL;
+        if (!m->in[i])
+            continue;
+        if (m->in[i]->constant && m->in[i]->constant->kind == KIND_TENSOR && m->in[i]->constant->store != DT_STRING) {
+            in[i] = copy_constant(h, p, n->graph, m->in[i]);
+            continue;
+        }
+        if (!trace_dynamic(h->z->source, m->in[i]))
+            return;
+        while (next < n->n_in && !(n->in[next] && trace_dynamic(h->z->target, n->in[next])))
+            next++;
+        if (next == n->n_in)
+            return;
+        in[i] = n->in[next++];
+    }
+    struct node *fresh = patch_node(p, n->graph, n, arena_str(h->target->arena, m->op), arena_str(h->target->arena, m->domain), in, m->n_in, 1);
+    copy_attrs(h, fresh, m);
+    fresh->out[0]->dtype = n->out[0]->dtype;
+    patch_replace_uses(p, n->out[0], fresh->out[0]);
+    patch_remove_node(p, n);
+    struct candidate *c = hunt_add(h, name_exchange(n, m), n, m, p, 22);
+    candidate_detail(h, c, "operator", m->op, n->op);
+}
+
+/* --- a node too few --- */
+
+static const char *name_missing(const struct hunt *h, const struct node *m, const struct value *at) {
+    return name_operator(h, m, at, true);
+}
+
+/* A copy of source node m on the edge from `at` to the region's node n, input k (or behind the region when n is NULL). */
+static void insert_copy(struct hunt *h, const struct node *m, struct value *at, struct node *n, int k) {
+    int data = -1;
+    struct value *in[8];
+    if (!copyable(m) || m->n_in > 8 || m->n_out < 1)
+        return;
+    for (int i = 0; i < m->n_in; i++)
+        if (m->in[i] && trace_dynamic(h->z->source, m->in[i])) {
+            if (data >= 0)
+                return;
+            data = i;
+        }
+    if (data < 0)
+        return;
+    struct patch *p = patch_new(h->target, "insert");
+    struct graph *g = h->target->graph;
+    for (int i = 0; i < m->n_in; i++) {
+        in[i] = i == data ? at : NULL;
+        if (i == data || !m->in[i])
+            continue;
+        const struct tensor *t = trace_value(h->z->source, m->in[i], 0);
+        if (!m->in[i]->constant && (!t || t->kind != KIND_TENSOR || t->store == DT_STRING))
+            return;
+        if (m->in[i]->constant) {
+            if (m->in[i]->constant->kind != KIND_TENSOR || m->in[i]->constant->store == DT_STRING)
+                return;
+            in[i] = copy_constant(h, p, g, m->in[i]);
+        } else {
+            struct tensor *c = tensor_in_arena(h->target->arena, t->dtype, t->dtype, t->rank, t->dim);
+            for (int64_t j = 0; j < tensor_count(t); j++) {
+                if (dtype_is_float(t->dtype))
+                    tensor_set_f64(c, j, tensor_f64(t, j));
+                else
+                    tensor_set_i64(c, j, tensor_i64(t, j));
+            }
+            in[i] = patch_constant(p, g, "constant", c);
+        }
+    }
+    struct node *fresh = patch_node(p, g, n, arena_str(h->target->arena, m->op), arena_str(h->target->arena, m->domain), in, m->n_in, 1);
+    copy_attrs(h, fresh, m);
+    fresh->out[0]->dtype = m->out[0]->dtype;
+    if (n)
+        patch_set_input(p, n, k, fresh->out[0]);
+    else
+        patch_replace_uses(p, at, fresh->out[0]);
+    const struct node *blamed = n ? n : at->producer;
+    struct candidate *c = hunt_add(h, name_missing(h, m, at), blamed, m, p, 23);
+    candidate_detail(h, c, m->op, "present", "(absent)");
+}
+
+static bool target_has(const struct hunt *h, const struct node *m) {
+    int have = 0, want = 0;
+    for (int i = 0; i < h->r->n_nodes; i++)
+        have += strcmp(h->r->nodes[i]->op, m->op) == 0;
+    for (int i = 0; i < h->r->n_source_nodes; i++)
+        want += strcmp(h->r->source_nodes[i]->op, m->op) == 0;
+    return have >= want;
+}
+
+static void insertions(struct hunt *h, const struct node *m) {
+    if (!trace_dynamic(h->z->source, m->out[0]) || target_has(h, m))
+        return;
+    int tries = 0;
+    for (int i = 0; i < h->r->n_nodes && !h->solved; i++) {
+        struct node *n = (struct node *)(size_t)h->r->nodes[i];
+        for (int k = 0; k < n->n_in && tries < 24; k++)
+            if (n->in[k] && trace_dynamic(h->z->target, n->in[k])) {
+                tries++;
+                insert_copy(h, m, n->in[k], n, k);
+            }
+    }
+    if (!h->solved)
+        insert_copy(h, m, (struct value *)(size_t)h->r->target, NULL, 0);
+}
+
+static bool region_is_small(const struct hunt *h) {
+    return h->r->n_nodes <= 24 && h->r->n_source_nodes <= 24;
+}
+
+void hunt_graph(struct hunt *h) {
+    for (int i = 0; i < h->r->n_nodes && i < 40; i++) {
+        struct node *n = (struct node *)(size_t)h->r->nodes[i];
+        if (data_input(h, n) < 0)
+            continue;
+        exchanges(h, n);
+        bypass_inside(h, n);
+    }
+    for (int i = 0; i < h->r->n_inputs; i++)
+        bypass_before(h, h->r->inputs[i]);
+    if (h->solved || !region_is_small(h))
+        return;
+    for (int k = 0; k < h->r->n_source_nodes && !h->solved; k++)
+        insertions(h, h->r->source_nodes[k]);
+    for (int i = 0; i < h->r->n_nodes && !h->solved; i++)
+        for (int k = 0; k < h->r->n_source_nodes && !h->solved; k++)
+            if (data_input(h, h->r->nodes[i]) >= 0)
+                replace_operator(h, (struct node *)(size_t)h->r->nodes[i], h->r->source_nodes[k]);
+}
