@@ -54,15 +54,15 @@ static void mark_dynamic(struct trace *t, struct arena *a) {
     }
 }
 
-static enum status set_inputs(struct trace *t, const struct sample *s, struct exec_env *env, struct err *e) {
+static enum status set_inputs(struct trace *t, struct tensor *const *inputs, struct exec_env *env, struct err *e) {
     const struct graph *g = t->model->graph;
     for (int i = 0; i < g->n_inputs; i++) {
-        if (!s->inputs[i]) {
+        if (!inputs[i]) {
             FAIL_IF(!g->inputs[i]->constant, e, STATUS_USAGE, "no array for input '%s'", g->inputs[i]->name);
             continue;
         }
         struct tensor *x;
-        struct tensor as = *s->inputs[i];
+        struct tensor as = *inputs[i];
         if (dtype_is_float(as.dtype) && dtype_is_float(g->inputs[i]->dtype))
             as.dtype = g->inputs[i]->dtype;
         TRY(tensor_for_kernel(&x, &as, PREC_F64, e));
@@ -78,7 +78,7 @@ static bool inputs_there(const struct trace *t, const struct node *n, int k) {
     return true;
 }
 
-enum status trace_new(struct trace **out, struct model *m, const struct sample *samples, int n_samples, struct pool *pool,
+enum status trace_new(struct trace **out, struct model *m, struct tensor ***samples, int n_samples, struct pool *pool,
                       double deadline, struct arena *a, struct err *e) {
     struct trace *t = NEW(a, struct trace);
     *t = (struct trace) { .model = m, .samples = n_samples };
@@ -88,19 +88,45 @@ enum status trace_new(struct trace **out, struct model *m, const struct sample *
     t->env = NEW_ARRAY(a, n_samples + 1, struct exec_env *);
     t->failed = NEW_ARRAY(a, m->graph->n_nodes + 1, const char *);
     *out = t;
-    for (int k = 0; k < n_samples; k++) {
+    for (int k = 0; k < n_samples; k++)
         t->env[k] = exec_env_new(t->exec);
-        TRY(set_inputs(t, &samples[k], t->env[k], e));
-        for (int i = 0; i < m->graph->n_nodes; i++) {
-            const struct node *n = m->graph->nodes[i];
+    for (int k = 0; k < n_samples; k++)
+        TRY(set_inputs(t, samples[k], t->env[k], e));
+    return OK;
+}
+
+static size_t bytes_held(const struct trace *t, int k) {
+    size_t bytes = 0;
+    for (int i = 0; i < t->env[k]->n; i++)
+        if (t->env[k]->at[i])
+            bytes += tensor_bytes(t->env[k]->at[i]);
+    return bytes;
+}
+
+void trace_run(struct trace *t, size_t max_bytes, struct arena *a) {
+    const struct graph *g = t->model->graph;
+    for (int k = 0; k < t->samples; k++) {
+        for (int i = 0; i < g->n_nodes; i++) {
             struct err why = { 0 };
-            if (t->failed[i] || !inputs_there(t, n, k) || exec_node(t->exec, t->env[k], n, &why) == OK)
+            if (t->failed[i] || !inputs_there(t, g->nodes[i], k) || exec_node(t->exec, t->env[k], g->nodes[i], &why) == OK)
                 continue;
             t->failed[i] = arena_printf(a, "%s%s%s", why.where, why.where[0] ? ": " : "", why.what);
             t->n_failed++;
         }
+        size_t bytes = bytes_held(t, 0) + 1;
+        if (k == 0 && bytes * (size_t)t->samples > max_bytes)
+            trace_keep(t, (int)(max_bytes / bytes));
     }
-    return OK;
+}
+
+void trace_keep(struct trace *t, int samples) {
+    if (samples < 1)
+        samples = 1;
+    for (int k = samples; k < t->samples; k++) {
+        exec_env_free(t->env[k]);
+        t->env[k] = NULL;
+    }
+    t->samples = samples < t->samples ? samples : t->samples;
 }
 
 void trace_free(struct trace *t) {

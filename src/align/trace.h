@@ -4,10 +4,6 @@
 
 #include "exec/exec.h"
 
-struct sample {
-    struct tensor **inputs; /* [graph->n_inputs], NULL: the model's own default */
-};
-
 struct trace {
     struct model *model;
     struct exec *exec;
@@ -19,9 +15,14 @@ struct trace {
     int n_failed;
 };
 
-/* Prepares and runs. Nodes that cannot be run are noted in `failed`; what depends on them is not computed. */
-enum status trace_new(struct trace **out, struct model *m, const struct sample *samples, int n_samples, struct pool *pool,
+/* Sets the inputs of every sample; runs nothing. */
+enum status trace_new(struct trace **out, struct model *m, struct tensor ***samples, int n_samples, struct pool *pool,
                       double deadline, struct arena *a, struct err *e);
+/* Runs the samples. Nodes that cannot be run are noted in `failed`; what depends on them is not computed. When the first
+ * sample shows that all would take more than max_bytes, fewer are run (at least one) and `samples` says how many. */
+void trace_run(struct trace *t, size_t max_bytes, struct arena *a);
+/* Lets go of all samples but the first so many. */
+void trace_keep(struct trace *t, int samples);
 void trace_free(struct trace *t);
 
 /* Value v in sample k: run time value or constant in kernel form; NULL when not computed. */

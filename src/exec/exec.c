@@ -15,6 +15,7 @@ struct exec {
     struct exec_options o;
     struct arena *arena;
     struct arena *scratch[MAX_DEPTH]; /* by depth, made on first use */
+    const struct tensor **converted_from; /* by value id: the constant that constants[] was made of */
     struct tensor **constants;        /* by value id, converted on first use */
     int n_values;
     int *last_use; /* by value id: position of the last node of its graph that needs it, -1 none */
@@ -93,6 +94,7 @@ enum status exec_new(struct exec **out, struct model *m, const struct exec_optio
     *x = (struct exec) { .model = m, .o = *o, .arena = a, .n_values = m->next_value_id };
     x->packs = pack_cache_new();
     x->recycler = recycler_new();
+    x->converted_from = NEW_ARRAY(a, x->n_values + 1, const struct tensor *);
     x->constants = NEW_ARRAY(a, x->n_values + 1, struct tensor *);
     x->last_use = NEW_ARRAY(a, x->n_values + 1, int);
     x->next_dead = NEW_ARRAY(a, x->n_values + 1, int);
@@ -164,11 +166,17 @@ static enum status constant(struct exec *x, const struct value *v, const struct 
     if (v->id >= x->n_values) {
         int n = v->id + 64;
         x->constants = arena_grow(x->arena, x->constants, (size_t)x->n_values * sizeof *x->constants, (size_t)n * sizeof *x->constants);
+        x->converted_from = arena_grow(x->arena, x->converted_from, (size_t)x->n_values * sizeof *x->converted_from,
+                                       (size_t)n * sizeof *x->converted_from);
         x->n_values = n;
     }
     struct tensor **slot = &x->constants[v->id];
-    if (!*slot)
+    if (x->converted_from[v->id] != v->constant) { /* first use, or a patch gave it other contents */
+        tensor_free(*slot);
+        *slot = NULL;
         TRY(tensor_for_kernel(slot, v->constant, x->o.precision, e));
+        x->converted_from[v->id] = v->constant;
+    }
     *out = *slot;
     return OK;
 }

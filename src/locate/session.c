@@ -1,0 +1,141 @@
+#include "locate/session.h"
+
+#include <string.h>
+
+#include "ops/op.h"
+#include "passes/canonical.h"
+
+enum { TRACE_BYTES = 512 << 20 }; /* of one model's values, all samples together */
+
+static bool same_output_dtype(const struct value *a, const struct value *b) {
+    return a->dtype == b->dtype || a->dtype == DT_NONE || b->dtype == DT_NONE;
+}
+
+/* Equal digests of all outputs, by name or place. */
+static const char *prove(struct session *s) {
+    const struct graph *a = s->source->graph, *b = s->target->graph;
+    uint64_t *of_source = NEW_ARRAY(s->arena, a->n_inputs + 1, uint64_t), *of_target = NEW_ARRAY(s->arena, b->n_inputs + 1, uint64_t);
+    for (int i = 0; i < a->n_inputs; i++)
+        of_source[i] = (uint64_t)i + 1;
+    for (int i = 0; i < b->n_inputs; i++) {
+        of_target[i] = s->pairs.of_target[i] < 0 ? (uint64_t)i + 1000000 : (uint64_t)s->pairs.of_target[i] + 1;
+        if (s->pairs.view[i].n_permute || (s->pairs.of_target[i] >= 0 && a->inputs[s->pairs.of_target[i]]->dtype != b->inputs[i]->dtype))
+            of_target[i] += 2000000;
+    }
+    s->source_digest = canonical_digests(s->source, of_source, 1, s->arena);
+    s->target_digest = canonical_digests(s->target, of_target, 2, s->arena);
+    if (a->n_outputs != b->n_outputs)
+        return NULL;
+    for (int i = 0; i < b->n_outputs; i++) {
+        const struct value *partner = a->outputs[i];
+        for (int k = 0; k < a->n_outputs; k++)
+            if (strcmp(a->outputs[k]->name, b->outputs[i]->name) == 0)
+                partner = a->outputs[k];
+        if (!digest_equal(s->source_digest[partner->id], s->target_digest[b->outputs[i]->id]) || !same_output_dtype(partner, b->outputs[i]))
+            return NULL;
+    }
+    return "canonical";
+}
+
+enum status session_open(struct session *s, struct model *source, struct model *target, const struct compare_options *o, struct err *e) {
+    *s = (struct session) { .arena = arena_new(), .source = source, .target = target, .options = o };
+    ops_bind(source);
+    ops_bind(target);
+    TRY(inputs_pair(&s->pairs, source, target, o, s->arena, e));
+    s->proof = prove(s);
+    return OK;
+}
+
+static enum status read_inputs(struct session *s, struct err *e) {
+    struct named_tensors arrays;
+    TRY(npz_read(s->options->inputs, s->arena, &arrays, e));
+    const struct graph *g = s->source->graph;
+    const struct tensor **list = NEW_ARRAY(s->arena, g->n_inputs + 1, const struct tensor *);
+    int found = 0;
+    for (int i = 0; i < g->n_inputs; i++) {
+        list[i] = named_tensor_find(&arrays, g->inputs[i]->name);
+        found += list[i] != NULL;
+    }
+    if (!found && arrays.n == g->n_inputs)
+        for (int i = 0; i < g->n_inputs; i++)
+            list[i] = arrays.items[i].tensor;
+    enum status status = OK;
+    for (int i = 0; i < g->n_inputs && status == OK; i++)
+        if (!list[i] && !g->inputs[i]->constant) {
+            status = err_set(e, STATUS_USAGE, "no array for input '%s' of the source", g->inputs[i]->name);
+            err_at(e, "%s", s->options->inputs);
+        }
+    if (status == OK)
+        status = inputs_given(&s->inputs, s->source, s->target, &s->pairs, list, s->arena, e);
+    named_tensors_free(&arrays);
+    return status;
+}
+
+static enum status run_source(struct session *s, struct err *e) {
+    TRY(trace_new(&s->source_trace, s->source, s->inputs.source, s->inputs.n, s->options->pool, s->options->timeout, s->arena, e));
+    trace_run(s->source_trace, TRACE_BYTES, s->arena);
+    return OK;
+}
+
+/* Integer inputs of a wrong range make nodes fail: other ranges are tried, and the one with fewest failures kept. */
+static enum status make_inputs(struct session *s, struct err *e) {
+    int best = 0, best_failed = -1;
+    for (int variant = 0; variant < 3; variant++) {
+        TRY(inputs_make(&s->inputs, s->source, s->target, &s->pairs, s->options->samples, s->options->seed, variant, s->arena, e));
+        TRY(run_source(s, e));
+        int failed = s->source_trace->n_failed;
+        if (failed == 0)
+            return OK;
+        if (best_failed < 0 || failed < best_failed) {
+            best = variant;
+            best_failed = failed;
+        }
+        trace_free(s->source_trace);
+        s->source_trace = NULL;
+        inputs_free(&s->inputs, s->source, s->target);
+    }
+    TRY(inputs_make(&s->inputs, s->source, s->target, &s->pairs, s->options->samples, s->options->seed, best, s->arena, e));
+    return run_source(s, e);
+}
+
+enum status session_run(struct session *s, struct err *e) {
+    if (s->options->inputs) {
+        TRY(read_inputs(s, e));
+        TRY(run_source(s, e));
+    } else {
+        TRY(make_inputs(s, e));
+    }
+    int n = s->source_trace->samples;
+    TRY(trace_new(&s->plain, s->target, s->inputs.target, n, s->options->pool, s->options->timeout, s->arena, e));
+    trace_run(s->plain, TRACE_BYTES, s->arena);
+    trace_keep(s->source_trace, s->plain->samples);
+    return OK;
+}
+
+enum status session_zip(struct session *s, struct err *e) {
+    TRY(trace_new(&s->zipped, s->target, s->inputs.target, s->plain->samples, s->options->pool, s->options->timeout, s->arena, e));
+    const struct graph *t = s->target->graph;
+    struct link *links = NEW_ARRAY(s->arena, t->n_inputs + 1, struct link);
+    for (int i = 0; i < t->n_inputs; i++) {
+        int from = s->pairs.of_target[i];
+        if (from < 0)
+            continue;
+        const struct value *sv = s->source->graph->inputs[from];
+        links[i] = (struct link) { .source = sv, .view = s->pairs.view[i],
+                                   .by = strcmp(sv->name, t->inputs[i]->name) == 0 ? MATCHED_NAME : MATCHED_TOPOLOGY };
+        const struct tensor *x = trace_value(s->source_trace, sv, 0);
+        if (x)
+            memcpy(links[i].view.from, x->dim, sizeof links[i].view.from);
+    }
+    return zipper_run(&s->zipper, s->source_trace, s->zipped, links, s->options, s->arena, e);
+}
+
+void session_close(struct session *s) {
+    trace_free(s->source_trace);
+    trace_free(s->plain);
+    trace_free(s->zipped);
+    if (s->inputs.n)
+        inputs_free(&s->inputs, s->source, s->target);
+    arena_free(s->arena);
+    *s = (struct session) { 0 };
+}
