@@ -5,24 +5,8 @@
 #include <string.h>
 
 #include "compare/layout.h"
-#include "base/map.h"
 #include "compare/ranges.h"
-
-uint64_t random_next(struct random *r) {
-    r->state += UINT64_C(0x9e3779b97f4a7c15);
-    return hash_mix(r->state);
-}
-
-double random_uniform(struct random *r) {
-    return (double)(random_next(r) >> 11) * 0x1p-53;
-}
-
-double random_normal(struct random *r) {
-    double s = -6;
-    for (int i = 0; i < 12; i++)
-        s += random_uniform(r);
-    return s;
-}
+#include "ops/random.h"
 
 /* --- which input is which --- */
 
@@ -204,7 +188,7 @@ static void fill_float(struct tensor *t, const struct input_range *range, struct
 static void fill_int(struct tensor *t, const struct input_range *range, struct random *r) {
     int64_t n = tensor_count(t), low = (int64_t)range->low, span = (int64_t)range->high - low + 1;
     for (int64_t i = 0; i < n; i++)
-        tensor_set_i64(t, i, low + (int64_t)(random_next(r) % (uint64_t)(span > 0 ? span : 1)));
+        tensor_set_i64(t, i, low + (int64_t)(random_uniform(r) * (double)(span > 0 ? span : 1)));
 }
 
 static enum status make_array(struct tensor **out, const struct value *v, const int64_t *dim, const struct input_range *range, struct random *r,

@@ -33,12 +33,4 @@ enum status inputs_given(struct input_set *out, struct model *source, struct mod
 
 void inputs_free(struct input_set *s, const struct model *source, const struct model *target);
 
-/* Seeded numbers, the same everywhere. */
-struct random {
-    uint64_t state;
-};
-uint64_t random_next(struct random *r);
-double random_uniform(struct random *r); /* [0, 1) */
-double random_normal(struct random *r);  /* sum of twelve uniforms less six: no function of libm */
-
 #endif

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compare/inputs.h"
 #include "compare/metrics.h"
 #include "locate/zipper.h"
+#include "ops/random.h"
 
 struct replay {
     const struct zipper *z;
