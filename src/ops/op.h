@@ -66,6 +66,7 @@ struct op_ctx {
     enum status (*run_graph)(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs, int n_inputs,
                              struct tensor **outputs, int n_outputs);
     void *exec; /* exec's own */
+    const struct op_env *env; /* what the node is run with (for call.h) */
     struct pack_cache *packs; /* src/kernels' cache of packed weights; NULL: none is kept */
     struct recycler *recycler; /* may be NULL */
     bool fills; /* the kernel writes every element of its outputs: they need not be zeroed */

@@ -115,7 +115,7 @@ static enum status run(const struct op_env *env, const struct node *n, const str
     struct op_ctx c = {
         .node = n, .precision = env->precision, .pool = env->pool, .scratch = env->scratch, .n_in = n->n_in, .n_out = n->n_out,
         .in = in, .out = out, .out_fact = fout, .seed = env->seed, .round_casts = !env->keep_casts,
-        .run_graph = env->run_graph, .exec = env->exec, .packs = env->packs, .recycler = env->recycler, .err = e,
+        .run_graph = env->run_graph, .exec = env->exec, .env = env, .packs = env->packs, .recycler = env->recycler, .err = e,
     };
     op_eval_fn *fast = env->fast ? env->fast(n, &c.fills) : NULL;
     for (int i = 0; i < n->n_out; i++)

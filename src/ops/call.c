@@ -1,0 +1,49 @@
+#include "ops/call.h"
+
+#include <string.h>
+
+/* A node of operator `op` in place of n, with the attributes both know. */
+static struct node *stand_in(const struct node *n, const char *op, int n_in, int n_out, struct arena *a) {
+    struct node *s = NEW(a, struct node);
+    *s = *n;
+    s->op = op;
+    s->domain = "";
+    s->def = op_find("", op);
+    s->n_in = n_in;
+    s->n_out = n_out;
+    s->in = NEW_ARRAY(a, n_in + 1, struct value *);
+    s->out = NEW_ARRAY(a, n_out + 1, struct value *);
+    s->attrs = NEW_ARRAY(a, n->n_attrs + 1, struct attr);
+    s->n_attrs = 0;
+    for (int i = 0; i < n->n_attrs; i++)
+        for (const struct attr_def *d = s->def ? s->def->attrs : NULL; d && d->name; d++)
+            if (strcmp(d->name, n->attrs[i].name) == 0)
+                s->attrs[s->n_attrs++] = n->attrs[i];
+    return s;
+}
+
+enum status op_call(struct op_ctx *c, const char *op, enum precision precision, const struct tensor *const *in, int n_in,
+                    struct tensor **out, int n_out) {
+    static struct value present;
+    struct node *n = stand_in(c->node, op, n_in, n_out, c->scratch);
+    struct op_env env = *c->env;
+    env.precision = precision;
+    env.packs = NULL; /* what is given is not the model's constants */
+    for (int i = 0; i < n_in; i++)
+        n->in[i] = in[i] ? &present : NULL;
+    for (int i = 0; i < n_out; i++)
+        n->out[i] = &present;
+    return op_run(&env, n, in, out, c->err);
+}
+
+enum status op_shape_as(struct shape_ctx *c, const char *op, const int *inputs, int n_in) {
+    struct node *n = stand_in(c->node, op, n_in, 1, c->arena);
+    struct fact *in = NEW_ARRAY(c->arena, n_in + 1, struct fact);
+    for (int i = 0; i < n_in; i++) {
+        in[i] = c->in[inputs[i]];
+        if (dtype_is_int(in[i].dtype))
+            in[i].dtype = DT_F64; /* quantized values stand for reals */
+    }
+    struct shape_ctx as = { n, c->model, c->arena, n_in, 1, in, c->out, c->err };
+    return n->def->shape(&as);
+}
