@@ -1,5 +1,6 @@
 /* Tensors made from a shape or a few numbers: Constant, ConstantOfShape, Range. */
 #include "ops/move.h"
+#include "ops/row.h"
 
 #include <math.h>
 #include <string.h>
@@ -198,20 +199,28 @@ static enum status eval_range(struct op_ctx *c) {
     return OK;
 }
 
-static const struct attr_def constant_attrs[] = {
-    { .name = "value", .type = ATTR_TENSOR },       { .name = "sparse_value", .type = ATTR_TENSOR }, { .name = "value_float", .type = ATTR_FLOAT },
-    { .name = "value_floats", .type = ATTR_FLOATS }, { .name = "value_int", .type = ATTR_INT },       { .name = "value_ints", .type = ATTR_INTS },
-    { .name = "value_string", .type = ATTR_STRING }, { .name = "value_strings", .type = ATTR_STRINGS }, { 0 }
-};
-static const struct attr_def constant_of_shape_attrs[] = { { .name = "value", .type = ATTR_TENSOR }, { 0 } };
-static const struct attr_def range_attrs[] = { { .name = "stash_type", .type = ATTR_INT, .i = 1 }, { 0 } };
+static enum status grad_range(struct grad_ctx *c) {
+    if (!c->grad_out[0] || c->in[0]->store != DT_F64)
+        return OK;
+    const double *g = c->grad_out[0]->data;
+    for (int64_t i = 0, n = tensor_count(c->out[0]); i < n; i++) {
+        if (c->grad_in[0])
+            *(double *)c->grad_in[0]->data += g[i];
+        if (c->grad_in[2])
+            *(double *)c->grad_in[2]->data += g[i] * (double)i;
+    }
+    return OK;
+}
 
+/* clang-format off */
 const struct op ops_fill[] = {
-    { .name = "Constant", .domain = "", .spec = "ONNX Constant-25", .min_in = 0, .max_in = 0, .min_out = 1, .max_out = 1,
-      .flags = OP_VIEW, .attrs = constant_attrs, .shape = shape_constant, .eval = eval_constant },
-    { .name = "ConstantOfShape", .domain = "", .spec = "ONNX ConstantOfShape-25", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .attrs = constant_of_shape_attrs, .shape = shape_constant_of_shape, .eval = eval_constant_of_shape },
-    { .name = "Range", .domain = "", .spec = "ONNX Range-27", .min_in = 3, .max_in = 3, .min_out = 1, .max_out = 1,
-      .attrs = range_attrs, .shape = shape_range, .eval = eval_range },
+    { ONNX("Constant", 25, 0, 0), .flags = OP_VIEW,
+      .attrs = ATTRS(PLAIN("value", TENSOR), PLAIN("sparse_value", TENSOR), PLAIN("value_float", FLOAT), PLAIN("value_floats", FLOATS),
+                     PLAIN("value_int", INT), PLAIN("value_ints", INTS), PLAIN("value_string", STRING),
+                     PLAIN("value_strings", STRINGS)),
+      .shape = shape_constant, .eval = eval_constant },
+    { ONNX("ConstantOfShape", 25, 1, 1), .flags = OP_MOVES, .attrs = ATTRS(PLAIN("value", TENSOR)), .shape = shape_constant_of_shape,
+      .eval = eval_constant_of_shape },
+    { ONNX("Range", 27, 3, 3), .attrs = ATTRS(INT("stash_type", 1)), .shape = shape_range, .eval = eval_range, .grad = grad_range },
     { 0 },
 };

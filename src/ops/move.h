@@ -42,9 +42,14 @@ void fact_set_unknown(struct fact *f, enum dtype dtype, int rank);
 void fact_set_ints(struct shape_ctx *c, struct fact *f, const int64_t *v, int64_t n, int rank);
 /* Kernel of the operators that only give their first input another shape. */
 enum status eval_view(struct op_ctx *c);
+enum status grad_view(struct grad_ctx *c);
 
 /* Integer contents of a tensor as a list in scratch; NULL and 0 for NULL. */
 const int64_t *ints_of(struct arena *a, const struct tensor *t, int64_t *n);
+
+/* The gradient of every operator that only moves elements: the kernel is run on element numbers, which tells where each
+ * output element came from. */
+enum status grad_moves(struct grad_ctx *c);
 
 /* An index that may count from the end, checked: 0 <= *i < n afterwards. */
 enum status index_normalise(int64_t *i, int64_t n, struct err *e);

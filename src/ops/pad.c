@@ -1,5 +1,6 @@
 /* Pad. */
 #include "ops/move.h"
+#include "ops/row.h"
 
 #include <string.h>
 
@@ -151,10 +152,9 @@ static enum status eval_pad(struct op_ctx *c) {
     return OK;
 }
 
-static const struct attr_def pad_attrs[] = { { .name = "mode", .type = ATTR_STRING, .s = "constant" }, { 0 } };
-
+/* clang-format off */
 const struct op ops_pad[] = {
-    { .name = "Pad", .domain = "", .spec = "ONNX Pad-25", .min_in = 2, .max_in = 4, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .attrs = pad_attrs, .shape = shape_pad, .eval = eval_pad },
+    { ONNX("Pad", 25, 2, 4), .flags = OP_MOVES, .attrs = ATTRS(STRING("mode", "constant")), .shape = shape_pad, .eval = eval_pad,
+      .grad = grad_moves },
     { 0 },
 };

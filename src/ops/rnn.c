@@ -8,6 +8,7 @@
 #include "ops/mathfn.h"
 #include "ops/move.h"
 #include "ops/real.h"
+#include "ops/row.h"
 
 int64_t rnn_x_at(const struct rnn *r, int64_t t, int64_t b) {
     return (r->batch_first ? b * r->steps + t : t * r->batch + b) * r->inputs;
@@ -22,6 +23,10 @@ int64_t rnn_state_at(const struct rnn *r, int64_t d, int64_t b) {
 }
 
 /* --- attributes --- */
+
+static enum rnn_kind kind_of(const struct node *n) {
+    return n->op[0] == 'L' ? KIND_LSTM : n->op[0] == 'G' ? KIND_GRU : KIND_RNN;
+}
 
 /* Names with the defaults of alpha and beta; NAN: the function has none. */
 static const struct activation_row {
@@ -152,7 +157,8 @@ static enum status check_parameters(const struct rnn *r, const struct fact *in, 
     return OK;
 }
 
-enum status rnn_read(struct rnn *r, const struct node *n, enum rnn_kind kind, const struct fact *in, int n_in, struct err *e) {
+enum status rnn_read(struct rnn *r, const struct node *n, const struct fact *in, int n_in, struct err *e) {
+    enum rnn_kind kind = kind_of(n);
     *r = (struct rnn) { .kind = kind, .clip = INFINITY };
     r->batch_first = attr_int(n, "layout") != 0;
     if (attr_find(n, "clip"))
@@ -168,9 +174,9 @@ enum status rnn_read(struct rnn *r, const struct node *n, enum rnn_kind kind, co
     return check_parameters(r, in, n_in, e);
 }
 
-static enum status shape_recurrent(struct shape_ctx *c, enum rnn_kind kind) {
+static enum status shape_rnn(struct shape_ctx *c) {
     struct rnn r;
-    TRY(rnn_read(&r, c->node, kind, c->in, c->n_in, c->err));
+    TRY(rnn_read(&r, c->node, c->in, c->n_in, c->err));
     int64_t y0[] = { r.steps, r.directions, r.batch, r.hidden }, y1[] = { r.batch, r.steps, r.directions, r.hidden };
     int64_t h0[] = { r.directions, r.batch, r.hidden }, h1[] = { r.batch, r.directions, r.hidden };
     for (int i = 0; i < c->n_out; i++)
@@ -178,29 +184,7 @@ static enum status shape_recurrent(struct shape_ctx *c, enum rnn_kind kind) {
     return OK;
 }
 
-static enum status shape_rnn(struct shape_ctx *c) {
-    return shape_recurrent(c, KIND_RNN);
-}
-
-static enum status shape_gru(struct shape_ctx *c) {
-    return shape_recurrent(c, KIND_GRU);
-}
-
-static enum status shape_lstm(struct shape_ctx *c) {
-    return shape_recurrent(c, KIND_LSTM);
-}
-
 /* --- kernels --- */
-
-struct rnn_run {
-    struct rnn r;
-    struct rnn_cell cell[2];
-    const int64_t *lengths; /* by sample; NULL: all steps */
-    const void *x, *h0, *c0;
-    void *y, *y_h, *y_c;
-    bool doubles;
-    void **scratch; /* by task */
-};
 
 #define REAL double
 #define SUFFIX d
@@ -221,15 +205,26 @@ static const void *part(const struct tensor *t, int64_t at) {
     return t ? element_at(t, at) : NULL;
 }
 
-static enum status read_run(struct rnn_run *run, const struct node *n, enum rnn_kind kind, const struct tensor *const *in, int n_in,
-                            struct arena *scratch, struct err *e) {
+void rnn_step_f64(const struct rnn *r, const struct rnn_cell *cell, const struct activation *act, const double *x,
+                  const double *h, const double *c, double *pre, double *post, double *h_new, double *c_new) {
+    step_d(r, cell, act, x, h, c, pre, post, h_new, c_new);
+}
+
+double rnn_activate(const struct activation *a, double x) {
+    return activate_d(a, x);
+}
+
+enum status rnn_run_read(struct rnn_run *run, const struct node *n, const struct tensor *const *in, int n_in,
+                         struct arena *scratch, struct err *e) {
+    enum rnn_kind kind = kind_of(n);
     struct fact facts[8];
+    *run = (struct rnn_run) { 0 };
     for (int i = 0; i < n_in; i++) {
         facts[i] = (struct fact) { .absent = !in[i], .rank = in[i] ? in[i]->rank : -1, .dtype = in[i] ? in[i]->dtype : DT_NONE };
         if (in[i])
             memcpy(facts[i].dim, in[i]->dim, sizeof facts[i].dim);
     }
-    TRY(rnn_read(&run->r, n, kind, facts, n_in, e));
+    TRY(rnn_read(&run->r, n, facts, n_in, e));
     int64_t rows = run->r.hidden * (int64_t)kind, n_lengths;
     const struct tensor *b = input(in, n_in, 3);
     for (int d = 0; d < run->r.directions; d++)
@@ -257,9 +252,9 @@ static void run_task(void *arg, size_t i) {
         run_sequence_f(run, d, b, run->scratch[i]);
 }
 
-static enum status eval_recurrent(struct op_ctx *c, enum rnn_kind kind) {
-    struct rnn_run run = { 0 };
-    TRY(read_run(&run, c->node, kind, c->in, c->n_in, c->scratch, c->err));
+static enum status eval_rnn(struct op_ctx *c) {
+    struct rnn_run run;
+    TRY(rnn_run_read(&run, c->node, c->in, c->n_in, c->scratch, c->err));
     run.y = c->n_out > 0 && c->out[0] ? c->out[0]->data : NULL;
     run.y_h = c->n_out > 1 && c->out[1] ? c->out[1]->data : NULL;
     run.y_c = c->n_out > 2 && c->out[2] ? c->out[2]->data : NULL;
@@ -272,34 +267,17 @@ static enum status eval_recurrent(struct op_ctx *c, enum rnn_kind kind) {
     return OK;
 }
 
-static enum status eval_rnn(struct op_ctx *c) {
-    return eval_recurrent(c, KIND_RNN);
-}
-
-static enum status eval_gru(struct op_ctx *c) {
-    return eval_recurrent(c, KIND_GRU);
-}
-
-static enum status eval_lstm(struct op_ctx *c) {
-    return eval_recurrent(c, KIND_LSTM);
-}
-
 #define RECURRENT_ATTRS                                                                            \
-    { .name = "activation_alpha", .type = ATTR_FLOATS }, { .name = "activation_beta", .type = ATTR_FLOATS },                               \
-        { .name = "activations", .type = ATTR_STRINGS }, { .name = "clip", .type = ATTR_FLOAT },                                           \
-        { .name = "direction", .type = ATTR_STRING, .s = "forward" }, { .name = "hidden_size", .type = ATTR_INT },                         \
-        { .name = "layout", .type = ATTR_INT }
+    PLAIN("activation_alpha", FLOATS), PLAIN("activation_beta", FLOATS), PLAIN("activations", STRINGS), PLAIN("clip", FLOAT),              \
+        STRING("direction", "forward"), PLAIN("hidden_size", INT), INT("layout", 0)
+#define RECURRENT(name_, most, outputs)                                                            \
+    .name = name_, .domain = "", .spec = "ONNX " name_ "-22", .min_in = 3, .max_in = most, .min_out = 0, .max_out = outputs,               \
+    .shape = shape_rnn, .eval = eval_rnn, .grad = rnn_grad
 
-static const struct attr_def rnn_attrs[] = { RECURRENT_ATTRS, { 0 } };
-static const struct attr_def gru_attrs[] = { RECURRENT_ATTRS, { .name = "linear_before_reset", .type = ATTR_INT }, { 0 } };
-static const struct attr_def lstm_attrs[] = { RECURRENT_ATTRS, { .name = "input_forget", .type = ATTR_INT }, { 0 } };
-
+/* clang-format off */
 const struct op ops_rnn[] = {
-    { .name = "RNN", .domain = "", .spec = "ONNX RNN-22", .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
-      .attrs = rnn_attrs, .shape = shape_rnn, .eval = eval_rnn },
-    { .name = "GRU", .domain = "", .spec = "ONNX GRU-22", .min_in = 3, .max_in = 6, .min_out = 0, .max_out = 2,
-      .attrs = gru_attrs, .shape = shape_gru, .eval = eval_gru },
-    { .name = "LSTM", .domain = "", .spec = "ONNX LSTM-22", .min_in = 3, .max_in = 8, .min_out = 0, .max_out = 3,
-      .attrs = lstm_attrs, .shape = shape_lstm, .eval = eval_lstm },
+    { RECURRENT("RNN", 6, 2), .attrs = ATTRS(RECURRENT_ATTRS) },
+    { RECURRENT("GRU", 6, 2), .attrs = ATTRS(RECURRENT_ATTRS, INT("linear_before_reset", 0)) },
+    { RECURRENT("LSTM", 8, 3), .attrs = ATTRS(RECURRENT_ATTRS, INT("input_forget", 0)) },
     { 0 },
 };

@@ -1,5 +1,6 @@
 /* Operators that give a tensor another shape, tell its shape, or make one from a shape. */
 #include "ops/move.h"
+#include "ops/row.h"
 
 #include <string.h>
 
@@ -336,31 +337,19 @@ static enum status eval_size(struct op_ctx *c) {
     return OK;
 }
 
-/* --- the rows --- */
-
-static const struct attr_def reshape_attrs[] = { { .name = "allowzero", .type = ATTR_INT }, { 0 } };
-static const struct attr_def flatten_attrs[] = { { .name = "axis", .type = ATTR_INT, .i = 1 }, { 0 } };
-static const struct attr_def transpose_attrs[] = { { .name = "perm", .type = ATTR_INTS }, { 0 } };
-static const struct attr_def shape_attrs[] = { { .name = "start", .type = ATTR_INT }, { .name = "end", .type = ATTR_INT }, { 0 } };
-
+/* clang-format off */
 const struct op ops_shape_ops[] = {
-    { .name = "Reshape", .domain = "", .spec = "ONNX Reshape-25", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES | OP_VIEW, .attrs = reshape_attrs, .shape = shape_reshape, .eval = eval_view },
-    { .name = "Flatten", .domain = "", .spec = "ONNX Flatten-25", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES | OP_VIEW, .attrs = flatten_attrs, .shape = shape_flatten, .eval = eval_view },
-    { .name = "Squeeze", .domain = "", .spec = "ONNX Squeeze-25", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES | OP_VIEW, .shape = shape_squeeze, .eval = eval_view },
-    { .name = "Unsqueeze", .domain = "", .spec = "ONNX Unsqueeze-25", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES | OP_VIEW, .shape = shape_unsqueeze, .eval = eval_view },
-    { .name = "Transpose", .domain = "", .spec = "ONNX Transpose-25", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .attrs = transpose_attrs, .shape = shape_transpose, .eval = eval_transpose },
-    { .name = "Expand", .domain = "", .spec = "ONNX Expand-13", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .shape = shape_expand, .eval = eval_expand },
-    { .name = "Tile", .domain = "", .spec = "ONNX Tile-13", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .shape = shape_tile, .eval = eval_tile },
-    { .name = "Shape", .domain = "", .spec = "ONNX Shape-25", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-      .attrs = shape_attrs, .shape = shape_shape, .eval = eval_shape },
-    { .name = "Size", .domain = "", .spec = "ONNX Size-25", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-      .shape = shape_size, .eval = eval_size },
+    { ONNX("Reshape", 25, 2, 2), .flags = OP_MOVES | OP_VIEW, .attrs = ATTRS(INT("allowzero", 0)), .shape = shape_reshape,
+      .eval = eval_view, .grad = grad_view },
+    { ONNX("Flatten", 25, 1, 1), .flags = OP_MOVES | OP_VIEW, .attrs = ATTRS(INT("axis", 1)), .shape = shape_flatten,
+      .eval = eval_view, .grad = grad_view },
+    { ONNX("Squeeze", 25, 1, 2), .flags = OP_MOVES | OP_VIEW, .shape = shape_squeeze, .eval = eval_view, .grad = grad_view },
+    { ONNX("Unsqueeze", 25, 2, 2), .flags = OP_MOVES | OP_VIEW, .shape = shape_unsqueeze, .eval = eval_view, .grad = grad_view },
+    { ONNX("Transpose", 25, 1, 1), .flags = OP_MOVES, .attrs = ATTRS(PLAIN("perm", INTS)), .shape = shape_transpose,
+      .eval = eval_transpose, .grad = grad_moves },
+    { ONNX("Expand", 13, 2, 2), .flags = OP_MOVES, .shape = shape_expand, .eval = eval_expand, .grad = grad_moves },
+    { ONNX("Tile", 13, 2, 2), .flags = OP_MOVES, .shape = shape_tile, .eval = eval_tile, .grad = grad_moves },
+    { ONNX("Shape", 25, 1, 1), .attrs = ATTRS(INT("start", 0), PLAIN("end", INT)), .shape = shape_shape, .eval = eval_shape },
+    { ONNX("Size", 25, 1, 1), .shape = shape_size, .eval = eval_size },
     { 0 },
 };

@@ -1,5 +1,6 @@
 /* Cutting and joining tensors: Slice, Split, Concat, Compress, Trilu, ReverseSequence, DepthToSpace, SpaceToDepth. */
 #include "ops/move.h"
+#include "ops/row.h"
 
 #include <string.h>
 
@@ -425,32 +426,25 @@ static enum status eval_space_to_depth(struct op_ctx *c) {
     return eval_blocks(c, false);
 }
 
-static const struct attr_def split_attrs[] = { { .name = "axis", .type = ATTR_INT }, { .name = "num_outputs", .type = ATTR_INT }, { 0 } };
-static const struct attr_def concat_attrs[] = { { .name = "axis", .type = ATTR_INT, .required = true }, { 0 } };
-static const struct attr_def compress_attrs[] = { { .name = "axis", .type = ATTR_INT }, { 0 } };
-static const struct attr_def trilu_attrs[] = { { .name = "upper", .type = ATTR_INT, .i = 1 }, { 0 } };
-static const struct attr_def reverse_attrs[] = { { .name = "batch_axis", .type = ATTR_INT, .i = 1 },
-                                                 { .name = "time_axis", .type = ATTR_INT }, { 0 } };
-static const struct attr_def blocks_attrs[] = { { .name = "blocksize", .type = ATTR_INT, .required = true },
-                                                { .name = "mode", .type = ATTR_STRING, .s = "DCR" },
-                                                { .name = "layout", .type = ATTR_STRING, .s = "NCHW" }, { 0 } };
+#define BLOCK_ATTRS ATTRS(NEEDED("blocksize", INT), STRING("mode", "DCR"), STRING("layout", "NCHW"))
 
+/* clang-format off */
 const struct op ops_slice[] = {
-    { .name = "Slice", .domain = "", .spec = "ONNX Slice-13", .min_in = 3, .max_in = 5, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .shape = shape_slice, .eval = eval_slice },
+    { ONNX("Slice", 13, 3, 5), .flags = OP_MOVES, .shape = shape_slice, .eval = eval_slice, .grad = grad_moves },
     { .name = "Split", .domain = "", .spec = "ONNX Split-18", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = -1,
-      .flags = OP_MOVES, .attrs = split_attrs, .shape = shape_split, .eval = eval_split },
-    { .name = "Concat", .domain = "", .spec = "ONNX Concat-13", .min_in = 1, .max_in = -1, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .attrs = concat_attrs, .shape = shape_concat, .eval = eval_concat },
-    { .name = "Compress", .domain = "", .spec = "ONNX Compress-28", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES | OP_DATA_SHAPE, .attrs = compress_attrs, .shape = shape_compress, .eval = eval_compress },
-    { .name = "Trilu", .domain = "", .spec = "ONNX Trilu-14", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .attrs = trilu_attrs, .shape = shape_trilu, .eval = eval_trilu },
-    { .name = "ReverseSequence", .domain = "", .spec = "ONNX ReverseSequence-28", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .attrs = reverse_attrs, .shape = shape_reverse_sequence, .eval = eval_reverse_sequence },
-    { .name = "DepthToSpace", .domain = "", .spec = "ONNX DepthToSpace-28", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .attrs = blocks_attrs, .shape = shape_depth_to_space, .eval = eval_depth_to_space },
-    { .name = "SpaceToDepth", .domain = "", .spec = "ONNX SpaceToDepth-28", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .attrs = blocks_attrs, .shape = shape_space_to_depth, .eval = eval_space_to_depth },
+      .flags = OP_MOVES, .attrs = ATTRS(INT("axis", 0), PLAIN("num_outputs", INT)), .shape = shape_split, .eval = eval_split,
+      .grad = grad_moves },
+    { ONNX("Concat", 13, 1, -1), .flags = OP_MOVES, .attrs = ATTRS(NEEDED("axis", INT)), .shape = shape_concat, .eval = eval_concat,
+      .grad = grad_moves },
+    { ONNX("Compress", 28, 2, 2), .flags = OP_MOVES | OP_DATA_SHAPE, .attrs = ATTRS(PLAIN("axis", INT)), .shape = shape_compress,
+      .eval = eval_compress, .grad = grad_moves },
+    { ONNX("Trilu", 14, 1, 2), .flags = OP_MOVES, .attrs = ATTRS(INT("upper", 1)), .shape = shape_trilu, .eval = eval_trilu,
+      .grad = grad_moves },
+    { ONNX("ReverseSequence", 28, 2, 2), .flags = OP_MOVES, .attrs = ATTRS(INT("batch_axis", 1), INT("time_axis", 0)),
+      .shape = shape_reverse_sequence, .eval = eval_reverse_sequence, .grad = grad_moves },
+    { ONNX("DepthToSpace", 28, 1, 1), .flags = OP_MOVES, .attrs = BLOCK_ATTRS, .shape = shape_depth_to_space,
+      .eval = eval_depth_to_space, .grad = grad_moves },
+    { ONNX("SpaceToDepth", 28, 1, 1), .flags = OP_MOVES, .attrs = BLOCK_ATTRS, .shape = shape_space_to_depth,
+      .eval = eval_space_to_depth, .grad = grad_moves },
     { 0 },
 };
