@@ -229,7 +229,7 @@ static enum status slice(struct tensor **out, const struct tensor *t, int64_t st
     return OK;
 }
 
-enum status samples_of(struct samples *out, const struct model *m, struct tensor *const *arrays, struct arena *a, struct err *e) {
+enum status arrays_split(struct samples *out, const struct model *m, struct tensor *const *arrays, struct arena *a, struct err *e) {
     int n_inputs = m->graph->n_inputs;
     int64_t *step = NEW_ARRAY(a, n_inputs + 1, int64_t), n = 1;
     *out = (struct samples){ 0 };

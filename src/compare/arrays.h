@@ -18,7 +18,7 @@ struct samples {
     struct tensor ***at; /* [n][inputs], owned */
     bool joined;         /* the first axis was there before: results join along theirs */
 };
-enum status samples_of(struct samples *out, const struct model *m, struct tensor *const *arrays, struct arena *a, struct err *e);
+enum status arrays_split(struct samples *out, const struct model *m, struct tensor *const *arrays, struct arena *a, struct err *e);
 void samples_free(struct samples *s, const struct model *m);
 
 /* The results of one output, one a sample, as one array: joined along the first axis, or stacked along a new one.
