@@ -7,35 +7,65 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One tile of C = init + A * B: rows x columns, at most ROWS x 3 vectors. Each element is one fma
- * chain over k ascending, c = fma(a, b, c). */
-#define TILE(T, S)                                                                              \
-    struct tile_##S {                                                                           \
-        int64_t k;                                                                              \
-        const T *a; /* panel: a[k * lda + row]; rows: a[row * lda + k] */                       \
-        int64_t lda;                                                                            \
-        const T *b; /* b[k * ldb + column], readable to the full last vector */                 \
-        int64_t ldb;                                                                            \
-        T *c;                                                                                   \
-        int64_t ldc;                                                                            \
-        const T *row_init,                                                                      \
-            *column_init; /* what the chain starts from, one of them or neither (0) */          \
-        bool carry;       /* the chain starts from what lies in c instead */                    \
-    };                                                                                          \
-    struct micro_##S {                                                                          \
-        int lanes, rows, columns; /* columns = 3 * lanes */                                     \
-        void (*tile)(const struct tile_##S *t, bool panel, int rows, int columns);              \
-        /* One channel of a depthwise convolution along a row: y[i] for i < n starts from init, \
-         * taps in order: y[i] = fma(x[tap][i], w[tap], y[i]). */                               \
-        void (*taps_row)(T * y, int64_t n, T init, int taps, const T *const *x, const T *w);    \
-        /* Channels last: y[i] for i < n starts from init[i] (NULL: 0): y[i] = fma(x[tap][i],   \
-         * w[tap * ldw + i], y[i]). */                                                          \
-        void (*taps_channels)(T * y, int64_t n, const T *init, int taps, const T *const *x,     \
-                              const T *w, const int64_t *w_at);                                 \
+#include "ops/broadcast.h"
+
+/* clang-format off */
+/* Elementwise functions, by the names of their operators: formulas of ops/unary.def without a call, and those around a
+ * transcendental function. */
+#define UNARY_PLAIN(DO)                                                                            \
+    DO(Abs) DO(Neg) DO(Sign) DO(Floor) DO(Ceil) DO(Round) DO(Reciprocal) DO(Sqrt) DO(Softsign)     \
+    DO(Relu) DO(LeakyRelu) DO(ThresholdedRelu) DO(HardSigmoid) DO(HardSwish) DO(Shrink)
+#define UNARY_CALLING(DO)                                                                          \
+    DO(Exp) DO(Log) DO(Sin) DO(Cos) DO(Tan) DO(Asin) DO(Acos) DO(Atan) DO(Sinh) DO(Cosh) DO(Tanh)  \
+    DO(Asinh) DO(Acosh) DO(Atanh) DO(Erf) DO(Sigmoid) DO(Softplus) DO(Mish) DO(Elu) DO(Celu)       \
+    DO(Selu) DO(Swish) DO(Gelu) DO(FastGelu)
+#define BINARY_PLAIN(DO) DO(Add) DO(Sub) DO(Mul) DO(Div) DO(Max) DO(Min) DO(PRelu)
+#define UNARY_ID(name) UNARY_##name,
+#define BINARY_ID(name) BINARY_##name,
+enum { UNARY_PLAIN(UNARY_ID) UNARY_CALLING(UNARY_ID) UNARY_COUNT };
+enum { BINARY_PLAIN(BINARY_ID) BINARY_COUNT };
+#undef UNARY_ID
+#undef BINARY_ID
+
+#define MICRO(T, S)                                                                                \
+    /* One tile of C = init + A * B: rows x columns, at most ROWS x 3 vectors. Each element is one \
+     * fma chain over k ascending, c = fma(a, b, c). */                                            \
+    struct tile_##S {                                                                              \
+        int64_t k;                                                                                 \
+        const T *a; /* panel: a[k * lda + row]; rows: a[row * lda + k] */                          \
+        int64_t lda;                                                                               \
+        const T *b; /* b[k * ldb + column], readable to the full last vector */                    \
+        int64_t ldb;                                                                               \
+        T *c;                                                                                      \
+        int64_t ldc;                                                                               \
+        const T *row_init, *column_init; /* what the chain starts from, one of them; neither: 0 */ \
+        bool carry;                      /* the chain starts from what lies in c instead */        \
+    };                                                                                             \
+    struct micro_##S {                                                                             \
+        int lanes, rows, columns; /* columns = 3 * lanes */                                        \
+        void (*tile)(const struct tile_##S *t, bool panel, int rows, int columns);                 \
+        /* Along a row of one channel of a depthwise convolution, i < n, taps in order:            \
+         * y[i] = init, then y[i] = fma(x[tap][i], w[tap], y[i]). */                               \
+        void (*taps_row)(T *y, int64_t n, T init, int taps, const T *const *x, const T *w);        \
+        /* Channels last: y[i] = init[i] (NULL: 0), then fma(x[tap][i], w[w_at[tap] + i], y[i]). */\
+        void (*taps_channels)(T *y, int64_t n, const T *init, int taps, const T *const *x,         \
+                              const T *w, const int64_t *w_at);                                    \
+        /* a and b: the operator's float attributes. */                                            \
+        void (*unary[UNARY_COUNT])(const T *in, T *out, int64_t n, T a, T b);                      \
+        broadcast_fn *binary[BINARY_COUNT];                                                        \
+        void (*clip)(const T *in, T *out, int64_t n, const T *low, const T *high);                 \
+        /* y[i] over x[tap][i] in order: the largest; the sum by the divisor. */                   \
+        void (*pool_max)(T *y, int64_t n, int taps, const T *const *x);                            \
+        void (*pool_mean)(T *y, int64_t n, int taps, const T *const *x, T divisor);                \
+        void (*softmax)(const T *x, T *y, int64_t n);                                              \
+        /* `count` <= 64 side by side, elements `step` apart. */                                   \
+        void (*softmax_columns)(const T *x, T *y, int64_t n, int64_t step, int64_t count);         \
     };
-TILE(float, f)
-TILE(double, d)
-#undef TILE
+/* clang-format off */
+MICRO(float, f)
+MICRO(double, d)
+/* clang-format on */
+#undef MICRO
 
 struct isa {
     const char *name; /* as CALQUE_ISA spells it */

@@ -18,72 +18,10 @@
 
 #include "kernels/buffers.h"
 #include "kernels/gemm.h"
+#include "kernels/geometry.h"
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
 #include "ops/real.h"
-
-enum { AXES = 3 }; /* spatial axes that the fast kernels know; missing ones have size 1 */
-
-struct geometry {
-    const struct conv_plan *p;
-    int64_t in[AXES], out[AXES], kernel[AXES], stride[AXES], dilation[AXES], begin[AXES], x[AXES];
-    int64_t positions, taps, plane; /* of y; of the kernel; elements of a channel of x */
-    int64_t inner[AXES][2];         /* outputs [from, to) of an axis whose taps all lie inside x */
-    bool padded;                    /* there are outputs beyond */
-};
-
-static void geometry_of(const struct conv_plan *p, struct geometry *g) {
-    *g = (struct geometry) { .p = p, .positions = 1, .taps = 1, .plane = 1 };
-    for (int i = 0; i < AXES; i++) {
-        int s = i - (AXES - p->w.n);
-        bool real = s >= 0;
-        g->in[i] = real ? p->w.in[s] : 1;
-        g->out[i] = real ? p->w.out[s] : 1;
-        g->kernel[i] = real ? p->w.kernel[s] : 1;
-        g->stride[i] = real ? p->w.stride[s] : 1;
-        g->dilation[i] = real ? p->w.dilation[s] : 1;
-        g->begin[i] = real ? p->w.begin[s] : 0;
-        g->x[i] = real ? p->x_spatial[s] : 0;
-        g->positions *= g->out[i];
-        g->taps *= g->kernel[i];
-        g->plane *= g->in[i];
-        int64_t from = (g->begin[i] + g->stride[i] - 1) / g->stride[i];
-        int64_t room = g->in[i] + g->begin[i] - (g->kernel[i] - 1) * g->dilation[i] - 1;
-        int64_t to = room < 0 ? 0 : room / g->stride[i] + 1;
-        g->inner[i][1] = to < g->out[i] ? to : g->out[i];
-        g->inner[i][0] = from < g->inner[i][1] ? from : g->inner[i][1];
-        if (g->inner[i][0] > 0 || g->inner[i][1] < g->out[i])
-            g->padded = true;
-    }
-}
-
-static bool is_inner(const struct geometry *g, int axis, int64_t at) {
-    return at >= g->inner[axis][0] && at < g->inner[axis][1];
-}
-
-/* The first and the last + 1 kernel index of an axis whose tap lies inside x for output `at`. */
-static void tap_range(const struct geometry *g, int axis, int64_t at, int64_t range[2]) {
-    int64_t start = at * g->stride[axis] - g->begin[axis], d = g->dilation[axis],
-            left = g->in[axis] - start;
-    range[0] = start < 0 ? (-start + d - 1) / d : 0;
-    range[1] = left <= 0 ? 0 : (left + d - 1) / d;
-    if (range[1] > g->kernel[axis])
-        range[1] = g->kernel[axis];
-    if (range[0] > range[1])
-        range[0] = range[1];
-}
-
-static void position_of(const struct geometry *g, int64_t p, int64_t at[AXES]) {
-    at[2] = p % g->out[2];
-    at[1] = p / g->out[2] % g->out[1];
-    at[0] = p / g->out[2] / g->out[1];
-}
-
-static void tap_of(const struct geometry *g, int64_t tap, int64_t at[AXES]) {
-    at[2] = tap % g->kernel[2];
-    at[1] = tap / g->kernel[2] % g->kernel[1];
-    at[0] = tap / g->kernel[2] / g->kernel[1];
-}
 
 static int64_t kernel_offset(const struct geometry *g, const int64_t at[AXES]) {
     int64_t offset = 0;
@@ -164,7 +102,8 @@ enum status kernel_conv(struct op_ctx *c) {
     TRY(conv_plan(c->node, x->rank, x->dim, k->rank, k->dim, &p, c->err));
     if (p.w.n > AXES || tensor_count(c->out[0]) == 0 || p.in_per_group == 0)
         return kernel_reference(c);
-    geometry_of(&p, &g);
+    geometry_of(&p.w, p.x_spatial, &g);
+    g.p = &p;
     bool done = x->store == DT_F32 ? (p.depthwise ? depthwise_f(c, &g) : conv_f(c, &g))
                                    : (p.depthwise ? depthwise_d(c, &g) : conv_d(c, &g));
     return done ? OK : kernel_reference(c);

@@ -2,14 +2,37 @@
 
 #include <string.h>
 
+#include "kernels/isa.h"
+
+/* clang-format off */
+#define UNARY_ROW(name) { "", #name, kernel_unary },
+#define BINARY_ROW(name) { "", #name, kernel_binary },
+
+/* The first row that fits. */
 static const struct {
     const char *domain, *op;
     op_eval_fn *eval;
 } table[] = {
     { "", "Conv", kernel_conv },
+    { "", "Gelu", kernel_gelu },
     { "", "MatMul", kernel_matmul },
     { "", "Gemm", kernel_gemm },
+    UNARY_PLAIN(UNARY_ROW)
+    UNARY_CALLING(UNARY_ROW)
+    BINARY_PLAIN(BINARY_ROW)
+    { "", "Sum", kernel_binary },
+    { "", "Clip", kernel_clip },
+    { "com.microsoft", "Gelu", kernel_gelu },
+    { "com.microsoft", "QuickGelu", kernel_gelu },
+    { "", "Softmax", kernel_softmax },
+    { "", "MaxPool", kernel_pool },
+    { "", "AveragePool", kernel_pool },
+    { "", "GlobalMaxPool", kernel_pool },
+    { "", "GlobalAveragePool", kernel_pool },
 };
+#undef UNARY_ROW
+#undef BINARY_ROW
+/* clang-format on */
 
 op_eval_fn *kernel_find(const struct node *n, bool *fills) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)

@@ -21,5 +21,11 @@ struct packed *kernel_packed(struct op_ctx *c, int i, uint64_t tag, size_t bytes
 enum status kernel_conv(struct op_ctx *c);
 enum status kernel_matmul(struct op_ctx *c);
 enum status kernel_gemm(struct op_ctx *c);
+enum status kernel_unary(struct op_ctx *c);
+enum status kernel_gelu(struct op_ctx *c);
+enum status kernel_clip(struct op_ctx *c);
+enum status kernel_binary(struct op_ctx *c);
+enum status kernel_softmax(struct op_ctx *c);
+enum status kernel_pool(struct op_ctx *c);
 
 #endif

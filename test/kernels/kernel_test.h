@@ -43,6 +43,7 @@ enum values {
     ORDINARY, /* around 1, with zeros of both signs */
     TINY,     /* near the smallest number, so that sums underflow */
     SPECIAL,  /* with infinities and NaN */
+    WIDE,     /* any bit pattern */
     VALUES
 };
 
@@ -53,6 +54,14 @@ static inline double random_value(struct random *r, enum values kind, enum dtype
         return 0.0;
     if (dice == 1)
         return -0.0;
+    if (kind == WIDE) {
+        uint64_t bits = random_next(r);
+        uint32_t half = (uint32_t)bits;
+        float f;
+        memcpy(&f, &half, sizeof f);
+        memcpy(&v, &bits, sizeof v);
+        return t == DT_F64 ? v : (double)f;
+    }
     if (kind == TINY)
         return ldexp(v, (int)random_in(r, -90, -60) * (t == DT_F64 ? 8 : 1));
     if (kind == SPECIAL && dice < 5)

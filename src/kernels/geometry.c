@@ -1,0 +1,54 @@
+#include "kernels/geometry.h"
+
+void geometry_of(const struct window *w, const int64_t *x_spatial, struct geometry *g) {
+    *g = (struct geometry) { .missing = AXES - w->n, .positions = 1, .taps = 1, .plane = 1 };
+    for (int i = 0; i < AXES; i++) {
+        int s = i - g->missing;
+        bool real = s >= 0;
+        g->in[i] = real ? w->in[s] : 1;
+        g->out[i] = real ? w->out[s] : 1;
+        g->kernel[i] = real ? w->kernel[s] : 1;
+        g->stride[i] = real ? w->stride[s] : 1;
+        g->dilation[i] = real ? w->dilation[s] : 1;
+        g->begin[i] = real ? w->begin[s] : 0;
+        g->end[i] = real ? w->end[s] : 0;
+        g->x[i] = real ? x_spatial[s] : 0;
+        g->positions *= g->out[i];
+        g->taps *= g->kernel[i];
+        g->plane *= g->in[i];
+        int64_t from = (g->begin[i] + g->stride[i] - 1) / g->stride[i];
+        int64_t room = g->in[i] + g->begin[i] - (g->kernel[i] - 1) * g->dilation[i] - 1;
+        int64_t to = room < 0 ? 0 : room / g->stride[i] + 1;
+        g->inner[i][1] = to < g->out[i] ? to : g->out[i];
+        g->inner[i][0] = from < g->inner[i][1] ? from : g->inner[i][1];
+        if (g->inner[i][0] > 0 || g->inner[i][1] < g->out[i])
+            g->padded = true;
+    }
+}
+
+bool is_inner(const struct geometry *g, int axis, int64_t at) {
+    return at >= g->inner[axis][0] && at < g->inner[axis][1];
+}
+
+void tap_range(const struct geometry *g, int axis, int64_t at, int64_t range[2]) {
+    int64_t start = at * g->stride[axis] - g->begin[axis], d = g->dilation[axis],
+            left = g->in[axis] - start;
+    range[0] = start < 0 ? (-start + d - 1) / d : 0;
+    range[1] = left <= 0 ? 0 : (left + d - 1) / d;
+    if (range[1] > g->kernel[axis])
+        range[1] = g->kernel[axis];
+    if (range[0] > range[1])
+        range[0] = range[1];
+}
+
+void position_of(const struct geometry *g, int64_t p, int64_t at[AXES]) {
+    at[2] = p % g->out[2];
+    at[1] = p / g->out[2] % g->out[1];
+    at[0] = p / g->out[2] / g->out[1];
+}
+
+void tap_of(const struct geometry *g, int64_t tap, int64_t at[AXES]) {
+    at[2] = tap % g->kernel[2];
+    at[1] = tap / g->kernel[2] % g->kernel[1];
+    at[0] = tap / g->kernel[2] / g->kernel[1];
+}

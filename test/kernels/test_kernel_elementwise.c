@@ -1,0 +1,180 @@
+/* Elementwise operators, softmax and pools: fast against reference. */
+#include "kernels/kernel_test.h"
+
+static enum precision precision_of(enum dtype t) {
+    return t == DT_F64 ? PREC_F64 : PREC_F32;
+}
+
+static enum dtype some_type(struct random *r) {
+    return random_chance(r, 50) ? DT_F32 : DT_F64;
+}
+
+static void unary_case(struct bench *b, const char *domain, const char *op, enum values kind,
+                       int64_t n) {
+    enum dtype t = some_type(&b->random);
+    bench_begin(b, domain, op, 1, 1);
+    for (const struct attr_def *d = b->node->def->attrs; d && d->name; d++)
+        if (d->type == ATTR_FLOAT && random_chance(&b->random, 50))
+            node_set_float(b->node, d->name,
+                           (double)(float)random_value(&b->random, ORDINARY, DT_F32));
+    if (strcmp(op, "Gelu") == 0 && !domain[0] && random_chance(&b->random, 50))
+        node_set_string(b->node, "approximate", "tanh");
+    bench_input(b, 0, t, 1, &n, kind, false);
+    bench_compare(b, precision_of(t));
+}
+
+#define NAME(name) #name,
+static const char *const unary_names[] = { UNARY_PLAIN(NAME) UNARY_CALLING(NAME) };
+static const char *const binary_names[] = { BINARY_PLAIN(NAME) "Sum" };
+#undef NAME
+
+static void test_unary(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b, 4);
+    for (size_t i = 0; i < sizeof unary_names / sizeof *unary_names; i++) {
+        if (strcmp(unary_names[i], "FastGelu") == 0) /* Gelu's other form */
+            continue;
+        for (int k = 0; k < 12; k++)
+            unary_case(&b, "", unary_names[i], k % VALUES, random_in(&b.random, 0, 70));
+        unary_case(&b, "", unary_names[i], WIDE, 40000);
+    }
+    for (int k = 0; k < 12; k++) {
+        unary_case(&b, "com.microsoft", "Gelu", k % VALUES, random_in(&b.random, 0, 1200));
+        unary_case(&b, "com.microsoft", "QuickGelu", k % VALUES, random_in(&b.random, 0, 1200));
+    }
+    assert_true(b.cases >= 300);
+    bench_close(&b);
+}
+
+static void binary_case(struct bench *b, const char *op) {
+    struct random *r = &b->random;
+    enum dtype t = some_type(r);
+    enum values kind = random_in(r, 0, VALUES - 1);
+    int64_t dim[4], p[4], q[4];
+    int rank = (int)random_in(r, 0, 4), rp = 0, rq = 0, from_p = (int)random_in(r, 0, rank),
+        from_q = (int)random_in(r, 0, rank);
+    if (from_p > 0 && from_q > 0)
+        from_p = 0;
+    if (strcmp(op, "PRelu") == 0) /* only the slope is broadcast */
+        from_p = 0;
+    for (int i = 0; i < rank; i++) {
+        bool one = random_chance(r, 25), which = strcmp(op, "PRelu") != 0 && random_chance(r, 50);
+        dim[i] = random_chance(r, 4) ? 0 : random_in(r, 1, i == rank - 1 ? 40 : 7);
+        if (i >= from_p)
+            p[rp++] = one && which ? 1 : dim[i];
+        if (i >= from_q)
+            q[rq++] = one && !which ? 1 : dim[i];
+    }
+    bench_begin(b, "", op, 2, 1);
+    bench_input(b, 0, t, rp, p, kind, false);
+    bench_input(b, 1, t, rq, q, kind, random_chance(r, 30));
+    bench_compare(b, precision_of(t));
+}
+
+static void test_binary(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b, 5);
+    for (size_t i = 0; i < sizeof binary_names / sizeof *binary_names; i++)
+        for (int k = 0; k < 60; k++)
+            binary_case(&b, binary_names[i]);
+    bench_close(&b);
+}
+
+static void test_clip(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b, 6);
+    for (int i = 0; i < 300; i++) {
+        enum dtype t = some_type(&b.random);
+        int64_t n = random_in(&b.random, 0, 100);
+        enum values kind = random_in(&b.random, 0, VALUES - 1);
+        bench_begin(&b, "", "Clip", 3, 1);
+        bench_input(&b, 0, t, 1, &n, kind, false);
+        for (int k = 1; k < 3; k++)
+            if (random_chance(&b.random, 75))
+                bench_input(&b, k, t, 0, NULL, kind, true);
+        bench_compare(&b, precision_of(t));
+    }
+    bench_close(&b);
+}
+
+static void test_softmax(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b, 7);
+    for (int i = 0; i < 300; i++) {
+        struct random *r = &b.random;
+        enum dtype t = some_type(r);
+        int rank = (int)random_in(r, 0, 3);
+        int64_t dim[3] = { random_in(r, 1, 5), random_in(r, 1, 30),
+                           random_chance(r, 20) ? random_in(r, 60, 200) : random_in(r, 1, 20) };
+        if (random_chance(r, 3))
+            dim[random_in(r, 0, 2)] = 0;
+        bench_begin(&b, "", "Softmax", 1, 1);
+        node_set_int(b.node, "axis", rank ? random_in(r, -rank, rank - 1) : 0);
+        bench_input(&b, 0, t, rank, dim,
+                    random_chance(r, 60) ? ORDINARY : (enum values)random_in(r, 0, VALUES - 1),
+                    false);
+        bench_compare(&b, precision_of(t));
+    }
+    bench_close(&b);
+}
+
+static void pool_case(struct bench *b, const char *op) {
+    struct random *r = &b->random;
+    enum dtype t = some_type(r);
+    enum values kind = random_chance(r, 60) ? ORDINARY : (enum values)random_in(r, 0, VALUES - 1);
+    bool last = random_chance(r, 50), global = strncmp(op, "Global", 6) == 0;
+    int n = random_chance(r, 70) ? 2 : random_chance(r, 50) ? 1 : 3;
+    int64_t channels = random_chance(r, 30) ? random_in(r, 1, 150) : random_in(r, 1, 10),
+            batch = random_in(r, 1, 2);
+    int64_t x[5], kernel[3], stride[3], dilation[3], pads[6];
+    x[0] = batch;
+    x[last ? n + 1 : 1] = channels;
+    for (int i = 0; i < n; i++) {
+        kernel[i] = random_in(r, 1, 4);
+        stride[i] = random_in(r, 1, 3);
+        dilation[i] = random_chance(r, 80) ? 1 : random_in(r, 1, 3);
+        pads[i] = random_in(r, 0, kernel[i] - 1);
+        pads[n + i] = random_in(r, 0, kernel[i] - 1);
+        int64_t reach = (kernel[i] - 1) * dilation[i] + 1, size = random_in(r, 1,
+                                                                            n == 1   ? 150
+                                                                            : n == 2 ? 30
+                                                                                     : 8);
+        x[(last ? 1 : 2) + i] = size < reach ? reach : size;
+    }
+    bench_begin(b, "", op, 1, 1);
+    node_set_string(b->node, "layout", last ? "NHWC" : "NCHW");
+    if (!global) {
+        bench_ints(b, "kernel_shape", n, kernel);
+        bench_ints(b, "strides", n, stride);
+        bench_ints(b, "dilations", n, dilation);
+        bench_ints(b, "pads", 2 * n, pads);
+        node_set_int(b->node, "ceil_mode", random_chance(r, 40));
+        if (strcmp(op, "AveragePool") == 0)
+            node_set_int(b->node, "count_include_pad", random_chance(r, 50));
+    }
+    bench_input(b, 0, t, n + 2, x, kind, false);
+    bench_compare(b, precision_of(t));
+}
+
+static void test_pool(void **state) {
+    (void)state;
+    static const char *const names[] = { "MaxPool", "AveragePool", "GlobalAveragePool",
+                                         "GlobalMaxPool" };
+    struct bench b;
+    bench_open(&b, 8);
+    for (int i = 0; i < 640; i++)
+        pool_case(&b, names[i % 16 < 14 ? i % 2 : 2 + i % 2]);
+    bench_close(&b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unary),   cmocka_unit_test(test_binary), cmocka_unit_test(test_clip),
+        cmocka_unit_test(test_softmax), cmocka_unit_test(test_pool),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
