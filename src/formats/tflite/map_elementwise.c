@@ -13,6 +13,7 @@ static const struct elementwise_row {
     { BUILTIN_MUL, "Mul", 2, 0, NULL },
     { BUILTIN_DIV, "Div", 2, 0, NULL },
     { BUILTIN_POW, "Pow", 2, -1, NULL },
+    { BUILTIN_FLOOR_MOD, "Mod", 2, -1, NULL }, /* both: the divisor's sign */
     { BUILTIN_MAXIMUM, "Max", 2, -1, NULL },
     { BUILTIN_MINIMUM, "Min", 2, -1, NULL },
     { BUILTIN_LESS, "Less", 2, -1, NULL },
@@ -137,15 +138,14 @@ static enum status read_square(struct op_reader *x) {
     return deliver(x, 0, n, 0, ACTIVATION_NONE);
 }
 
-/* floor(a / b): for integers an operator of its own, since Div truncates. */
+/* floor(a / b): of integers (a - modulo(a, b)) / b, which is exact. */
 static enum status read_floor_div(struct op_reader *x) {
     TRY(need_inputs(x, 2));
     struct value *a = real_in(x, 0), *b = real_in(x, 1);
     if (!dtype_is_float(a->dtype)) {
-        struct node *n = emit(x, "FLOOR_DIV", "tflite", 2, 1, ROLE_MAIN);
-        n->in[0] = a;
-        n->in[1] = b;
-        return deliver(x, 0, n, 0, ACTIVATION_NONE);
+        struct value *rest = then2(x, "Mod", a, b, x->out[0]);
+        struct value *whole = then2(x, "Sub", a, rest, x->out[0]);
+        return deliver_value(x, 0, then2(x, "Div", whole, b, x->out[0]), ACTIVATION_NONE);
     }
     struct value *q = then2(x, "Div", a, b, x->out[0]);
     struct node *n = emit(x, "Floor", "", 1, 1, ROLE_MAIN);
@@ -153,15 +153,14 @@ static enum status read_floor_div(struct op_reader *x) {
     return deliver(x, 0, n, 0, ACTIVATION_NONE);
 }
 
-/* The remainder with the divisor's sign: ONNX's Mod has it for integers only. */
-static enum status read_floor_mod(struct op_reader *x) {
+static enum status read_right_shift(struct op_reader *x) {
     TRY(need_inputs(x, 2));
-    struct value *a = real_in(x, 0), *b = real_in(x, 1);
-    bool real = dtype_is_float(a->dtype);
-    struct node *n = emit(x, real ? "FLOOR_MOD" : "Mod", real ? "tflite" : "", 2, 1, ROLE_MAIN);
-    n->in[0] = a;
-    n->in[1] = b;
-    return deliver(x, 0, n, 0, ACTIVATION_NONE);
+    struct node *n = emit(x, "BitShift", "", 2, 1, ROLE_MAIN);
+    n->in[0] = raw_in(x, 0);
+    n->in[1] = raw_in(x, 1);
+    node_set_string(n, "direction", "RIGHT");
+    node_set_output(n, 0, x->out[0]);
+    return OK;
 }
 
 static enum status read_cast(struct op_reader *x) {
@@ -243,8 +242,8 @@ read_fn *map_elementwise(enum builtin code) {
         return read_square;
     case BUILTIN_FLOOR_DIV:
         return read_floor_div;
-    case BUILTIN_FLOOR_MOD:
-        return read_floor_mod;
+    case BUILTIN_RIGHT_SHIFT:
+        return read_right_shift;
     case BUILTIN_CAST:
     case BUILTIN_STABLEHLO_CONVERT:
         return read_cast;

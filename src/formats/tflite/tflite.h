@@ -67,11 +67,21 @@ struct tflite_notes {
 enum node_role tflite_role(const struct model *m, const struct node *n);
 const struct constant_note *tflite_constant_note(const struct model *m, const struct value *v);
 
-/* A resource (variable or table) seen so far in a sub-graph: what it holds now. */
+/* A resource (variable or table): what it holds now. */
 struct resource {
     const char *name;
-    struct value *handle;
     struct value *now, *keys; /* variable: its value; table: values and keys */
+};
+
+/* The resources that a sub-graph has met, and the tensors that are handles of them. */
+struct resources {
+    struct resource **items;
+    int n;
+    struct handle {
+        const struct value *value;
+        struct resource *resource;
+    } *handles;
+    int n_handles;
 };
 
 struct tfl_reader {
@@ -82,7 +92,9 @@ struct tfl_reader {
     struct quant_values { /* constants made of a tensor's scale and zero point, made on first use */
         struct value *scale, *zero_point;
     } **quant;
-    unsigned char *visiting; /* by sub-graph: 1 being called, 2 done; finds cycles */
+    struct resources *resources; /* by sub-graph */
+    unsigned char *visited;      /* by sub-graph: 1 being read, 2 read; finds cycles */
+    int depth;
     struct err *err;
 };
 
@@ -148,6 +160,8 @@ read_fn *map_control(enum builtin code);
 
 /* --- tflite_read.c --- */
 enum status tflite_read(struct model *m, struct err *e);
+/* Reads the operators of a sub-graph unless that is done; fails when it is being read (it calls itself). */
+enum status tflite_read_subgraph(struct tfl_reader *r, int k);
 /* --- tflite_tensor.c: values of a sub-graph's tensors --- */
 enum status tflite_read_tensors(struct tfl_reader *r, struct graph *g, const struct fb_table *table);
 /* --- tflite_sparse.c: a sparse tensor's bytes made dense in the arena --- */
@@ -156,6 +170,7 @@ enum status tflite_densify(struct tfl_reader *r, const struct fb_table *sparsity
 
 /* tflite_op.c */
 enum status tflite_read_operator(struct tfl_reader *r, struct graph *g, const struct fb_table *op, int index);
+/* The sub-graph that an operator calls, read. */
 enum status tflite_subgraph(struct op_reader *x, int32_t number, struct graph **out);
 
 struct patch;

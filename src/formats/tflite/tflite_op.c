@@ -113,7 +113,6 @@ static void take_back(struct op_reader *x, int nodes, int values, int ids) {
     }
     x->g->n_nodes = nodes;
     x->g->n_values = values;
-    x->r->m->next_value_id = ids;
 }
 
 static enum status read_meaning(struct op_reader *x) {
@@ -149,6 +148,7 @@ enum status tflite_read_operator(struct tfl_reader *r, struct graph *g, const st
 enum status tflite_subgraph(struct op_reader *x, int32_t number, struct graph **out) {
     FAIL_IF(number <= 0 || number >= x->r->m->n_graphs, x->r->err, STATUS_CORRUPT, "sub-graph %d, the file has %d", number,
             x->r->m->n_graphs);
+    TRY(tflite_read_subgraph(x->r, number));
     *out = x->r->m->graphs[number];
     return OK;
 }

@@ -57,6 +57,20 @@ static enum status read_operators(struct tfl_reader *r, int k) {
     return OK;
 }
 
+enum status tflite_read_subgraph(struct tfl_reader *r, int k) {
+    enum { MAX_DEPTH = 64 };
+    if (r->visited[k] == 2)
+        return OK;
+    FAIL_IF(r->visited[k] == 1, r->err, STATUS_CORRUPT, "sub-graph %d calls itself", k);
+    FAIL_IF(r->depth == MAX_DEPTH, r->err, STATUS_UNSUPPORTED, "calls of sub-graphs nest deeper than %d", (int)MAX_DEPTH);
+    r->visited[k] = 1;
+    r->depth++;
+    enum status s = read_operators(r, k);
+    r->depth--;
+    r->visited[k] = 2;
+    return s == OK || k == 0 ? s : err_at(r->err, "sub-graph %d", k);
+}
+
 /* Names of a signature's inputs or outputs: TensorMap { name, tensor_index }. */
 static void read_tensor_maps(struct tfl_reader *r, const struct fb_table *t, int slot, const char ***names, int *n) {
     struct fb_vector maps = fb_vec(t, slot, 4);
@@ -130,12 +144,13 @@ static enum status read_model(struct tfl_reader *r, const struct fb_table *model
     m->graphs = NEW_ARRAY(m->arena, m->n_graphs, struct graph *);
     r->notes->tensors = NEW_ARRAY(m->arena, m->n_graphs, struct value **);
     r->quant = NEW_ARRAY(m->arena, m->n_graphs, struct quant_values *);
+    r->resources = NEW_ARRAY(m->arena, m->n_graphs, struct resources);
+    r->visited = NEW_ARRAY(m->arena, m->n_graphs, unsigned char);
     for (int k = 0; k < m->n_graphs; k++)
         if (read_subgraph_shell(r, k) != OK)
             return err_at(r->err, "sub-graph %d", k);
     for (int k = 0; k < m->n_graphs; k++)
-        if (read_operators(r, k) != OK)
-            return k ? err_at(r->err, "sub-graph %d", k) : r->err->code;
+        TRY(tflite_read_subgraph(r, k));
     read_opsets(r);
     read_signatures(r, model);
     read_metadata(r, model);
