@@ -135,7 +135,7 @@ void json_end(json_t *root, const struct style *s, json_t *warnings) {
 }
 
 const char *json_print(json_t *root, struct arena *a) {
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     const char *out = arena_printf(a, "%s\n", text ? text : "{}");
     free(text);
     json_decref(root);

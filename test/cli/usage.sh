@@ -65,6 +65,22 @@ expect 0 'Conv' inspect --operators
 expect 0 '"verb": "inspect"' inspect --operators --format json
 expect 0 '"calque"' inspect --operators --format=json
 
+expect 2 'repair needs -o' repair a b
+expect 2 'needs SOURCE TARGET' compare a
+expect 2 'expected SOURCE=TARGET' compare a b --map x
+expect 2 'expected a number or NAME:NUMBER' compare a b --atol out:x
+expect 2 'given twice' run a --inputs x --inputs y
+expect 2 'contradict' compare a b --inputs x --samples 3
+expect 2 'contradict' run a -o x --save-outputs y
+expect 2 'not an option of inspect' inspect a --seed 1
+expect 2 'expected a whole number' run a --seed -1
+expect 2 'did you mean pad-side\?' explain pad-sid
+expect 0 '^pad-side' explain
+expect 0 'How it arises' explain pad-side
+expect 0 '"class": "M01"' explain pad-side --format json
+expect 4 'cannot open the file' compare "$tmp/absent" "$tmp/absent"
+expect 3 'compares in float64 only' compare a b --precision native
+
 "$calque" inspect --operators >/dev/full 2>"$tmp/err"
 if [ $? -eq 4 ] && grep -q 'cannot be written' "$tmp/err"; then
     passed=$((passed + 1))
