@@ -101,24 +101,10 @@ void norm_statistic_done(struct op_ctx *c, const struct norm_job *j, int out, co
 }
 
 enum status norm_stash_type(const struct node *n, enum dtype *t, struct err *e) {
-    /* ONNX TensorProto.DataType */
-    switch (attr_int(n, "stash_type")) {
-    case 1:
-        *t = DT_F32;
-        return OK;
-    case 10:
-        *t = DT_F16;
-        return OK;
-    case 11:
-        *t = DT_F64;
-        return OK;
-    case 16:
-        *t = DT_BF16;
-        return OK;
-    default:
-        return err_set(e, STATUS_CORRUPT, "stash_type %lld of %s is no float type",
-                       (long long)attr_int(n, "stash_type"), n->op);
-    }
+    *t = attr_dtype(n, "stash_type", DT_F32);
+    FAIL_IF(!dtype_is_float(*t), e, STATUS_CORRUPT, "stash_type %lld of %s is no float type",
+            (long long)attr_int(n, "stash_type"), n->op);
+    return OK;
 }
 
 static struct norm_job job_of(struct op_ctx *c, enum norm_kind kind) {
