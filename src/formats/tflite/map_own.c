@@ -91,9 +91,10 @@ static enum status read_own(struct op_reader *x) {
     struct value **in = NEW_ARRAY(x->r->m->arena, x->n_in, struct value *);
     for (int i = 0; i < x->n_in; i++)
         in[i] = pass_in(x, i, row->pass, raw);
-    /* The further outputs of RNN cells are scratch memory or new states, which nothing can read in one run. */
-    int n_out = x->code == BUILTIN_LSTM && x->n_in <= 5 ? 2 : row->pass == PASS_SCALED && x->n_out > 2 ? 2 : x->n_out;
-    n_out = n_out < x->n_out ? n_out : x->n_out;
+    /* The further outputs of cells are scratch memory. */
+    bool two = (x->code == BUILTIN_LSTM && x->n_in <= 5) || x->code == BUILTIN_BIDIRECTIONAL_SEQUENCE_RNN ||
+               x->code == BUILTIN_BIDIRECTIONAL_SEQUENCE_LSTM;
+    int most = row->pass != PASS_SCALED ? x->n_out : two ? 2 : 1, n_out = x->n_out < most ? x->n_out : most;
     struct node *n = emit(x, x->op_name, "tflite", x->n_in, n_out, ROLE_MAIN);
     memcpy(n->in, in, sizeof *in * (size_t)x->n_in);
     set_fields(x, n, row->fields);
