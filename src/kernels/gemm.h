@@ -9,27 +9,30 @@
 #include "kernels/isa.h"
 #include "ops/op.h"
 
+/* clang-format off */
 #define GEMM(T, S)                                                                                 \
     struct gemm_##S {                                                                              \
         const struct micro_##S *micro;                                                             \
         int64_t m, n, k, items; /* items: independent products */                                  \
-        /* A: panels of micro->rows rows, [panel][k][row], or rows `lda` apart (a_rows), or made   \
-         * block by block as rows. */                                                              \
+        /* A: panels of micro->rows rows, [panel][k][row]; or rows `lda` apart (a_rows); or made   \
+         * for each block, as rows `ld` apart or panel by panel. */                                \
         const T *a;                                                                                \
         int64_t lda;                                                                               \
         bool a_rows;                                                                               \
         void (*pack_a)(const struct gemm_##S *g, int64_t k0, int64_t k1, int64_t m0, int64_t m1,   \
                        T *to, int64_t ld);                                                         \
+        void (*pack_a_panel)(const struct gemm_##S *g, int width, int64_t k0, int64_t k1,          \
+                             int64_t m0, int64_t m1, T *to);                                       \
         /* B: panels of micro->columns columns, [panel][k][column], or made panel by panel. */     \
         const T *b;                                                                                \
-        void (*pack_b)(const struct gemm_##S *g, int64_t k0, int64_t k1, int64_t n0, int64_t n1,   \
-                       T *to);                                                                     \
+        void (*pack_b)(const struct gemm_##S *g, int width, int64_t k0, int64_t k1,                \
+                       int64_t n0, int64_t n1, T *to);                                             \
         T *c;                                                                                      \
         int64_t ldc;                                                                               \
         const T *row_init, *column_init; /* one of them, or neither: 0 */                          \
         bool carry;                      /* the chains start from what lies in C */                \
         /* Sets what differs in item i: pointers and `source`. */                                  \
-        void (*item)(struct gemm_##S * g, int64_t i);                                              \
+        void (*item)(struct gemm_##S *g, int64_t i);                                               \
         /* Called when a block of C is complete; may be NULL. */                                   \
         void (*finish)(const struct gemm_##S *g, int64_t m0, int64_t m1, int64_t n0, int64_t n1);  \
         const T *source;                                                                           \
@@ -46,5 +49,6 @@
 GEMM(float, f)
 GEMM(double, d)
 #undef GEMM
+/* clang-format on */
 
 #endif

@@ -27,6 +27,11 @@ enum { BINARY_PLAIN(BINARY_ID) BINARY_COUNT };
 #undef UNARY_ID
 #undef BINARY_ID
 
+/* A run of columns of a panel: `n` elements from x[from], `step` apart, or zeros. */
+struct run {
+    int64_t to, from, n; /* from < 0: zeros */
+};
+
 #define MICRO(T, S)                                                                                \
     /* One tile of C = init + A * B: rows x columns, at most ROWS x 3 vectors. Each element is one \
      * fma chain over k ascending, c = fma(a, b, c). */                                            \
@@ -50,6 +55,11 @@ enum { BINARY_PLAIN(BINARY_ID) BINARY_COUNT };
         /* Channels last: y[i] = init[i] (NULL: 0), then fma(x[tap][i], w[w_at[tap] + i], y[i]). */\
         void (*taps_channels)(T *y, int64_t n, const T *init, int taps, const T *const *x,         \
                               const T *w, const int64_t *w_at);                                    \
+        /* Fills `rows` rows of a panel, `width` apart, each by the same runs; row r reads from x + r * x_step. */           \
+        void (*gather)(T *to, int64_t width, int64_t rows, const T *x, int64_t x_step, const struct run *runs,             \
+                       int count, int64_t step);                                                   \
+        /* a[i] = x[i * step]. */                                                                  \
+        void (*every)(T *a, int64_t n, const T *x, int64_t step);                                  \
         /* a and b: the operator's float attributes. */                                            \
         void (*unary[UNARY_COUNT])(const T *in, T *out, int64_t n, T a, T b);                      \
         broadcast_fn *binary[BINARY_COUNT];                                                        \

@@ -30,10 +30,6 @@ static int64_t kernel_offset(const struct geometry *g, const int64_t at[AXES]) {
     return offset;
 }
 
-/* A run of a panel's columns: copied from x, or zero. */
-struct run {
-    int64_t to, from, n; /* from < 0: zeros */
-};
 enum { MAX_COLUMNS = 64, MAX_RUNS = 3 * MAX_COLUMNS };
 
 static int add_run(struct run *runs, int count, int64_t to, int64_t from, int64_t n, int64_t step) {

@@ -1,10 +1,14 @@
-/* Vectors of one instruction set under one set of names, chosen by the flags a file is compiled
- * with:
+/* Vectors of one instruction set under one set of names, chosen by the flags a file is compiled with.
+ * s is f or d:
  *
- *     VEC_f, VEC_d                    vector types of LANES_f floats and LANES_d doubles
- *     LOAD_s(p), STORE_s(p, v)        unaligned
- *     LOAD_N_s(p, n), STORE_N_s(p, v, n)   the first n lanes only (1 <= n <= LANES); the others
- * load as zero ALL_s(x), FMA_s(a, b, c)        x in every lane; a * b + c with one rounding
+ *     VEC_s                    LANES_s elements
+ *     LOAD_s(p) STORE_s(p, v)  unaligned
+ *     LOAD_N_s(p, n)           the first n lanes (1 <= n <= LANES_s), the others zero
+ *     STORE_N_s(p, v, n)       the first n lanes
+ *     ALL_s(x)                 x in every lane
+ *     FMA_s(a, b, c)           a * b + c with one rounding
+ *     ADD_s(a, b) DIV_s(a, b)
+ *     LARGER_s(v, m)           v where it is larger than m or NaN, else m
  *
  * A file defines VEC_PORTABLE to ask for plain C. Nothing here may change a bit from one set to the
  * next. */
@@ -31,6 +35,17 @@ typedef __m512d VEC_d;
 #define ALL_d(x) _mm512_set1_pd(x)
 #define FMA_f(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define FMA_d(a, b, c) _mm512_fmadd_pd(a, b, c)
+#define ADD_f(a, b) _mm512_add_ps(a, b)
+#define ADD_d(a, b) _mm512_add_pd(a, b)
+#define DIV_f(a, b) _mm512_div_ps(a, b)
+#define DIV_d(a, b) _mm512_div_pd(a, b)
+/* The machine's maximum gives its second operand unless the first is larger. */
+static inline __m512 LARGER_f(__m512 v, __m512 m) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), _mm512_max_ps(v, m), v);
+}
+static inline __m512d LARGER_d(__m512d v, __m512d m) {
+    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q), _mm512_max_pd(v, m), v);
+}
 
 #elif !defined(VEC_PORTABLE) && defined(__AVX2__) && defined(__FMA__)
 
@@ -56,6 +71,17 @@ static inline __m256i first_lanes_d(int n) {
 #define ALL_d(x) _mm256_set1_pd(x)
 #define FMA_f(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define FMA_d(a, b, c) _mm256_fmadd_pd(a, b, c)
+#define ADD_f(a, b) _mm256_add_ps(a, b)
+#define ADD_d(a, b) _mm256_add_pd(a, b)
+#define DIV_f(a, b) _mm256_div_ps(a, b)
+#define DIV_d(a, b) _mm256_div_pd(a, b)
+/* The machine's maximum gives its second operand unless the first is larger. */
+static inline __m256 LARGER_f(__m256 v, __m256 m) {
+    return _mm256_blendv_ps(_mm256_max_ps(v, m), v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+}
+static inline __m256d LARGER_d(__m256d v, __m256d m) {
+    return _mm256_blendv_pd(_mm256_max_pd(v, m), v, _mm256_cmp_pd(v, v, _CMP_UNORD_Q));
+}
 
 #else
 
@@ -72,6 +98,17 @@ typedef float64x2_t VEC_d;
 #define ALL_d(x) vdupq_n_f64(x)
 #define FMA_f(a, b, c) vfmaq_f32(c, a, b)
 #define FMA_d(a, b, c) vfmaq_f64(c, a, b)
+#define ADD_f(a, b) vaddq_f32(a, b)
+#define ADD_d(a, b) vaddq_f64(a, b)
+#define DIV_f(a, b) vdivq_f32(a, b)
+#define DIV_d(a, b) vdivq_f64(a, b)
+static inline float32x4_t LARGER_f(float32x4_t v, float32x4_t m) {
+    return vbslq_f32(vorrq_u32(vcgtq_f32(v, m), vmvnq_u32(vceqq_f32(v, v))), v, m);
+}
+static inline float64x2_t LARGER_d(float64x2_t v, float64x2_t m) {
+    uint64x2_t number = vceqq_f64(v, v), all = vceqq_u64(number, number);
+    return vbslq_f64(vorrq_u64(vcgtq_f64(v, m), veorq_u64(number, all)), v, m);
+}
 #else
 enum { LANES_f = 4, LANES_d = 4, ROWS = 4 };
 typedef struct {
@@ -80,21 +117,36 @@ typedef struct {
 typedef struct {
     double at[4];
 } VEC_d;
-#define PORTABLE(T, S, FMA)                                          \
-    static inline VEC_##S LOAD_##S(const T *p) {                     \
-        return (VEC_##S) { { p[0], p[1], p[2], p[3] } };             \
-    }                                                                \
-    static inline void STORE_##S(T *p, VEC_##S v) {                  \
-        for (int i = 0; i < 4; i++)                                  \
-            p[i] = v.at[i];                                          \
-    }                                                                \
-    static inline VEC_##S ALL_##S(T x) {                             \
-        return (VEC_##S) { { x, x, x, x } };                         \
-    }                                                                \
-    static inline VEC_##S FMA_##S(VEC_##S a, VEC_##S b, VEC_##S c) { \
-        for (int i = 0; i < 4; i++)                                  \
-            c.at[i] = FMA(a.at[i], b.at[i], c.at[i]);                \
-        return c;                                                    \
+#define PORTABLE(T, S, FMA)                                                        \
+    static inline VEC_##S LOAD_##S(const T *p) {                                   \
+        return (VEC_##S) { { p[0], p[1], p[2], p[3] } };                           \
+    }                                                                              \
+    static inline void STORE_##S(T *p, VEC_##S v) {                                \
+        for (int i = 0; i < 4; i++)                                                \
+            p[i] = v.at[i];                                                        \
+    }                                                                              \
+    static inline VEC_##S ALL_##S(T x) {                                           \
+        return (VEC_##S) { { x, x, x, x } };                                       \
+    }                                                                              \
+    static inline VEC_##S FMA_##S(VEC_##S a, VEC_##S b, VEC_##S c) {               \
+        for (int i = 0; i < 4; i++)                                                \
+            c.at[i] = FMA(a.at[i], b.at[i], c.at[i]);                              \
+        return c;                                                                  \
+    }                                                                              \
+    static inline VEC_##S ADD_##S(VEC_##S a, VEC_##S b) {                          \
+        for (int i = 0; i < 4; i++)                                                \
+            a.at[i] += b.at[i];                                                    \
+        return a;                                                                  \
+    }                                                                              \
+    static inline VEC_##S DIV_##S(VEC_##S a, VEC_##S b) {                          \
+        for (int i = 0; i < 4; i++)                                                \
+            a.at[i] /= b.at[i];                                                    \
+        return a;                                                                  \
+    }                                                                              \
+    static inline VEC_##S LARGER_##S(VEC_##S v, VEC_##S m) {                       \
+        for (int i = 0; i < 4; i++)                                                \
+            m.at[i] = v.at[i] > m.at[i] || v.at[i] != v.at[i] ? v.at[i] : m.at[i]; \
+        return m;                                                                  \
     }
 PORTABLE(float, f, __builtin_fmaf)
 PORTABLE(double, d, __builtin_fma)
