@@ -6,7 +6,7 @@
 
 enum { SURROGATE = 0xd800, SURROGATE_END = 0xe000, ESCAPE = 0xdc00, LAST = 0x10ffff };
 
-static size_t encode(uint32_t c, char *to) {
+size_t utf8_put(uint32_t c, char *to) {
     unsigned char *p = (unsigned char *)to;
     if (c >= ESCAPE + 0x80 && c <= ESCAPE + 0xff) {
         p[0] = (unsigned char)(c - ESCAPE);
@@ -34,12 +34,12 @@ enum status utf8_from_utf32(struct arena *a, const unsigned char *p, size_t widt
         FAIL_IF(c == 0, e, STATUS_UNSUPPORTED, "a string with a NUL character inside");
         bool surrogate = c >= SURROGATE && c < SURROGATE_END && !(c >= ESCAPE + 0x80 && c <= ESCAPE + 0xff);
         FAIL_IF(c > LAST || surrogate, e, STATUS_CORRUPT, "a string with the invalid code point U+%04X", (unsigned)c);
-        n += encode(c, spare);
+        n += utf8_put(c, spare);
     }
     char *text = arena_alloc(a, n + 1);
     char *at = text;
     for (size_t i = 0; i < width; i++)
-        at += encode(load_u32le(p + 4 * i), at);
+        at += utf8_put(load_u32le(p + 4 * i), at);
     *out = text;
     return OK;
 }

@@ -16,5 +16,7 @@ enum status utf8_from_utf32(struct arena *a, const unsigned char *p, size_t widt
 enum status utf8_from_bytes(struct arena *a, const unsigned char *p, size_t width, const char **out, struct err *e);
 /* The next code point of a NUL-terminated text; 0 at its end. */
 uint32_t utf8_next(const char **s);
+/* Writes the bytes of a code point (at most 4, no final NUL); gives their count. */
+size_t utf8_put(uint32_t c, char *to);
 
 #endif
