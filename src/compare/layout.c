@@ -1,6 +1,7 @@
 #include "compare/layout.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_PERMUTED = 6, MAX_CANDIDATES = 160 };
@@ -159,19 +160,21 @@ static bool view_fits(const struct pair_view *v, int64_t count) {
     return v->n_permute == 0 || (dims_count(v->from, v->n_from, &n) && n == count);
 }
 
-static double difference(double x, double y) {
+static double difference(double x, double y, double scale) {
     if (x == y || (x != x && y != y))
         return 0;
     double d = fabs(x - y);
+    if (fabs(x) > scale && fabs(x) < HUGE_VAL)
+        d *= scale / fabs(x);
     return d != d ? INFINITY : d;
 }
 
 /* Largest difference under the view, or a value above `limit` as soon as one is found. */
-static double view_error(const double *s, const double *t, int64_t n, const struct pair_view *v, double limit) {
+static double view_error(const double *s, const double *t, int64_t n, const struct pair_view *v, double scale, double limit) {
     double worst = 0;
     if (v->n_permute == 0) {
         for (int64_t i = 0; i < n; i++) {
-            double d = difference(s[i], t[i]);
+            double d = difference(s[i], t[i], scale);
             if (d > worst) {
                 worst = d;
                 if (d > limit)
@@ -183,7 +186,7 @@ static double view_error(const double *s, const double *t, int64_t n, const stru
     struct reader r;
     reader_init(&r, v);
     for (int64_t i = 0; i < n; i++, reader_next(&r)) {
-        double d = difference(s[r.index], t[i]);
+        double d = difference(s[r.index], t[i], scale);
         if (d > worst) {
             worst = d;
             if (d > limit)
@@ -191,6 +194,33 @@ static double view_error(const double *s, const double *t, int64_t n, const stru
         }
     }
     return worst;
+}
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double layout_scale(const struct tensor *const *t, int samples) {
+    enum { TAKEN = 512 };
+    double size[TAKEN], largest = 0;
+    int n = 0;
+    for (int k = 0; k < samples; k++) {
+        int64_t count = tensor_count(t[k]), share = TAKEN / samples, step = count / (share > 0 ? share : 1) + 1;
+        for (int64_t i = 0; i < count; i++) {
+            double v = fabs(t[k]->store == DT_F64 ? ((const double *)t[k]->data)[i] : tensor_f64(t[k], i));
+            if (!(v < HUGE_VAL))
+                continue;
+            largest = v > largest ? v : largest;
+            if (i % step == 0 && n < TAKEN)
+                size[n++] = v;
+        }
+    }
+    if (n < 8)
+        return largest;
+    qsort(size, (size_t)n, sizeof *size, by_size);
+    double typical = 8 * size[n - 1 - n / 10];
+    return typical > 0 && typical < largest ? typical : largest;
 }
 
 struct doubles {
@@ -217,13 +247,10 @@ bool layout_find(const struct tensor *const *source, const struct tensor *const 
     if (samples > MANY)
         samples = MANY;
     bool ok = true, found = false;
-    double scale = 0;
     for (int k = 0; ok && k < samples; k++) {
         ok = tensor_count(source[k]) == tensor_count(target[k]) && as_doubles(source[k], &s[k]) && as_doubles(target[k], &t[k]);
-        for (int64_t i = 0; ok && i < tensor_count(source[k]); i++)
-            if (fabs(s[k].p[i]) > scale && fabs(s[k].p[i]) < HUGE_VAL)
-                scale = fabs(s[k].p[i]);
     }
+    double scale = ok ? layout_scale(source, samples) : 0;
     struct pair_view views[MAX_CANDIDATES];
     int n = ok ? layout_candidates(source[0], target[0], hints, n_hints, views, MAX_CANDIDATES) : 0;
     double best = tol * scale;
@@ -235,7 +262,7 @@ bool layout_find(const struct tensor *const *source, const struct tensor *const 
             if (!view_fits(&v, count))
                 worst = INFINITY; /* a sample of another shape */
             else
-                worst = fmax(worst, view_error(s[k].p, t[k].p, count, &v, best));
+                worst = fmax(worst, view_error(s[k].p, t[k].p, count, &v, scale, best));
         }
         if (worst > best || (found && worst >= best))
             continue;

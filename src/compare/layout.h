@@ -11,7 +11,7 @@
 struct layout_match {
     struct pair_view view;
     double max_abs; /* largest absolute difference over all samples */
-    double scale;   /* largest finite magnitude in the source */
+    double scale;   /* what the source's elements typically measure: see layout_scale */
 };
 
 /* Looks for a view under which all samples agree within tol * scale. source[k] and target[k] have the same number of
@@ -19,6 +19,10 @@ struct layout_match {
  * that are real numbers. */
 bool layout_find(const struct tensor *const *source, const struct tensor *const *target, int samples, double tol,
                  const struct pair_view *hints, int n_hints, struct layout_match *out);
+
+/* The magnitude that most elements keep below: the largest, but at most 8 times the 90th percentile of a sample. Elements
+ * beyond it (masks of -1e9) are compared relative to themselves. */
+double layout_scale(const struct tensor *const *t, int samples);
 
 /* All views that the shapes allow, the plainest first, at most max; contents are not looked at. */
 int layout_candidates(const struct tensor *source, const struct tensor *target, const struct pair_view *hints, int n_hints,

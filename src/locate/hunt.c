@@ -28,6 +28,40 @@ static const struct value *replaced_by(const struct patch *p, const struct value
     return v;
 }
 
+/* Did some reader of v read another value before the patch? */
+static bool rewired(const struct patch *p, const struct value *v) {
+    for (int i = 0; i < p->n; i++)
+        if (p->edits[i].kind == EDIT_REPLACE_USES && p->edits[i].with == v)
+            return true;
+    return false;
+}
+
+static bool edits(const struct patch *p, const struct node *n) {
+    for (int i = 0; i < p->n; i++)
+        if (p->edits[i].node == n)
+            return true;
+    return false;
+}
+
+/* By target value id: computed by an edited node, from an edited constant or from rewired values. */
+static const bool *behind(const struct hunt *h, const struct patch *p) {
+    bool *stale = NEW_ARRAY(h->arena, h->target->next_value_id + 1, bool);
+    for (int i = 0; i < p->n; i++)
+        if (p->edits[i].kind == EDIT_SET_CONSTANT)
+            stale[p->edits[i].value->id] = true;
+    const struct graph *g = h->target->graph;
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct node *n = g->nodes[i];
+        bool hit = edits(p, n);
+        for (int k = 0; !hit && k < n->n_in; k++)
+            hit = n->in[k] && (stale[n->in[k]->id] || rewired(p, n->in[k]));
+        for (int k = 0; hit && k < n->n_out; k++)
+            if (n->out[k])
+                stale[n->out[k]->id] = true;
+    }
+    return stale;
+}
+
 struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node *node, const struct node *source_node, struct patch *p,
                            int rank) {
     struct candidate c = { .cause = cause, .node = node, .source_node = source_node, .patch = p, .rank = rank, .error = INFINITY };
@@ -37,7 +71,10 @@ struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node 
     struct err e;
     if (patch_apply(p, &e) == OK) {
         bind_new(p);
-        c.error = zipper_error(h->z, c.result, h->r->source, &h->r->view);
+        struct zipper edited = *h->z;
+        edited.n_stale = h->target->next_value_id;
+        edited.stale = behind(h, p);
+        c.error = zipper_error(&edited, c.result, h->r->source, &h->r->view);
         patch_undo(p);
         for (int i = 0; i < p->n; i++)
             if (p->edits[i].kind == EDIT_SET_OP)
@@ -98,31 +135,113 @@ static void add_rivals(struct hunt *h, const struct candidate *chosen, struct fa
     }
 }
 
-void hunt_run(const struct zipper *z, const struct region *r, struct fault *out, struct arena *a) {
-    static void (*const generators[])(struct hunt *) = { hunt_attributes, hunt_constants, hunt_graph, hunt_scales,
-                                                         hunt_enumerated, hunt_pairs, hunt_graft };
-    struct hunt h = { .z = z, .r = r, .arena = a, .target = z->target->model };
-    for (size_t i = 0; i < sizeof generators / sizeof *generators && !h.solved; i++)
-        generators[i](&h);
-    const struct candidate *c = choose(&h);
-    *out = (struct fault) {
-        .node = c && c->node ? c->node : r->frontier,
+static struct fault as_fault(const struct region *r, const struct candidate *c, const struct candidate *part) {
+    const struct candidate *says = part ? part : c;
+    return (struct fault) {
+        .node = says && says->node ? says->node : r->frontier,
         .nodes = r->nodes,
         .n_nodes = r->n_nodes,
-        .output = r->target,
-        .source_node = c && c->source_node ? c->source_node : r->source->producer,
+        .output = says && part && says->node && says->node->n_out ? says->node->out[0] : r->target,
+        .source_node = says && says->source_node ? says->source_node : r->source->producer,
         .source_output = r->source,
-        .cause = c ? c->cause : r->n_nodes || r->n_source_nodes ? "structure" : "unknown",
-        .title = c ? c->title : "the two sides of this region compute different things, and no edit that is known explains it",
+        .cause = says ? says->cause : r->n_nodes || r->n_source_nodes ? "structure" : "unknown",
+        .title = says ? says->title : "the two sides of this region compute different things, and no edit that is known explains it",
         .confidence = c ? "replayed" : "suspected",
         .own_error = r->error,
         .noise_floor = r->floor,
         .error_after_fix = c ? c->error : NAN,
-        .repair = c ? c->patch : NULL,
-        .details = c ? c->details : NULL,
-        .n_details = c ? c->n_details : 0,
+        .repair = says ? says->patch : NULL,
+        .details = says ? says->details : NULL,
+        .n_details = says ? says->n_details : 0,
     };
-    add_rivals(&h, c, out);
+}
+
+static void generate(struct hunt *h, bool with_graft) {
+    static void (*const generators[])(struct hunt *) = { hunt_attributes, hunt_constants,  hunt_graph, hunt_scales,
+                                                         hunt_pairs,      hunt_enumerated, hunt_graft };
+    size_t n = sizeof generators / sizeof *generators - (with_graft ? 0 : 1);
+    for (size_t i = 0; i < n && !h->solved; i++)
+        generators[i](h);
+}
+
+static bool same_kind(const struct node *a, const struct node *b) {
+    return strcmp(a->op, b->op) == 0 && strcmp(a->domain, b->domain) == 0;
+}
+
+/* A source node of the same operator that reads the counterparts of what target node n reads. */
+static const struct node *twin(const struct zipper *z, const struct region *r, const struct node *n) {
+    for (int i = 0; i < r->n_source_nodes; i++) {
+        const struct node *m = r->source_nodes[i];
+        if (!same_kind(n, m) || m->out[0] == r->source)
+            continue;
+        bool all = true, any = false;
+        for (int k = 0; all && k < n->n_in; k++) {
+            const struct value *v = n->in[k];
+            if (!v || !trace_dynamic(z->target, v) || v->id >= z->al.n_link)
+                continue;
+            bool read = false;
+            for (int j = 0; j < m->n_in; j++)
+                read = read || (m->in[j] && m->in[j] == z->al.link[v->id].source);
+            any = any || read;
+            all = read;
+        }
+        if (any && all)
+            return m;
+    }
+    return NULL;
+}
+
+/* Two faults in a row: the first node's result is pinned to its twin's, and both halves are hunted apart. */
+static int hunt_halves(struct zipper *z, const struct region *r, struct fault *out, int max, struct arena *a, int depth) {
+    for (int i = 0; i < r->n_nodes && depth < 4; i++) {
+        const struct node *n = r->nodes[i];
+        const struct value *v = n->n_out ? n->out[0] : NULL;
+        const struct node *m = v && v != r->target && trace_dynamic(z->target, v) ? twin(z, r, n) : NULL;
+        struct link l;
+        struct region first, rest;
+        if (!m || !zipper_split(z, r, v, m->out[0], &l, &first, &rest))
+            continue;
+        struct hunt h1 = { .z = z, .r = &first, .arena = a, .target = z->target->model };
+        generate(&h1, false);
+        const struct candidate *c = choose(&h1);
+        int n_out = 0;
+        if (c && max > 1) {
+            zipper_pin(z, v, &l);
+            struct hunt h2 = { .z = z, .r = &rest, .arena = a, .target = z->target->model };
+            generate(&h2, false);
+            const struct candidate *d = choose(&h2);
+            out[0] = as_fault(&first, c, NULL);
+            if (d)
+                out[1] = as_fault(&rest, d, NULL);
+            int more = d ? 1 : hunt_halves(z, &rest, out + 1, max - 1, a, depth + 1);
+            n_out = more ? 1 + more : 0;
+            if (!n_out)
+                alignment_unlink(&z->al, v);
+        }
+        if (n_out)
+            return n_out;
+    }
+    return 0;
+}
+
+int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int max, struct arena *a) {
+    struct hunt h = { .z = z, .r = r, .arena = a, .target = z->target->model };
+    generate(&h, false);
+    if (!h.solved && r->n_nodes > 1) {
+        int n = hunt_halves(z, r, out, max, a, 0);
+        if (n)
+            return n;
+    }
+    if (!h.solved)
+        hunt_graft(&h);
+    const struct candidate *c = choose(&h);
+    int n = 0;
+    for (int i = 0; c && i < c->n_parts && n < max; i++)
+        out[n++] = as_fault(r, c, &c->parts[i]);
+    if (!n)
+        out[n++] = as_fault(r, c, NULL);
+    add_rivals(&h, c, &out[0]);
+    return n;
 }
 
 /* --- texts --- */

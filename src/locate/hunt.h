@@ -16,6 +16,8 @@ struct candidate {
     struct fault_detail *details;
     int n_details;
     int rank;     /* lower is tried first and wins among equals */
+    const struct candidate *parts; /* NULL, or the edits that this one combines: each is a fault of its own */
+    int n_parts;
     bool refits;  /* computes new constants: float32 rounding of them is allowed for */
     double error; /* after the edit; infinity when it cannot be applied */
 };
@@ -46,8 +48,14 @@ void hunt_enumerated(struct hunt *h);
 void hunt_pairs(struct hunt *h);
 void hunt_graft(struct hunt *h);
 
-/* Runs the generators until one explains the region; fills the fault. */
-void hunt_run(const struct zipper *z, const struct region *r, struct fault *out, struct arena *a);
+/* Runs the generators until one explains the region; fills faults (at least one, at most `max`) and returns how many. */
+int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int max, struct arena *a);
+
+/* Source value s as nodes of the target, added to the patch before `before`: its producers are copied back to values
+ * that the target has. NULL when that cannot be done. */
+struct value *graft_value(struct hunt *h, struct patch *p, struct node *before, const struct value *s);
+/* The operator-based name of a node that is there on one side only. */
+const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing);
 
 /* Texts of values for details. */
 const char *attr_text(const struct attr *a, struct arena *arena);

@@ -10,7 +10,10 @@ struct graft {
     struct graph *g;
     struct node *before; /* new nodes stand before it */
     struct intmap made;  /* source value id -> struct value * */
+    int copied, depth;
 };
+
+enum { MOST_COPIED = 200 };
 
 static struct value *add_node(struct graft *gr, const char *op, struct value *const *in, int n_in, enum dtype dtype) {
     struct node *n = patch_node(gr->p, gr->g, gr->before, op, "", in, n_in, 1);
@@ -84,14 +87,23 @@ static struct value *constant_copy(struct graft *gr, const struct value *s) {
     return patch_constant(gr->p, gr->g, s->name[0] ? s->name : "constant", t);
 }
 
+static bool copy_node(struct graft *gr, const struct node *m);
+
 static struct value *made(struct graft *gr, const struct value *s) {
     uint64_t at;
     if (intmap_get(&gr->made, (uint64_t)s->id, &at))
         return (struct value *)(uintptr_t)at;
     struct value *v = s->constant && !s->is_input ? constant_copy(gr, s) : from_target(gr, s);
-    if (v)
+    if (v) {
         intmap_put(&gr->made, (uint64_t)s->id, (uint64_t)(uintptr_t)v);
-    return v;
+        return v;
+    }
+    if (!s->producer || s->producer->graph != gr->h->z->source->model->graph || gr->copied++ > MOST_COPIED || gr->depth > 100)
+        return NULL;
+    gr->depth++;
+    bool ok = copy_node(gr, s->producer);
+    gr->depth--;
+    return ok && intmap_get(&gr->made, (uint64_t)s->id, &at) ? (struct value *)(uintptr_t)at : NULL;
 }
 
 static bool copy_attributes(struct graft *gr, struct node *n, const struct node *m) {
@@ -189,6 +201,14 @@ static const char *name_region(const struct hunt *h) {
     return "structure";
 }
 
+struct value *graft_value(struct hunt *h, struct patch *p, struct node *before, const struct value *s) {
+    struct graft gr = { .h = h, .p = p, .g = h->target->graph, .before = before };
+    intmap_init(&gr.made, h->arena);
+    if (!s->producer || !copy_node(&gr, s->producer))
+        return NULL;
+    return made(&gr, s);
+}
+
 void hunt_graft(struct hunt *h) {
     const struct value *t = h->r->target, *s = h->r->source;
     const struct tensor *have = trace_value(h->z->source, s, 0), *want = trace_value(h->z->target, t, 0);
@@ -196,10 +216,7 @@ void hunt_graft(struct hunt *h) {
         return;
     struct graft gr = { .h = h, .p = patch_new(h->target, "graft"), .g = h->target->graph, .before = t->producer };
     intmap_init(&gr.made, h->arena);
-    for (int i = 0; i < h->r->n_source_nodes; i++)
-        if (!copy_node(&gr, h->r->source_nodes[i]))
-            return;
-    struct value *out = made(&gr, s);
+    struct value *out = s->producer && copy_node(&gr, s->producer) ? made(&gr, s) : NULL;
     if (!out)
         return;
     out = through_view(&gr, out, &h->r->view, have, want, false);

@@ -22,7 +22,7 @@ static bool feeds_op(const struct hunt *h, const struct value *v, const char *op
 }
 
 /* What a node that is there and should not be, or should be and is not, is called. `at`: value of the target. */
-static const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing) {
+const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing) {
     if (node_is(n, "Transpose")) {
         if (!missing && (feeds_op(h, n->out[0], "Flatten", 3) || feeds_op(h, n->out[0], "Gemm", 3) || feeds_op(h, n->out[0], "MatMul", 3)))
             return feeds_op(h, n->out[0], "Flatten", 2) || feeds_op(h, n->out[0], "Gemm", 3) ? "flatten-dense-order" : "transpose-equal-dims";
@@ -213,57 +213,17 @@ static void replace_operator(struct hunt *h, struct node *n, const struct node *
 
 /* --- a node too few --- */
 
-static const char *name_missing(const struct hunt *h, const struct node *m, const struct value *at) {
-    return name_operator(h, m, at, true);
-}
-
-/* A copy of source node m on the edge from `at` to the region's node n, input k (or behind the region when n is NULL). */
+/* The value that source node m makes, put on the edge from `at` to input k of the region's node n. */
 static void insert_copy(struct hunt *h, const struct node *m, struct value *at, struct node *n, int k) {
-    int data = -1;
-    struct value *in[8];
-    if (!copyable(m) || m->n_in > 8 || m->n_out < 1)
-        return;
-    for (int i = 0; i < m->n_in; i++)
-        if (m->in[i] && trace_dynamic(h->z->source, m->in[i])) {
-            if (data >= 0)
-                return;
-            data = i;
-        }
-    if (data < 0)
+    const struct tensor *have = trace_value(h->z->target, at, 0), *want = trace_value(h->z->source, m->out[0], 0);
+    if (!have || !want || have->kind != KIND_TENSOR || want->kind != KIND_TENSOR || have->rank != want->rank)
         return;
     struct patch *p = patch_new(h->target, "insert");
-    struct graph *g = h->target->graph;
-    for (int i = 0; i < m->n_in; i++) {
-        in[i] = i == data ? at : NULL;
-        if (i == data || !m->in[i])
-            continue;
-        const struct tensor *t = trace_value(h->z->source, m->in[i], 0);
-        if (!m->in[i]->constant && (!t || t->kind != KIND_TENSOR || t->store == DT_STRING))
-            return;
-        if (m->in[i]->constant) {
-            if (m->in[i]->constant->kind != KIND_TENSOR || m->in[i]->constant->store == DT_STRING)
-                return;
-            in[i] = copy_constant(h, p, g, m->in[i]);
-        } else {
-            struct tensor *c = tensor_in_arena(h->target->arena, t->dtype, t->dtype, t->rank, t->dim);
-            for (int64_t j = 0; j < tensor_count(t); j++) {
-                if (dtype_is_float(t->dtype))
-                    tensor_set_f64(c, j, tensor_f64(t, j));
-                else
-                    tensor_set_i64(c, j, tensor_i64(t, j));
-            }
-            in[i] = patch_constant(p, g, "constant", c);
-        }
-    }
-    struct node *fresh = patch_node(p, g, n, arena_str(h->target->arena, m->op), arena_str(h->target->arena, m->domain), in, m->n_in, 1);
-    copy_attrs(h, fresh, m);
-    fresh->out[0]->dtype = m->out[0]->dtype;
-    if (n)
-        patch_set_input(p, n, k, fresh->out[0]);
-    else
-        patch_replace_uses(p, at, fresh->out[0]);
-    const struct node *blamed = n ? n : at->producer;
-    struct candidate *c = hunt_add(h, name_missing(h, m, at), blamed, m, p, 23);
+    struct value *fresh = graft_value(h, p, n, m->out[0]);
+    if (!fresh)
+        return;
+    patch_set_input(p, n, k, fresh);
+    struct candidate *c = hunt_add(h, name_operator(h, m, at, true), n, m, p, 23);
     candidate_detail(h, c, m->op, "present", "(absent)");
 }
 
@@ -288,8 +248,20 @@ static void insertions(struct hunt *h, const struct node *m) {
                 insert_copy(h, m, n->in[k], n, k);
             }
     }
-    if (!h->solved)
-        insert_copy(h, m, (struct value *)(size_t)h->r->target, NULL, 0);
+}
+
+/* Transposes before the region, through values that matched only under a view. */
+static void bypass_upstream(struct hunt *h, const struct value *v, int depth, int *tries) {
+    struct node *n = v ? v->producer : NULL;
+    if (!n || depth > 8 || *tries > 8 || v->id >= h->z->al.n_link)
+        return;
+    if (node_is(n, "Transpose") && n->n_out == 1) {
+        (*tries)++;
+        bypass_inside(h, n);
+    }
+    for (int i = 0; i < n->n_in && !h->solved; i++)
+        if (n->in[i] && trace_dynamic(h->z->target, n->in[i]))
+            bypass_upstream(h, n->in[i], depth + 1, tries);
 }
 
 static bool region_is_small(const struct hunt *h) {
@@ -306,6 +278,9 @@ void hunt_graph(struct hunt *h) {
     }
     for (int i = 0; i < h->r->n_inputs; i++)
         bypass_before(h, h->r->inputs[i]);
+    int tries = 0;
+    for (int i = 0; i < h->r->n_inputs && !h->solved; i++)
+        bypass_upstream(h, h->r->inputs[i], 0, &tries);
     if (h->solved || !region_is_small(h))
         return;
     for (int k = 0; k < h->r->n_source_nodes && !h->solved; k++)

@@ -32,6 +32,21 @@ static bool removes(const struct patch *p) {
     return false;
 }
 
+/* A node taken away together with an attribute is one fault, named by the attribute (a Slice behind ceil_mode) or by the
+ * padding (a Pad before a max pooling). Otherwise two edits are two faults. */
+static const struct candidate *belongs(const struct candidate *a, const struct candidate *b) {
+    if (strcmp(a->cause, "maxpool-zero-pad") == 0 || strcmp(b->cause, "maxpool-zero-pad") == 0)
+        return strcmp(a->cause, "maxpool-zero-pad") == 0 ? a : b;
+    bool ra = removes(a->patch), rb = removes(b->patch);
+    if (ra && rb)
+        return a;
+    if (a->rank <= 12 && rb)
+        return a;
+    if (b->rank <= 12 && ra)
+        return b;
+    return a->node == b->node && strcmp(a->cause, b->cause) == 0 ? a : NULL;
+}
+
 static void combine(struct hunt *h, const struct candidate *a, const struct candidate *b) {
     if (touches_same(a->patch, b->patch))
         return;
@@ -40,16 +55,18 @@ static void combine(struct hunt *h, const struct candidate *a, const struct cand
         PUSH(h->target->arena, p->edits, p->n, a->patch->edits[i]);
     for (int i = 0; i < b->patch->n; i++)
         PUSH(h->target->arena, p->edits, p->n, b->patch->edits[i]);
-    /* the name is that of the attribute when a node goes with it: a Slice behind ceil_mode, a Pad before a pool */
-    const struct candidate *named = removes(a->patch) && !removes(b->patch) ? b : a;
-    if (strcmp(a->cause, "maxpool-zero-pad") == 0 || strcmp(b->cause, "maxpool-zero-pad") == 0)
-        named = strcmp(a->cause, "maxpool-zero-pad") == 0 ? a : b;
-    struct candidate kept = *named, x = *a, y = *b; /* hunt_add may move the list */
-    struct candidate *c = hunt_add(h, kept.cause, kept.node, kept.source_node, p, 35);
-    for (int i = 0; i < x.n_details; i++)
-        candidate_detail(h, c, x.details[i].parameter, x.details[i].source, x.details[i].target);
-    for (int i = 0; i < y.n_details; i++)
-        candidate_detail(h, c, y.details[i].parameter, y.details[i].source, y.details[i].target);
+    struct candidate parts[2] = { *a, *b }; /* hunt_add may move the list */
+    const struct candidate *says = belongs(&parts[0], &parts[1]);
+    const char *cause = says ? says->cause : parts[0].cause;
+    const struct node *node = says ? says->node : parts[0].node, *source_node = says ? says->source_node : parts[0].source_node;
+    struct candidate *c = hunt_add(h, cause, node, source_node, p, 35);
+    if (!says) {
+        c->parts = arena_copy(h->arena, parts, sizeof parts);
+        c->n_parts = 2;
+    }
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < parts[i].n_details; k++)
+            candidate_detail(h, c, parts[i].details[k].parameter, parts[i].details[k].source, parts[i].details[k].target);
 }
 
 /* Attribute and node edits often help only together, so candidates that cannot be replayed alone take part too. */

@@ -123,15 +123,37 @@ static const char *name_recurrent(const struct hunt *h, int input, const struct 
     return exchanged ? "rnn-direction" : "rnn-gate-order";
 }
 
-/* a[i] / b[i] is one number per block of equal leading index. */
-static const char *name_weight(const struct hunt *h, const struct node *n, const struct tensor *a, const struct tensor *b,
-                               const struct node *source_node) {
+/* Do the two matrices hold the same numbers along every line of axis `axis`, only in another order? */
+static bool lines_permuted(const struct hunt *h, const struct tensor *a, const struct tensor *b, int axis) {
+    int64_t lines = a->dim[1 - axis], length = a->dim[axis];
+    double *x = NEW_ARRAY(h->arena, length + 1, double), *y = NEW_ARRAY(h->arena, length + 1, double);
+    for (int64_t i = 0; i < lines; i++) {
+        for (int64_t k = 0; k < length; k++) {
+            int64_t at = axis == 1 ? i * length + k : k * lines + i;
+            x[k] = tensor_f64(a, at);
+            y[k] = tensor_f64(b, at);
+        }
+        qsort(x, (size_t)length, sizeof *x, by_number);
+        qsort(y, (size_t)length, sizeof *y, by_number);
+        if (memcmp(x, y, (size_t)length * sizeof *x) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Only the input features are in another order: the flatten in front of the layer runs over other axes. */
+static bool features_permuted(const struct hunt *h, const struct node *n, const struct tensor *a, const struct tensor *b) {
+    const struct attr *t = node_attr(n, "transB");
+    if (!(node_is(n, "Gemm") || node_is(n, "MatMul")) || a->rank != 2 || b->rank != 2 || !dims_equal(a->dim, 2, b->dim, 2))
+        return false;
+    return lines_permuted(h, a, b, t && t->i ? 1 : 0);
+}
+
+static const char *name_weight(const struct hunt *h, const struct node *n, const struct tensor *a, const struct tensor *b) {
     if (rounded(h, a, b))
         return "precision";
     if (permuted(h, a, b)) {
-        bool flat = (node_is(n, "Gemm") || node_is(n, "MatMul")) && (reads_through(n, "Flatten", 3) || reads_through(n, "Reshape", 3)) &&
-                    !(source_node && a->rank == 2 && a->dim[0] == a->dim[1]);
-        return flat ? "flatten-dense-order" : "weight-storage-order";
+        return features_permuted(h, n, a, b) ? "flatten-dense-order" : "weight-storage-order";
     }
     return "weights";
 }
@@ -153,6 +175,7 @@ static const char *name_scalar(const struct hunt *h, const struct node *n, const
 
 const char *name_constant(const struct hunt *h, const struct node *n, int input, const struct tensor *a, const struct tensor *b,
                           const struct node *source_node) {
+    (void)source_node;
     if (is_recurrent(n))
         return name_recurrent(h, input, a, b, n);
     if (a && b && tensor_count(a) == tensor_count(b) && dtype_is_float(a->dtype) && (clamped(a, b) || (tensor_count(a) > 3 && rounded(h, a, b))))
@@ -179,7 +202,7 @@ const char *name_constant(const struct hunt *h, const struct node *n, int input,
     bool weight = input == 1 && (node_is(n, "Conv") || node_is(n, "ConvTranspose") || node_is(n, "Gemm") || node_is(n, "MatMul"));
     weight = weight || (node_is(n, "MatMul") && input == 0);
     if (weight && a && b)
-        return name_weight(h, n, a, b, source_node);
+        return name_weight(h, n, a, b);
     if ((node_is(n, "Conv") || node_is(n, "ConvTranspose") || node_is(n, "Gemm")) && input == 2)
         return "bias-misbinding";
     if (node_is(n, "Where"))

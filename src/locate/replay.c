@@ -42,7 +42,8 @@ static enum status need(struct replay *r, const struct value *v, struct err *e) 
     if (v->id < r->env->n && r->env->at[v->id])
         return OK;
     const struct exec_env *full = r->z->target->env[r->k];
-    bool stands = !v->producer || (v != r->goal && is_linked(r->z, v));
+    bool stale = r->z->stale && v->id < r->z->n_stale && r->z->stale[v->id];
+    bool stands = !v->producer || (v != r->goal && !stale && is_linked(r->z, v));
     if (stands && v->id < full->n && full->at[v->id]) {
         exec_env_set(r->env, v, tensor_alias(full->at[v->id]));
         return OK;
@@ -84,8 +85,31 @@ enum status zipper_replay(const struct zipper *z, int k, const struct value *v, 
     return s;
 }
 
-double zipper_error(const struct zipper *z, const struct value *v, const struct value *source, const struct pair_view *view) {
+/* Largest difference; elements beyond the scale count relative to their size. */
+static double distance(const struct tensor *a, const struct tensor *b, double scale) {
     double worst = 0;
+    int64_t n = tensor_count(a);
+    if (n != tensor_count(b))
+        return INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        double x = tensor_f64(a, i), y = tensor_f64(b, i);
+        if (x == y || (x != x && y != y))
+            continue;
+        double d = fabs(x - y);
+        if (fabs(x) > scale && fabs(x) < HUGE_VAL)
+            d *= scale / fabs(x);
+        worst = d != d ? INFINITY : fmax(worst, d);
+    }
+    return worst;
+}
+
+static double scale_of(const struct zipper *z, const struct value *source) {
+    const struct tensor *s[COMPARED_SAMPLES];
+    return samples_of(z->source, source, s) ? layout_scale(s, z->source->samples) : 0;
+}
+
+double zipper_error(const struct zipper *z, const struct value *v, const struct value *source, const struct pair_view *view) {
+    double worst = 0, scale = scale_of(z, source);
     for (int k = 0; k < z->target->samples; k++) {
         struct tensor *got = NULL, *want = NULL;
         const struct tensor *s = trace_value(z->source, source, k);
@@ -95,9 +119,7 @@ double zipper_error(const struct zipper *z, const struct value *v, const struct 
             tensor_free(got);
             return INFINITY;
         }
-        struct metrics m = { 0 };
-        metrics_add(&m, want, got, 0, 0);
-        worst = fmax(worst, m.stats.max_abs);
+        worst = fmax(worst, distance(want, got, scale));
         tensor_free(got);
         tensor_free(want);
         if (worst == INFINITY)
@@ -180,15 +202,8 @@ static struct tensor *moved(const struct tensor *t, struct random *r) {
     return copy;
 }
 
-static double distance(const struct tensor *a, const struct tensor *b) {
-    if (a->kind != KIND_TENSOR || tensor_count(a) != tensor_count(b))
-        return 0;
-    struct metrics m = { 0 };
-    struct tensor same = *a;
-    same.rank = b->rank;
-    memcpy(same.dim, b->dim, sizeof same.dim);
-    metrics_add(&m, &same, b, 0, 0);
-    return m.stats.max_abs < HUGE_VAL ? m.stats.max_abs : 0;
+static double finite(double d) {
+    return d < HUGE_VAL ? d : 0;
 }
 
 double zipper_floor(const struct zipper *z, const struct region *r) {
@@ -210,7 +225,7 @@ double zipper_floor(const struct zipper *z, const struct region *r) {
         struct tensor *plain = NULL, *shaken = NULL;
         struct err e;
         if (zipper_replay(z, k, r->target, NULL, 0, &plain, &e) == OK && zipper_replay(z, k, r->target, moves, n, &shaken, &e) == OK)
-            floor = fmax(floor, 4 * distance(plain, shaken));
+            floor = fmax(floor, 4 * finite(distance(plain, shaken, r->scale)));
         tensor_free(plain);
         tensor_free(shaken);
     }

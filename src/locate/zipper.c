@@ -49,6 +49,14 @@ static bool eval_all(struct zipper *z, const struct node *n, struct err *e) {
     return true;
 }
 
+/* A value that only nearly matches is taken for its counterpart when nothing unknown came before it. */
+static bool inputs_linked(const struct zipper *z, const struct node *n) {
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && is_dynamic(z, n->in[i]) && !is_linked(z, n->in[i]))
+            return false;
+    return true;
+}
+
 static bool any_output_pinned(const struct zipper *z, const struct node *n) {
     for (int i = 0; i < n->n_out; i++)
         if (n->out[i] && z->al.link[n->out[i]->id].pinned)
@@ -74,7 +82,7 @@ static void zip_from(struct zipper *z, int first) {
         }
         for (int k = 0; k < n->n_out; k++) {
             struct link l;
-            if (n->out[k] && is_dynamic(z, n->out[k]) && match_value(&z->al, n->out[k], MATCH_NEAR, &l))
+            if (n->out[k] && is_dynamic(z, n->out[k]) && !z->doubted[n->out[k]->id] && match_value(&z->al, n->out[k], inputs_linked(z, n) ? MATCH_NEAR : 1e-6, &l))
                 link_and_take(z, n->out[k], &l);
         }
     }
@@ -191,11 +199,8 @@ static void fill_region(const struct zipper *z, struct region *r) {
         qsort(s.nodes, (size_t)s.n_nodes, sizeof *s.nodes, by_id);
     r->source_nodes = s.nodes;
     r->n_source_nodes = s.n_nodes;
-    r->scale = 0;
-    for (int k = 0; k < z->source->samples; k++) {
-        const struct tensor *t = trace_value(z->source, r->source, k);
-        r->scale = t ? fmax(r->scale, tensor_scale(t)) : r->scale;
-    }
+    const struct tensor *contents[COMPARED_SAMPLES];
+    r->scale = samples_of(z->source, r->source, contents) ? layout_scale(contents, z->source->samples) : 0;
 }
 
 /* --- resynchronisation --- */
@@ -250,7 +255,8 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
     struct link kept = z->al.link[v->id];
     z->al.link[v->id] = *l;
     z->al.claims[l->source->id]++;
-    int matched = 0, evaluated = 0, ends = 0;
+    double matched = 0;
+    int evaluated = 0, ends = 0;
     for (int i = z->al.target_order[v->id] + 1; i < g->n_nodes && evaluated < WINDOW; i++) {
         const struct node *n = g->nodes[i];
         if (!reads_touched(&t, n) || n->n_out == 0 || !n->out[0] || !open[n->out[0]->id])
@@ -260,7 +266,7 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
                 save(&t, n->out[k]);
         struct err e;
         evaluated++;
-        if (evaluated > BARREN && !matched)
+        if (evaluated > BARREN && matched == 0)
             break;
         if (!eval_all(z, n, &e))
             continue;
@@ -268,9 +274,8 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
             struct link found;
             if (!n->out[k] || !is_dynamic(z, n->out[k]) || !match_value(&z->al, n->out[k], 1e-6, &found))
                 continue;
-            if (z->al.claims[found.source->id] > 0 && found.source != l->source)
-                continue;
-            matched++;
+            bool claimed = z->al.claims[found.source->id] > 0 && found.source != l->source;
+            matched += claimed ? 0.5 : 1;
             take_over(z, n->out[k], &found);
             if (n->out[k]->is_output)
                 ends++;
@@ -279,7 +284,7 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
     z->al.link[v->id] = kept;
     z->al.claims[l->source->id]--;
     restore(&t);
-    if (!matched)
+    if (matched == 0)
         return 0;
     return matched + 2 * ends - 0.25 * (evaluated - matched);
 }
@@ -317,9 +322,12 @@ static int source_options(const struct zipper *z, const struct value *t, int low
     for (int i = 0; tt && i < z->al.n_dynamic; i++) {
         const struct value *s = z->al.dynamic[i];
         const struct tensor *st = trace_value(z->source, s, 0);
-        if (z->al.claims[s->id] > 0 || z->al.order[s->id] <= low || !st || st->kind != KIND_TENSOR || tensor_count(st) != tensor_count(tt))
+        if (z->al.order[s->id] < low || !st || st->kind != KIND_TENSOR || tensor_count(st) != tensor_count(tt))
             continue;
-        all[n++] = (struct option) { s, z->al.order[s->id] - (same_operator(s, t) ? 1000 : 0) };
+        bool same = same_operator(s, t), claimed = z->al.claims[s->id] > 0;
+        if (claimed && !same && z->al.order[s->id] > low)
+            continue;
+        all[n++] = (struct option) { s, z->al.order[s->id] - (same ? 100000 : 0) + (claimed ? 200000 : 0) };
     }
     if (n > 1)
         qsort(all, (size_t)n, sizeof *all, by_rank);
@@ -414,6 +422,30 @@ static void pin(struct zipper *z, const struct value *t, const struct link *l, b
     link_and_take(z, t, &pinned);
 }
 
+void zipper_pin(struct zipper *z, const struct value *v, const struct link *l) {
+    link_and_take(z, v, l);
+}
+
+bool zipper_split(struct zipper *z, const struct region *r, const struct value *v, const struct value *s, struct link *l, struct region *first,
+                  struct region *rest) {
+    const struct tensor *a = trace_value(z->source, s, 0), *b = trace_value(z->target, v, 0);
+    if (!a || !b || a->kind != KIND_TENSOR || b->kind != KIND_TENSOR || tensor_count(a) != tensor_count(b))
+        return false;
+    struct pair_view views[1], hints[4];
+    if (layout_candidates(a, b, hints, hints_for(z, v, hints, 4), views, 1) < 1)
+        return false;
+    *l = (struct link) { .source = s, .view = views[0], .by = MATCHED_TOPOLOGY, .pinned = true };
+    *first = (struct region) { .target = v, .source = s, .view = views[0] };
+    fill_region(z, first);
+    first->error = zipper_error(z, v, s, &views[0]);
+    first->floor = zipper_floor(z, first);
+    alignment_link(&z->al, v, l);
+    *rest = *r;
+    fill_region(z, rest);
+    alignment_unlink(&z->al, v);
+    return true;
+}
+
 /* An output with no counterpart for its contents: its region is all that is unlinked before it. */
 static bool pin_outputs(struct zipper *z, const bool *open) {
     const struct graph *g = z->target->model->graph, *s = z->source->model->graph;
@@ -446,6 +478,31 @@ static bool pin_outputs(struct zipper *z, const bool *open) {
     return any;
 }
 
+/* A node that changed nothing looks like its own input, and may have been meant to change something. When what follows
+ * goes wrong, its result is taken for unknown again. */
+static bool doubt_inputs(struct zipper *z, const struct node *f) {
+    static const char *const harmless[] = { "Identity", "Cast", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Dropout", "Expand" };
+    bool any = false;
+    for (int i = 0; i < f->n_in; i++) {
+        const struct value *v = f->in[i];
+        if (!v || v->id >= z->al.n_link || !is_linked(z, v) || z->al.link[v->id].pinned || !v->producer || z->doubted[v->id])
+            continue;
+        bool moves = false, idle = false;
+        for (size_t k = 0; k < sizeof harmless / sizeof *harmless; k++)
+            moves = moves || node_is(v->producer, harmless[k]);
+        for (int k = 0; !moves && k < v->producer->n_in; k++) {
+            const struct value *u = v->producer->in[k];
+            idle = idle || (u && u->id < z->al.n_link && z->al.link[u->id].source == z->al.link[v->id].source);
+        }
+        if (!idle)
+            continue;
+        z->doubted[v->id] = true;
+        alignment_unlink(&z->al, v);
+        any = true;
+    }
+    return any;
+}
+
 /* Finds where the models meet again behind the first divergence. False: nothing is left open. */
 static bool resynchronise(struct zipper *z) {
     const struct graph *g = z->target->model->graph;
@@ -453,6 +510,8 @@ static bool resynchronise(struct zipper *z) {
     const struct node *f = find_frontier(z, open);
     if (!f || z->n_regions >= MAX_REGIONS)
         return false;
+    if (doubt_inputs(z, f))
+        return true;
     struct search best = { .score = 0 };
     const bool *reach = descendants(z, f);
     int low = lowest_source_order(z, f), tried = 0;
@@ -474,6 +533,41 @@ static bool resynchronise(struct zipper *z) {
     return true;
 }
 
+/* Does t's own error, left as it is, change anything behind it? A mask of -1e9 + x instead of -1e9 does not. */
+static bool spreads(const struct zipper *z, const struct value *t) {
+    enum { LIMIT = 60 };
+    const struct graph *g = z->target->model->graph;
+    bool *stale = NEW_ARRAY(z->arena, z->al.n_link + 1, bool);
+    struct zipper with = *z;
+    with.stale = stale;
+    with.n_stale = z->al.n_link;
+    stale[t->id] = true;
+    if (t->is_output)
+        return true;
+    int evaluated = 0;
+    for (int i = z->al.target_order[t->id] + 1; i < g->n_nodes; i++) {
+        const struct node *n = g->nodes[i];
+        bool hit = false;
+        for (int k = 0; !hit && k < n->n_in; k++)
+            hit = n->in[k] && n->in[k]->id < z->al.n_link && stale[n->in[k]->id];
+        for (int k = 0; hit && k < n->n_out; k++) {
+            const struct value *v = n->out[k];
+            if (!v)
+                continue;
+            const struct link *l = &z->al.link[v->id];
+            stale[v->id] = true;
+            if (l->source && !l->pinned && l->error <= MATCH_EXACT * l->scale) {
+                if (++evaluated > LIMIT)
+                    return true;
+                stale[v->id] = zipper_error(&with, v, l->source, &l->view) > MATCH_EXACT * l->scale;
+            }
+            if (stale[v->id] && v->is_output)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Linked values whose own error no rounding explains. */
 static void near_regions(struct zipper *z) {
     const struct graph *g = z->target->model->graph;
@@ -486,7 +580,7 @@ static void near_regions(struct zipper *z) {
             struct region r = { .target = t, .source = l->source, .view = l->view, .error = l->error };
             fill_region(z, &r);
             r.floor = zipper_floor(z, &r);
-            if (r.error > r.floor)
+            if (r.error > r.floor && spreads(z, t))
                 PUSH(z->arena, z->regions, z->n_regions, r);
         }
 }
@@ -519,6 +613,7 @@ enum status zipper_run(struct zipper *z, struct trace *source, struct trace *tar
     z->al.hints = o->map;
     z->al.n_hints = o->n_map;
     const struct graph *t = target->model->graph;
+    z->doubted = NEW_ARRAY(a, z->al.n_link + 1, bool);
     z->undetermined = NEW_ARRAY(a, t->n_nodes + 1, const char *);
     z->output_of = NEW_ARRAY(a, t->n_outputs + 1, int);
     z->output_ok = NEW_ARRAY(a, t->n_outputs + 1, bool);

@@ -31,8 +31,11 @@ struct zipper {
     struct region *regions;
     int n_regions;
     bool *benign; /* by target value id: unlinked, but everything it reaches is linked again behind it */
+    bool *doubted;  /* by target value id: unlinked because its node seemed to do nothing */
     int *output_of; /* [target outputs] the source output it stands for, -1 none */
     bool *output_ok;
+    const bool *stale; /* by target value id: behind an edit, so a link does not stand for it; NULL: none */
+    int n_stale;
     const char **undetermined; /* by target node: why its result could not be judged, or NULL */
 };
 
@@ -40,6 +43,13 @@ struct zipper {
  * input i, its source input and view (source NULL: none). */
 enum status zipper_run(struct zipper *z, struct trace *source, struct trace *target, const struct link *input_links,
                        const struct compare_options *o, struct arena *a, struct err *e);
+
+/* Splits region r at target value v, which stands for source value s: what comes before, what comes behind. False: the
+ * two have not the same number of elements. */
+bool zipper_split(struct zipper *z, const struct region *r, const struct value *v, const struct value *s, struct link *l, struct region *first,
+                  struct region *rest);
+/* Pins v as l says: its contents are the source's from here on. */
+void zipper_pin(struct zipper *z, const struct value *v, const struct link *l);
 
 /* Evaluates target value v from linked values (in sample k), edits in force; a new reference. Linked values stand for
  * themselves, except v. overrides: values to take instead of constants. */

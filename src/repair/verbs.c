@@ -290,17 +290,22 @@ static bool same_edit(const struct fault *a, const struct fault *b) {
            strcmp(a->details[0].parameter, b->details[0].parameter) == 0;
 }
 
+static void add_fault(struct result *r, struct fault f) {
+    for (int k = 0; k < r->n_faults; k++)
+        if (same_edit(&r->faults[k], &f))
+            return;
+    f.id = r->n_faults + 1;
+    f.nodes = arena_copy(r->arena, f.nodes, (size_t)f.n_nodes * sizeof *f.nodes);
+    PUSH(r->arena, r->faults, r->n_faults, f);
+}
+
 void findings_faults(struct session *s, struct result *r) {
+    enum { MOST = 6 };
     for (int i = 0; i < s->zipper.n_regions; i++) {
-        struct fault f;
-        hunt_run(&s->zipper, &s->zipper.regions[i], &f, r->arena);
-        bool seen = false;
-        for (int k = 0; k < r->n_faults; k++)
-            seen = seen || same_edit(&r->faults[k], &f);
-        f.id = r->n_faults + 1;
-        f.nodes = arena_copy(r->arena, f.nodes, (size_t)f.n_nodes * sizeof *f.nodes);
-        if (!seen)
-            PUSH(r->arena, r->faults, r->n_faults, f);
+        struct fault found[MOST];
+        int n = hunt_run(&s->zipper, &s->zipper.regions[i], found, MOST, r->arena);
+        for (int k = 0; k < n; k++)
+            add_fault(r, found[k]);
     }
 }
 
