@@ -239,6 +239,8 @@ enum status rnn_grad(struct grad_ctx *c) {
     for (int64_t d = 0; d < run.r.directions; d++)
         for (int64_t b = 0; b < run.r.batch; b++) {
             int64_t length = run.lengths ? run.lengths[b] : run.r.steps;
+            if (length == 0)
+                continue;
             run_forward(&run, d, b, length, &t);
             sequence_back(c, &run, d, b, length, &t, spare);
         }
