@@ -15,6 +15,7 @@ struct exec {
     struct exec_options o;
     struct arena *arena;
     struct arena *scratch[MAX_DEPTH]; /* by depth, made on first use */
+    const struct graph *active[MAX_DEPTH]; /* by depth, the graph whose node runs */
     const struct tensor **converted_from; /* by value id: the constant that constants[] was made of */
     struct tensor **constants;        /* by value id, converted on first use */
     int n_values;
@@ -228,7 +229,7 @@ static enum status eval_node(struct exec *x, struct exec_env *env, const struct 
             .keep_casts = x->o.keep_casts, .fast = x->o.reference_only ? NULL : kernel_find, .run_graph = run_graph, .exec = &call,
             .packs = x->packs, .recycler = x->recycler,
         };
-        x->depth++;
+        x->active[x->depth++] = n->graph;
         double t0 = x->o.profile ? now() : 0;
         s = op_run(&oe, n, in, out, e);
         if (x->o.profile)
@@ -314,6 +315,8 @@ static enum status run_graph(struct op_ctx *c, const struct graph *g, struct ten
     FAIL_IF(n_inputs != g->n_inputs || n_outputs > g->n_outputs, c->err, STATUS_CORRUPT,
             "sub-graph '%s' has %d inputs and %d outputs; its node gives %d and asks for %d", g->name, g->n_inputs, g->n_outputs,
             n_inputs, n_outputs);
+    for (int i = 0; i < x->depth; i++)
+        FAIL_IF(x->active[i] == g, c->err, STATUS_CORRUPT, "sub-graph '%s' calls itself", g->name);
     clear_graph(call->env, g);
     for (int i = 0; i < n_inputs; i++)
         exec_env_set(call->env, g->inputs[i], inputs[i] ? tensor_alias(inputs[i]) : NULL);
@@ -339,7 +342,7 @@ static enum status run_body(struct exec *x, struct exec_env *env, const struct n
             TRY(exec_value(x, env, n->in[i], &t, e));
         exec_env_set(env, g->inputs[i], t ? tensor_alias(t) : NULL);
     }
-    x->depth++;
+    x->active[x->depth++] = n->graph;
     enum status s = run_nodes(x, g, env, e);
     x->depth--;
     int n_out = n->n_out < g->n_outputs ? n->n_out : g->n_outputs;
