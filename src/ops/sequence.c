@@ -94,6 +94,7 @@ static enum status eval_insert(struct op_ctx *c) {
     at = at < 0 ? at + n : at;
     c->out[0] = list_of(c->in[0], n + 1, at, -1);
     c->out[0]->items[at] = tensor_alias(c->in[1]);
+    c->out[0]->dtype = c->in[1]->dtype; /* an empty sequence of a file may have none */
     return OK;
 }
 

@@ -14,6 +14,7 @@
 #include "exec/exec.h"
 #include "formats/format.h"
 #include "formats/onnx/onnx_data.h"
+#include "infer_check.h"
 #include "match.h"
 
 enum { MAX_PATH = 1024, TIME_LIMIT = 120 };
@@ -96,10 +97,12 @@ static const char *output_beside(struct arena *a, const char *model, int i) {
 
 static bool run_model(const struct run *r, struct model *m, struct tensor **in, path_fn *output, const char *where, bool types_only,
                       struct verdict *v) {
-    struct exec_options o = { .precision = r->precision, .seed = 1 };
+    struct arena *a = arena_new();
+    struct infer_check inferred = { .n_facts = m->next_value_id };
+    struct exec_options o = { .precision = r->precision, .seed = 1, .tap = infer_check_tap, .arg = &inferred };
     struct exec *x;
     struct err e = { .code = OK };
-    struct arena *a = arena_new();
+    inferred.facts = exec_infer(m, a, NULL, &e);
     if (exec_new(&x, m, &o, &e) != OK)
         return fail(v, "prepare", &e);
     struct exec_env *env = exec_env_new(x);
@@ -116,6 +119,10 @@ static bool run_model(const struct run *r, struct model *m, struct tensor **in, 
     if (ok && checked == 0) {
         ok = v->ok = false;
         snprintf(v->why, sizeof v->why, "no stored output at %s", where);
+    }
+    if (ok && inferred.why[0]) {
+        ok = v->ok = false;
+        snprintf(v->why, sizeof v->why, "%s", inferred.why);
     }
     exec_env_free(env);
     exec_free(x);
