@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "formats/format.h"
+#include "formats/onnx/onnx_write.h"
 
 const char *onnx_string(struct onnx_reader *r, const struct pb_field *f) {
     if (f->wire != PB_BYTES)
@@ -177,5 +178,5 @@ const struct format format_onnx = {
     .suffixes = ".onnx",
     .probe = onnx_probe,
     .read = onnx_read,
-    .write_patched = NULL,
+    .write_patched = onnx_write_patched,
 };

@@ -137,12 +137,20 @@ struct onnx_graph_place {
     struct onnx_function *function; /* body of a function, or NULL for a GraphProto */
 };
 
+/* A file of external data: its place relative to the model's folder. */
+struct onnx_external {
+    const char *location;
+    struct mapfile file;
+};
+
 /* model->format_data */
 struct onnx_notes {
     int64_t ir_version;
     struct opsets opsets;
     struct onnx_graph_place *graphs;
     int n_graphs;
+    struct onnx_external *externals;
+    int n_externals;
 };
 
 struct onnx_reader {

@@ -83,6 +83,10 @@ static enum status open_location(struct onnx_reader *r, const char *location, co
     struct mapfile *f = NEW(r->a, struct mapfile);
     TRY(mapfile_open(f, path, r->a, r->e));
     PUSH(r->a, r->m->files, r->m->n_files, *f);
+    if (r->notes) {
+        struct onnx_external external = { location, *f };
+        PUSH(r->a, r->notes->externals, r->notes->n_externals, external);
+    }
     strmap_put(&r->externals, location, f);
     *out = f;
     return OK;

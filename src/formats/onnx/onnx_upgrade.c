@@ -19,8 +19,7 @@ static const char *first_output(const struct node *n) {
 struct value *upgrade_value(struct upgrade *u, const char *stem) {
     const char *name = arena_printf(u->r->a, "@%s.%s%d", first_output(u->n), stem, u->n_made++);
     struct value *v = graph_add_value(u->n->graph, name);
-    v->origin.offset = u->n->origin.offset;
-    v->origin.index = u->n->origin.index;
+    v->origin = (struct origin) { name, "upgrade", u->n->origin.offset, u->n->graph->index, u->n->origin.index };
     return v;
 }
 
@@ -132,18 +131,27 @@ static int rank_of_output(const struct node *n, bool *same) {
     return -1;
 }
 
-int upgrade_rank(const struct value *v) {
-    enum { FAR = 64 };
-    for (int step = 0; v && step < FAR; step++) {
+static int rank_within(const struct value *v, int *budget) {
+    while (v && (*budget)-- > 0) {
         bool same = false;
-        if (v->rank >= 0 || !v->producer || v->producer->domain[0])
+        const struct node *n = v->producer;
+        if (v->rank >= 0 || !n || n->domain[0] || !n->n_in)
             return v->rank;
-        int rank = rank_of_output(v->producer, &same);
+        if (n->n_in == 2 && is_one_of(n->op, "Add Sub Mul Div Pow")) { /* broadcasting */
+            int a = rank_within(n->in[0], budget), b = rank_within(n->in[1], budget);
+            return a < 0 || b < 0 ? -1 : a > b ? a : b;
+        }
+        int rank = rank_of_output(n, &same);
         if (!same)
             return rank;
-        v = v->producer->n_in ? v->producer->in[0] : NULL;
+        v = n->in[0];
     }
     return -1;
+}
+
+int upgrade_rank(const struct value *v) {
+    int budget = 64;
+    return rank_within(v, &budget);
 }
 
 enum status onnx_upgrade(struct onnx_reader *r, struct node *n) {
