@@ -285,7 +285,8 @@ const struct op ops_conv[] = {
       .max_out = 1,
       .attrs = conv_attrs,
       .shape = shape_conv,
-      .eval = conv },
+      .eval = conv,
+      .grad = conv_grad },
     { .name = "ConvTranspose",
       .domain = "",
       .spec = "ONNX ConvTranspose-22",
@@ -295,6 +296,7 @@ const struct op ops_conv[] = {
       .max_out = 1,
       .attrs = conv_transpose_attrs,
       .shape = shape_conv_transpose,
-      .eval = conv_transpose },
+      .eval = conv_transpose,
+      .grad = conv_transpose_grad },
     { 0 },
 };

@@ -33,4 +33,6 @@ enum status conv_transpose_plan(const struct node *n, int x_rank, const int64_t 
 int64_t conv_taps(const struct conv_plan *p, int64_t at, struct tap *taps);
 int64_t conv_transpose_taps(const struct conv_plan *p, int64_t at, struct tap *taps);
 
+op_grad_fn conv_grad, conv_transpose_grad;
+
 #endif

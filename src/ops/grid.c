@@ -310,6 +310,6 @@ const struct op ops_grid[] = {
     { ONNX("AffineGrid", 20, 2, 2), .attrs = affine_attrs, .shape = shape_affine_grid,
       .eval = affine_grid },
     { ONNX("CenterCropPad", 18, 2, 2), .attrs = crop_attrs, .flags = OP_MOVES,
-      .shape = shape_center_crop, .eval = center_crop },
+      .shape = shape_center_crop, .eval = center_crop, .grad = grad_moves },
     { 0 },
 };

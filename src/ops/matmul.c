@@ -273,16 +273,18 @@ static void gemm_int(struct op_ctx *c, const struct matmul_plan *p, double alpha
     }
 }
 
+void gemm_bias_steps(const struct tensor *t, int64_t *row, int64_t *column) {
+    *column = t->rank > 0 && t->dim[t->rank - 1] != 1;
+    *row = t->rank == 2 && t->dim[0] != 1 ? t->dim[1] : 0;
+}
+
 static enum status gemm(struct op_ctx *c) {
     struct matmul_plan p;
     TRY(gemm_plan(c->node, c->in[0], c->in[1], c->scratch, &p, c->err));
     double alpha = attr_float(c->node, "alpha"), beta = attr_float(c->node, "beta");
     int64_t row = 0, column = 0;
-    if (input_given(c, 2)) {
-        const struct tensor *t = c->in[2];
-        column = t->rank > 0 && t->dim[t->rank - 1] != 1;
-        row = t->rank == 2 && t->dim[0] != 1 ? t->dim[1] : 0;
-    }
+    if (input_given(c, 2))
+        gemm_bias_steps(c->in[2], &row, &column);
     if (c->in[0]->store == DT_F64)
         gemm_run_d(c, &p, alpha, beta, row, column);
     else if (c->in[0]->store == DT_F32)
@@ -315,7 +317,8 @@ const struct op ops_matmul[] = {
       .min_out = 1,
       .max_out = 1,
       .shape = shape_matmul,
-      .eval = matmul },
+      .eval = matmul,
+      .grad = matmul_grad },
     { .name = "Gemm",
       .domain = "",
       .spec = "ONNX Gemm-13",
@@ -325,8 +328,9 @@ const struct op ops_matmul[] = {
       .max_out = 1,
       .attrs = gemm_attrs,
       .shape = shape_gemm,
-      .eval = gemm },
+      .eval = gemm,
+      .grad = gemm_grad },
     { MICROSOFT("FusedMatMul", 2, 2), .attrs = fused_attrs, .shape = shape_fused_matmul,
-      .eval = fused_matmul },
+      .eval = fused_matmul, .grad = matmul_grad },
     { 0 },
 };

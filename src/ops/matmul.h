@@ -22,4 +22,10 @@ enum status matmul_plan(const struct node *n, const struct tensor *a, const stru
 enum status gemm_plan(const struct node *n, const struct tensor *a, const struct tensor *b,
                       struct arena *arena, struct matmul_plan *p, struct err *e);
 
+/* Where C of Gemm is read for an output's row and column: steps in elements, 0 where it is
+ * broadcast. */
+void gemm_bias_steps(const struct tensor *t, int64_t *row, int64_t *column);
+
+op_grad_fn matmul_grad, gemm_grad;
+
 #endif

@@ -5,25 +5,16 @@
  * element, divided by the count. LpPool sums |x|^p (p = 2: one fma chain) from 0 and takes the root
  * (p = 2: square root, p = 1: none, else pow with 1 / p). The global pools are pools whose window
  * is the whole image. */
+#include "ops/pooling.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "ops/mathfn.h"
+#include "ops/move.h"
 #include "ops/real.h"
-#include "ops/spatial.h"
+#include "ops/row.h"
 #include "ops/split.h"
-
-enum pool_kind { POOL_MAX, POOL_AVERAGE, POOL_LP };
-
-struct pool_plan {
-    struct window w;
-    int rank;
-    int64_t batch, channels, lp;
-    int64_t x_batch, x_channel, x_spatial[MAX_RANK];
-    int64_t y_batch, y_channel, y_spatial[MAX_RANK];
-    int64_t y_dim[MAX_RANK];
-    bool count_pad, column_major;
-};
 
 /* MaxPool's index of the element at offset `at` within an image's channel: the offset itself, or
  * with storage_order 1 the position that it has when the first spatial axis varies fastest. */
@@ -39,9 +30,7 @@ static int64_t max_index(const struct pool_plan *p, int64_t at) {
     return index;
 }
 
-/* Elements of the window at output position `at` that lie in the data or its padding; what
- * ceil_mode adds past that is not counted. */
-static int64_t padded_count(const struct window *w, int64_t at) {
+int64_t pool_padded_count(const struct window *w, int64_t at) {
     int64_t n = 1;
     for (int i = w->n - 1; i >= 0; i--) {
         int64_t start = at % w->out[i] * w->stride[i] - w->begin[i],
@@ -77,13 +66,20 @@ static float sqrt_f(float v) {
 #undef REAL
 #undef SUFFIX
 
-static enum status plan_pool(const struct node *n, bool global, int rank, const int64_t *dim,
-                             struct pool_plan *p, struct err *e) {
+enum status pool_plan(const struct node *n, bool global, enum pool_kind kind, int rank,
+                      const int64_t *dim, struct pool_plan *p, struct err *e) {
     struct layout l;
     int64_t x[MAX_RANK], y[MAX_RANK], count;
     *p = (struct pool_plan) { .rank = rank };
     TRY(layout_read(n, rank, &l, e));
     p->w.n = l.n;
+    if (kind == POOL_LP) {
+        p->lp = attr_int(n, "p");
+        FAIL_IF(p->lp < 1, e, STATUS_CORRUPT, "attribute 'p' of %s is %lld", n->op,
+                (long long)p->lp);
+    }
+    p->count_pad = kind == POOL_AVERAGE && !global && attr_int(n, "count_include_pad");
+    p->column_major = kind == POOL_MAX && !global && attr_int(n, "storage_order");
     for (int i = 0; i < l.n; i++) {
         p->w.in[i] = dim[l.spatial + i];
         p->w.kernel[i] = p->w.in[i] < 1 ? 1 : p->w.in[i];
@@ -114,31 +110,41 @@ static enum status plan_pool(const struct node *n, bool global, int rank, const 
     return OK;
 }
 
-static enum status shape_with(struct shape_ctx *c, bool global) {
+static enum status shape_with(struct shape_ctx *c, bool global, enum pool_kind kind) {
     struct pool_plan p;
     const struct fact *x = &c->in[0];
     if (x->rank >= 0)
-        TRY(plan_pool(c->node, global, x->rank, x->dim, &p, c->err));
+        TRY(pool_plan(c->node, global, kind, x->rank, x->dim, &p, c->err));
     for (int i = 0; i < c->n_out; i++)
         out_shape(c, i, i ? DT_I64 : x->dtype, x->rank, p.y_dim);
     return OK;
 }
 
-static enum status shape_float_pool(struct shape_ctx *c) {
+static enum status shape_average_pool(struct shape_ctx *c) {
     TRY(need_float(c, 0));
-    return shape_with(c, false);
+    return shape_with(c, false, POOL_AVERAGE);
+}
+
+static enum status shape_lp_pool(struct shape_ctx *c) {
+    TRY(need_float(c, 0));
+    return shape_with(c, false, POOL_LP);
 }
 
 static enum status shape_max_pool(struct shape_ctx *c) {
     enum dtype t = c->in[0].dtype;
     SHAPE_FAIL_IF(t != DT_NONE && !dtype_is_float(t) && !dtype_is_int(t), c,
                   "MaxPool does not take %s tensors", dtype_name(t));
-    return shape_with(c, false);
+    return shape_with(c, false, POOL_MAX);
 }
 
 static enum status shape_global(struct shape_ctx *c) {
     TRY(need_float(c, 0));
-    return shape_with(c, true);
+    return shape_with(c, true, POOL_MAX);
+}
+
+static enum status shape_global_lp(struct shape_ctx *c) {
+    TRY(need_float(c, 0));
+    return shape_with(c, true, POOL_LP);
 }
 
 /* MaxPool of integers. Without taps: the smallest value of the type, as the maximum of nothing. */
@@ -172,16 +178,7 @@ static void max_pool_int(struct op_ctx *c, const struct pool_plan *p) {
 static enum status run_with(struct op_ctx *c, bool global, enum pool_kind kind) {
     struct pool_plan p;
     const struct tensor *x = c->in[0];
-    TRY(plan_pool(c->node, global, x->rank, x->dim, &p, c->err));
-    if (kind == POOL_LP) {
-        p.lp = attr_int(c->node, "p");
-        FAIL_IF(p.lp < 1, c->err, STATUS_CORRUPT, "attribute 'p' of %s is %lld", c->node->op,
-                (long long)p.lp);
-    }
-    if (kind == POOL_AVERAGE && !global)
-        p.count_pad = attr_int(c->node, "count_include_pad") != 0;
-    if (kind == POOL_MAX && !global)
-        p.column_major = attr_int(c->node, "storage_order") != 0;
+    TRY(pool_plan(c->node, global, kind, x->rank, x->dim, &p, c->err));
     if (x->store == DT_F64)
         pool_run_d(c, &p, kind);
     else if (x->store == DT_F32)
@@ -328,66 +325,19 @@ const struct op ops_pooling[] = {
       .max_out = 2,
       .attrs = max_attrs,
       .shape = shape_max_pool,
-      .eval = max_pool },
-    { .name = "AveragePool",
-      .domain = "",
-      .spec = "ONNX AveragePool-22",
-      .min_in = 1,
-      .max_in = 1,
-      .min_out = 1,
-      .max_out = 1,
-      .attrs = average_attrs,
-      .shape = shape_float_pool,
-      .eval = average_pool },
-    { .name = "LpPool",
-      .domain = "",
-      .spec = "ONNX LpPool-22",
-      .min_in = 1,
-      .max_in = 1,
-      .min_out = 1,
-      .max_out = 1,
-      .attrs = lp_attrs,
-      .shape = shape_float_pool,
-      .eval = lp_pool },
-    { .name = "GlobalMaxPool",
-      .domain = "",
-      .spec = "ONNX GlobalMaxPool-22",
-      .min_in = 1,
-      .max_in = 1,
-      .min_out = 1,
-      .max_out = 1,
-      .attrs = global_attrs,
-      .shape = shape_global,
-      .eval = global_max_pool },
-    { .name = "GlobalAveragePool",
-      .domain = "",
-      .spec = "ONNX GlobalAveragePool-22",
-      .min_in = 1,
-      .max_in = 1,
-      .min_out = 1,
-      .max_out = 1,
-      .attrs = global_attrs,
-      .shape = shape_global,
-      .eval = global_average_pool },
-    { .name = "GlobalLpPool",
-      .domain = "",
-      .spec = "ONNX GlobalLpPool-22",
-      .min_in = 1,
-      .max_in = 1,
-      .min_out = 1,
-      .max_out = 1,
-      .attrs = global_lp_attrs,
-      .shape = shape_global,
-      .eval = global_lp_pool },
-    { .name = "MaxUnpool",
-      .domain = "",
-      .spec = "ONNX MaxUnpool-22",
-      .min_in = 2,
-      .max_in = 3,
-      .min_out = 1,
-      .max_out = 1,
-      .attrs = unpool_attrs,
-      .shape = shape_max_unpool,
-      .eval = max_unpool },
+      .eval = max_pool,
+      .grad = max_pool_grad },
+    { ONNX("AveragePool", 22, 1, 1), .attrs = average_attrs, .shape = shape_average_pool,
+      .eval = average_pool, .grad = average_pool_grad },
+    { ONNX("LpPool", 22, 1, 1), .attrs = lp_attrs, .shape = shape_lp_pool, .eval = lp_pool,
+      .grad = lp_pool_grad },
+    { ONNX("GlobalMaxPool", 22, 1, 1), .attrs = global_attrs, .shape = shape_global,
+      .eval = global_max_pool, .grad = global_max_pool_grad },
+    { ONNX("GlobalAveragePool", 22, 1, 1), .attrs = global_attrs, .shape = shape_global,
+      .eval = global_average_pool, .grad = global_average_pool_grad },
+    { ONNX("GlobalLpPool", 22, 1, 1), .attrs = global_lp_attrs, .shape = shape_global_lp,
+      .eval = global_lp_pool, .grad = global_lp_pool_grad },
+    { ONNX("MaxUnpool", 22, 2, 3), .flags = OP_MOVES, .attrs = unpool_attrs,
+      .shape = shape_max_unpool, .eval = max_unpool, .grad = grad_moves },
     { 0 },
 };
