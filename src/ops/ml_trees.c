@@ -370,40 +370,37 @@ static enum status regressor_shape(struct shape_ctx *c) {
     return OK;
 }
 
-/* What decides between two classes: all votes are for one class, and whether they are probabilities. */
+/* Two classes with votes for one of them only. Votes for class 0 alone are a score of class 1, as converters write
+ * binary boosters; how it becomes two scores, and that it decides at 0.5 when no weight is negative (it is a
+ * probability then) and else at 0, the specification leaves open: as ONNX Runtime has it. */
 struct two_classes {
-    bool one_score, all_positive;
+    bool single, of_first, all_positive;
 };
 
 static struct two_classes two_classes(const struct ensemble *t) {
-    struct two_classes b = { t->n_targets == 2, true };
+    struct two_classes b = { t->n_targets == 2 && t->n_votes > 0, t->n_votes > 0 && t->votes[0].target == 0, true };
     for (int64_t i = 0; i < t->n_votes; i++) {
-        b.one_score = b.one_score && t->votes[i].target == t->votes[0].target;
+        b.single = b.single && t->votes[i].target == t->votes[0].target;
         b.all_positive = b.all_positive && t->votes[i].weight >= 0;
     }
     return b;
 }
 
-/* Scores of a row to its label and its written scores. A single score of two classes decides at 0.5 when all weights
- * are positive (a probability), else at 0, as ONNX Runtime does. */
+/* Scores of a row to its label and its written scores. */
 static int64_t classify(const struct ensemble *t, struct two_classes b, enum post_transform post, double *scores, bool *voted) {
     int64_t best = -1;
-    if (b.one_score) {
-        double s = scores[t->n_votes ? t->votes[0].target : 0];
-        if (t->n_base)
-            s += t->base[t->n_base - 1];
-        scores[0] = s;
-        bool second = s > (b.all_positive ? 0.5 : 0);
-        if (second_score(post, b.all_positive, scores) == 1)
-            scores[1] = scores[0];
-        return second;
+    double s = scores[0] + (t->n_base ? t->base[t->n_base - 1] : 0);
+    if (b.single && b.of_first) {
+        scores[0] = post == POST_NONE && b.all_positive ? 1 - s : -s;
+        scores[1] = s;
     }
-    for (int64_t k = 0; k < t->n_targets; k++) {
-        scores[k] += k < t->n_base ? t->base[k] : 0;
-        bool counts = voted[k] || t->n_base == t->n_targets;
-        if (counts && (best < 0 || scores[k] > scores[best]))
+    for (int64_t k = 0; k < t->n_targets && !(b.single && b.of_first); k++) {
+        scores[k] += t->n_base ? t->base[k] : 0;
+        if ((voted[k] || t->n_base) && (best < 0 || scores[k] > scores[best]))
             best = k;
     }
+    if (b.single)
+        best = scores[1] > (b.all_positive ? 0.5 : 0);
     post_transform_apply(post, scores, t->n_targets);
     return best < 0 ? 0 : best;
 }
@@ -420,7 +417,11 @@ static enum status classifier_eval(struct op_ctx *c) {
     TRY(read_old(c->node, class_votes, &t, c->scratch, c->err));
     FAIL_IF(labels.n < 2, c->err, STATUS_UNSUPPORTED, "a classifier of one class");
     struct two_classes b = two_classes(&t);
-    FAIL_IF(b.one_score && post == POST_PROBIT, c->err, STATUS_UNSUPPORTED, "PROBIT of a single score");
+    FAIL_IF(b.single && b.of_first && post != POST_NONE && post != POST_LOGISTIC, c->err, STATUS_UNSUPPORTED,
+            "post_transform %s of a single score (runtimes leave it out, the specification does not)",
+            attr_str(c->node, "post_transform"));
+    FAIL_IF(t.n_base && t.n_base != labels.n && !(b.single && b.of_first), c->err, STATUS_CORRUPT,
+            "%lld base values for %lld classes", (long long)t.n_base, (long long)labels.n);
     double *scores = NEW_ARRAY(c->scratch, labels.n + 1, double);
     bool *voted = NEW_ARRAY(c->scratch, labels.n + 1, bool);
     for (int64_t i = 0; i < rows; i++) {
