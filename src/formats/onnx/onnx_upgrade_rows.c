@@ -364,7 +364,7 @@ static enum status resize_plain(struct upgrade *u) {
     return OK;
 }
 
-/* tf_half_pixel_for_nn, only in Resize 11: x = (i + 0.5) / scale, which is half_pixel + 0.5. */
+/* tf_half_pixel_for_nn, stated by Resize 11 and met in files of later sets too: x = (i + 0.5) / scale, which is half_pixel + 0.5. */
 static enum status resize_half_pixel(struct upgrade *u) {
     const struct attr *c = node_attr(u->n, "coordinate_transformation_mode"), *m = node_attr(u->n, "nearest_mode");
     if (!c || c->type != ATTR_STRING || strcmp(c->s, "tf_half_pixel_for_nn") != 0)
@@ -462,7 +462,7 @@ const struct upgrade_row onnx_upgrades[] = {
     { "ReduceSumSquare", 18, axes_to_input },
     { "Reshape", 5, shape_to_input },
     { "Resize", 11, resize_plain },
-    { "Resize", 13, resize_half_pixel },
+    { "Resize", 28, resize_half_pixel },
     { "RoiAlign", 16, roi_corners },
     { "Scan", 9, scan_batches },
     { "Scatter", 11, scatter_elements },
