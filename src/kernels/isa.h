@@ -60,6 +60,9 @@ struct run {
                        int count, int64_t step);                                                   \
         /* a[i] = x[i * step]. */                                                                  \
         void (*every)(T *a, int64_t n, const T *x, int64_t step);                                  \
+        /* `count` lines: `before` zeros, n elements of x `step` apart, `after` zeros. */           \
+        void (*lines)(T *to, int64_t to_step, int64_t before, int64_t n, int64_t after, const T *x,                        \
+                      int64_t x_step, int64_t step, int64_t count);                                \
         /* a and b: the operator's float attributes. */                                            \
         void (*unary[UNARY_COUNT])(const T *in, T *out, int64_t n, T a, T b);                      \
         broadcast_fn *binary[BINARY_COUNT];                                                        \

@@ -74,6 +74,25 @@ static int list_runs(const struct geometry *g, const int64_t tap[AXES], int64_t 
     return count;
 }
 
+/* How a channel's plane is laid out for a depthwise convolution that takes all its outputs as one
+ * row. */
+struct split {
+    int64_t rows, width;  /* of each plane of one remainder of rows and columns */
+    int64_t copied, sums; /* elements of all planes; of the row of outputs, unwanted ones between
+                             lines included */
+    bool copies;          /* else x serves as it is */
+};
+
+static struct split split_of(const struct geometry *g) {
+    struct split s;
+    s.copies = g->padded || g->stride[1] != 1 || g->stride[2] != 1 || g->begin[1] || g->begin[2];
+    s.rows = g->out[1] + (g->kernel[1] - 1) * g->dilation[1] / g->stride[1];
+    s.width = s.copies ? g->out[2] + (g->kernel[2] - 1) * g->dilation[2] / g->stride[2] : g->in[2];
+    s.copied = s.copies ? g->stride[1] * g->stride[2] * s.rows * s.width : 0;
+    s.sums = (g->out[1] - 1) * s.width + g->out[2];
+    return s;
+}
+
 #define REAL float
 #define SUFFIX f
 #include "kernels/kernel_conv.inc"
