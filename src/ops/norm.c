@@ -229,27 +229,32 @@ static enum status shape_group(struct shape_ctx *c) {
     return OK;
 }
 
+enum status norm_group_sets(struct arena *a, const struct tensor *x, int channel, int64_t groups,
+                            struct norm_job *j, struct err *e) {
+    bool in[MAX_RANK + 1], out[MAX_RANK + 1];
+    int64_t dim[MAX_RANK + 1];
+    FAIL_IF(x->rank == MAX_RANK, e, STATUS_UNSUPPORTED, "GroupNormalization of rank %d", x->rank);
+    for (int i = 0; i <= x->rank; i++) {
+        dim[i] = i == channel       ? groups
+                 : i == channel + 1 ? x->dim[channel] / groups
+                                    : x->dim[i > channel ? i - 1 : i];
+        out[i] = i == 0 || i == channel;
+        in[i] = !out[i];
+    }
+    j->inner = axes_offsets(a, x->rank + 1, dim, in, &j->n_inner);
+    j->outer = axes_offsets(a, x->rank + 1, dim, out, &j->n_outer);
+    return OK;
+}
+
 /* The channel axis becomes two, [groups, channels in a group]; the scale and bias of an element are
  * found through a table by its place in the set. */
 static enum status group_norm(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     struct layout l;
     struct norm_job j = job_of(c, NORM_MEAN);
-    bool in[MAX_RANK + 1], out[MAX_RANK + 1];
-    int64_t dim[MAX_RANK + 1], groups = attr_int(c->node, "num_groups");
+    int64_t groups = attr_int(c->node, "num_groups");
     TRY(layout_read(c->node, x->rank, &l, c->err));
-    FAIL_IF(x->rank == MAX_RANK, c->err, STATUS_UNSUPPORTED, "GroupNormalization of rank %d",
-            x->rank);
-    for (int i = 0; i <= x->rank; i++) {
-        int from = i > l.channel ? i - 1 : i;
-        dim[i] = i == l.channel       ? groups
-                 : i == l.channel + 1 ? x->dim[l.channel] / groups
-                                      : x->dim[from];
-        out[i] = i == 0 || i == l.channel;
-        in[i] = !out[i];
-    }
-    j.inner = axes_offsets(c->scratch, x->rank + 1, dim, in, &j.n_inner);
-    j.outer = axes_offsets(c->scratch, x->rank + 1, dim, out, &j.n_outer);
+    TRY(norm_group_sets(c->scratch, x, l.channel, groups, &j, c->err));
     int64_t step = 1, each = x->dim[l.channel] / groups, size = groups * j.n_inner;
     for (int i = l.channel + 1; i < x->rank; i++)
         step *= x->dim[i];
@@ -365,22 +370,29 @@ static enum status lp_norm(struct op_ctx *c) {
     return OK;
 }
 
-static enum status mean_variance_norm(struct op_ctx *c) {
+enum status norm_mean_axes(const struct node *n, int rank, bool *in, struct err *e) {
     static const int64_t usual[] = { 0, 2, 3 };
-    struct norm_job j = job_of(c, NORM_MEAN_STD);
-    bool in[MAX_RANK] = { false };
-    int n, axis;
-    const int64_t *axes = attr_ints(c->node, "axes", &n);
+    int count, axis;
+    const int64_t *axes = attr_ints(n, "axes", &count);
     if (!axes) {
         axes = usual;
-        n = 3;
+        count = 3;
     }
-    for (int i = 0; i < n; i++) {
-        TRY(axis_normalise(axes[i], c->in[0]->rank, &axis, c->err));
+    for (int i = 0; i < rank; i++)
+        in[i] = false;
+    for (int i = 0; i < count; i++) {
+        TRY(axis_normalise(axes[i], rank, &axis, e));
         in[axis] = true;
     }
+    return OK;
+}
+
+static enum status mean_variance_norm(struct op_ctx *c) {
+    struct norm_job j = job_of(c, NORM_MEAN_STD);
+    bool in[MAX_RANK];
+    TRY(norm_mean_axes(c->node, c->in[0]->rank, in, c->err));
     axes_sets(c, &j, in);
-    j.epsilon = 1e-9; /* of the specification's function body */
+    j.epsilon = NORM_MEAN_EPSILON;
     norm_run(c, &j);
     return OK;
 }
@@ -467,7 +479,8 @@ const struct op ops_norm[] = {
       .max_out = 3,
       .attrs = batch_attrs,
       .shape = shape_batch,
-      .eval = batch_norm },
+      .eval = batch_norm,
+      .grad = batch_norm_grad },
     { .name = "InstanceNormalization",
       .domain = "",
       .spec = "ONNX InstanceNormalization-22",
@@ -477,7 +490,8 @@ const struct op ops_norm[] = {
       .max_out = 1,
       .attrs = instance_attrs,
       .shape = shape_instance,
-      .eval = instance_norm },
+      .eval = instance_norm,
+      .grad = instance_norm_grad },
     { .name = "GroupNormalization",
       .domain = "",
       .spec = "ONNX GroupNormalization-21",
@@ -487,7 +501,8 @@ const struct op ops_norm[] = {
       .max_out = 1,
       .attrs = group_attrs,
       .shape = shape_group,
-      .eval = group_norm },
+      .eval = group_norm,
+      .grad = group_norm_grad },
     { .name = "LayerNormalization",
       .domain = "",
       .spec = "ONNX LayerNormalization-17",
@@ -497,7 +512,8 @@ const struct op ops_norm[] = {
       .max_out = 3,
       .attrs = layer_attrs,
       .shape = shape_layer,
-      .eval = layer_norm },
+      .eval = layer_norm,
+      .grad = layer_norm_grad },
     { .name = "RMSNormalization",
       .domain = "",
       .spec = "ONNX RMSNormalization-23",
@@ -507,7 +523,8 @@ const struct op ops_norm[] = {
       .max_out = 1,
       .attrs = layer_attrs,
       .shape = shape_layer,
-      .eval = rms_norm },
+      .eval = rms_norm,
+      .grad = rms_norm_grad },
     { .name = "LpNormalization",
       .domain = "",
       .spec = "ONNX LpNormalization-22",
@@ -517,7 +534,8 @@ const struct op ops_norm[] = {
       .max_out = 1,
       .attrs = lp_attrs,
       .shape = shape_lp,
-      .eval = lp_norm },
+      .eval = lp_norm,
+      .grad = lp_norm_grad },
     { .name = "MeanVarianceNormalization",
       .domain = "",
       .spec = "ONNX MeanVarianceNormalization-13",
@@ -527,7 +545,8 @@ const struct op ops_norm[] = {
       .max_out = 1,
       .attrs = mvn_attrs,
       .shape = shape_float_same,
-      .eval = mean_variance_norm },
+      .eval = mean_variance_norm,
+      .grad = mean_variance_grad },
     { .name = "LRN",
       .domain = "",
       .spec = "ONNX LRN-13",
@@ -537,6 +556,7 @@ const struct op ops_norm[] = {
       .max_out = 1,
       .attrs = lrn_attrs,
       .shape = shape_lrn,
-      .eval = lrn },
+      .eval = lrn,
+      .grad = lrn_grad },
     { 0 },
 };

@@ -43,4 +43,14 @@ void norm_statistic_done(struct op_ctx *c, const struct norm_job *j, int out, co
 /* The dtype of the attribute stash_type. */
 enum status norm_stash_type(const struct node *n, enum dtype *t, struct err *e);
 
+/* GroupNormalization's sets: the channel axis becomes two, [groups, channels in a group]. */
+enum status norm_group_sets(struct arena *a, const struct tensor *x, int channel, int64_t groups,
+                            struct norm_job *j, struct err *e);
+/* The axes that MeanVarianceNormalization reduces, and the epsilon of its function body. */
+enum status norm_mean_axes(const struct node *n, int rank, bool *in, struct err *e);
+#define NORM_MEAN_EPSILON 1e-9
+
+op_grad_fn batch_norm_grad, instance_norm_grad, group_norm_grad, layer_norm_grad, rms_norm_grad,
+    lp_norm_grad, mean_variance_grad, lrn_grad;
+
 #endif

@@ -114,11 +114,17 @@ static void open_case(struct one_node *t, const struct gradient_case *k) {
     int n = 0;
     for (const char *p = k->inputs; *p; p += *p == ' ')
         in[n++] = parse_input(a, &p);
-    one_node_open(t, k->domain, k->op, n, op->max_out < 0 ? 2 : op->max_out);
+    int n_out = op->max_out < 0 ? 2 : op->max_out;
+    const char *attrs = k->attrs;
+    if (strncmp(attrs, "outputs=", 8) == 0) {
+        n_out = attrs[8] - '0';
+        attrs += attrs[9] ? 10 : 9;
+    }
+    one_node_open(t, k->domain, k->op, n, n_out);
     arena_free(t->arena);
     t->arena = a;
     memcpy(t->in, in, sizeof in);
-    parse_attrs(t, k->attrs);
+    parse_attrs(t, attrs);
 }
 
 /* Sum over the outputs of weight * element. */
