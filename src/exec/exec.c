@@ -93,6 +93,7 @@ enum status exec_new(struct exec **out, struct model *m, const struct exec_optio
     struct arena *a = arena_new();
     struct exec *x = NEW(a, struct exec);
     *x = (struct exec) { .model = m, .o = *o, .arena = a, .n_values = m->next_value_id };
+    x->started = now();
     x->packs = pack_cache_new();
     x->recycler = recycler_new();
     x->converted_from = NEW_ARRAY(a, x->n_values + 1, const struct tensor *);
