@@ -7,6 +7,7 @@
 #include "ops/cast.h"
 #include "ops/mathfn.h"
 #include "ops/row.h"
+#include "ops/twister.h"
 
 /* SplitMix64 (Steele, Lea, Flood 2014): a counter through a mixing function. */
 static uint64_t next(struct random *r) {
@@ -135,16 +136,20 @@ static enum status dropout_shape(struct shape_ctx *c) {
     return OK;
 }
 
-/* In training x * mask / (1 - ratio), else a copy. */
+/* In training x * mask / (1 - ratio), else a copy. With a seed the mask is that of the specification's reference: an element
+ * is kept when the next number of the Mersenne Twister is not below the ratio. */
 static enum status dropout_eval(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     bool training = c->n_in > 2 && c->in[2] && tensor_i64(c->in[2], 0);
     double ratio = c->n_in > 1 && c->in[1] ? tensor_f64(c->in[1], 0) : 0.5;
     FAIL_IF(training && !(ratio >= 0 && ratio < 1), c->err, STATUS_CORRUPT, "the ratio of dropout is %g; it must be in [0, 1)",
             ratio);
+    const struct attr *seed = attr_find(c->node, "seed");
     struct random r = start(c);
+    struct twister t;
+    twister_start(&t, seed ? (uint32_t)seed->i : 0);
     for (int64_t i = 0, n = tensor_count(x); i < n; i++) {
-        bool kept = !training || ratio == 0 || random_uniform(&r) >= ratio;
+        bool kept = !training || ratio == 0 || (seed ? twister_uniform(&t) : random_uniform(&r)) >= ratio;
         double v = tensor_f64(x, i);
         if (op_wanted(c, 0))
             tensor_set_f64(c->out[0], i, !training ? v : kept ? v * (1 / (1 - ratio)) : 0);
