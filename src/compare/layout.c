@@ -201,26 +201,40 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-double layout_scale(const struct tensor *const *t, int samples) {
-    enum { TAKEN = 512 };
+/* The largest magnitude of one array, but at most 8 times the 90th percentile of a sample of it. */
+static double array_scale(const struct tensor *t) {
+    enum { TAKEN = 256 };
     double size[TAKEN], largest = 0;
     int n = 0;
-    for (int k = 0; k < samples; k++) {
-        int64_t count = tensor_count(t[k]), share = TAKEN / samples, step = count / (share > 0 ? share : 1) + 1;
-        for (int64_t i = 0; i < count; i++) {
-            double v = fabs(t[k]->store == DT_F64 ? ((const double *)t[k]->data)[i] : tensor_f64(t[k], i));
-            if (!(v < HUGE_VAL))
-                continue;
-            largest = v > largest ? v : largest;
-            if (i % step == 0 && n < TAKEN)
-                size[n++] = v;
-        }
+    int64_t count = tensor_count(t), step = count / TAKEN + 1;
+    for (int64_t i = 0; i < count; i++) {
+        double v = fabs(t->store == DT_F64 ? ((const double *)t->data)[i] : tensor_f64(t, i));
+        if (!(v < HUGE_VAL))
+            continue;
+        largest = v > largest ? v : largest;
+        if (i % step == 0 && n < TAKEN)
+            size[n++] = v;
     }
     if (n < 8)
         return largest;
     qsort(size, (size_t)n, sizeof *size, by_size);
     double typical = 8 * size[n - 1 - n / 10];
     return typical > 0 && typical < largest ? typical : largest;
+}
+
+double layout_scale(const struct tensor *const *t, int samples) {
+    enum { MANY = 64 };
+    double of[MANY];
+    int n = 0;
+    for (int k = 0; k < samples && n < MANY; k++) {
+        double s = array_scale(t[k]);
+        if (s > 0)
+            of[n++] = s;
+    }
+    if (!n)
+        return 0;
+    qsort(of, (size_t)n, sizeof *of, by_size);
+    return of[(n - 1) / 2];
 }
 
 struct doubles {

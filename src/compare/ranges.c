@@ -133,6 +133,17 @@ static bool integer_bounds(const struct node *n, int input, const struct value *
     return false;
 }
 
+/* A division by a constant shows only with dividends of its size. */
+static double divisor(const struct uses *u, const struct value *v) {
+    for (int i = 0; i < u->n[v->id]; i++) {
+        const struct node *n = u->of[v->id][i].node;
+        const struct tensor *c = node_is(n, "Div") && u->of[v->id][i].input == 0 && n->in[1] ? n->in[1]->constant : NULL;
+        if (c && tensor_count(c) == 1 && fabs(tensor_f64(c, 0)) > 1 && fabs(tensor_f64(c, 0)) < 0x1p50)
+            return fabs(tensor_f64(c, 0));
+    }
+    return 1;
+}
+
 static bool find_bounds(const struct uses *u, const struct value *v, int depth, int64_t *low, int64_t *high) {
     bool found = false;
     for (int i = 0; i < u->n[v->id]; i++) {
@@ -170,8 +181,14 @@ struct input_range input_range_of(const struct model *m, int input, int64_t (*di
         r.low = v->dtype == DT_U8 ? 0 : -128;
         r.high = v->dtype == DT_U8 ? 255 : 127;
     } else {
+        r.wide = variant == 0 && v->dtype == DT_I64;
         r.low = variant == 0 && !dtype_is_unsigned(v->dtype) ? -20 : 0;
         r.high = variant == 2 ? 1 : variant == 1 ? 3 : 20;
+        if (variant == 0 && v->dtype == DT_I64) {
+            double by = divisor(u, v);
+            r.low *= by;
+            r.high *= by;
+        }
     }
     return r;
 }

@@ -6,6 +6,7 @@
 
 struct input_range {
     double mean, deviation; /* floats */
+    bool wide;              /* integers without bounds: large magnitudes are worth trying */
     double low, high;       /* floats: clamp when low <= high; integers: inclusive bounds */
 };
 

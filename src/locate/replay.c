@@ -149,25 +149,23 @@ static bool is_float_constant(const struct value *v) {
     return v->constant && v->constant->kind == KIND_TENSOR && dtype_is_float(v->constant->dtype);
 }
 
+enum { MOST_CONSTANTS = 64 };
+
 struct constants {
-    const struct value *list[64];
+    const struct value *list[MOST_CONSTANTS];
     int n;
 };
 
-static void gather_constants(const struct zipper *z, const struct value *v, const struct value *goal, struct constants *c, int depth) {
-    if (!v || c->n == 64 || depth > 64)
-        return;
-    if (is_float_constant(v) && !v->is_input) {
-        for (int i = 0; i < c->n; i++)
-            if (c->list[i] == v)
-                return;
-        c->list[c->n++] = v;
-        return;
-    }
-    if ((v != goal && is_linked(z, v)) || !v->producer)
-        return;
-    for (int i = 0; i < v->producer->n_in; i++)
-        gather_constants(z, v->producer->in[i], goal, c, depth + 1);
+static void gather_constants(const struct region *r, struct constants *c) {
+    for (int i = 0; i < r->n_nodes; i++)
+        for (int k = 0; k < r->nodes[i]->n_in; k++) {
+            const struct value *v = r->nodes[i]->in[k];
+            bool seen = !v || !is_float_constant(v) || v->is_input;
+            for (int j = 0; !seen && j < c->n; j++)
+                seen = c->list[j] == v;
+            if (!seen && c->n < MOST_CONSTANTS)
+                c->list[c->n++] = v;
+        }
 }
 
 static bool source_has(const struct zipper *z, const struct tensor *t) {
@@ -181,22 +179,21 @@ static bool source_has(const struct zipper *z, const struct tensor *t) {
     return false;
 }
 
-/* Each element moves by up to two units in the last place of float32 of the larger of itself and a quarter of the
- * tensor's largest: sums like b - mean * scale lose what their terms had. */
-static struct tensor *moved(const struct tensor *t, struct random *r) {
-    struct tensor *c;
+/* Each element moves by up to `step`, or by two units in the last place of its storage type (of the larger of itself and,
+ * in vectors, a quarter of the tensor's largest: sums like b - mean * scale lose what their terms had). */
+static struct tensor *moved(const struct tensor *t, double step, bool up, struct random *r) {
+    struct tensor *c, *copy;
     if (tensor_convert(&c, t, DT_F64, NULL) != OK)
         return NULL;
-    struct tensor *copy;
     if (tensor_new(&copy, t->dtype, DT_F64, t->rank, t->dim, NULL) != OK) {
         tensor_free(c);
         return NULL;
     }
-    double *x = copy->data, scale = tensor_scale(t);
+    double *x = copy->data, scale = tensor_scale(t), unit = t->dtype == DT_F16 ? 0x1p-10 : t->dtype == DT_BF16 ? 0x1p-7 : 0x1p-23;
     const double *from = c->data;
     for (int64_t i = 0; i < tensor_count(t); i++) {
-        double unit = fmax(fabs(from[i]), t->rank == 1 ? 0.25 * scale : 0) * 0x1p-23;
-        x[i] = from[i] + unit * (2 * random_uniform(r) - 1);
+        double by = step > 0 ? step : fmax(fabs(from[i]), t->rank == 1 ? 0.25 * scale : 0) * unit;
+        x[i] = from[i] + by * (up ? random_uniform(r) : 2 * random_uniform(r) - 1);
     }
     tensor_free(c);
     return copy;
@@ -206,30 +203,160 @@ static double finite(double d) {
     return d < HUGE_VAL ? d : 0;
 }
 
-double zipper_floor(const struct zipper *z, const struct region *r) {
-    double floor = 1e-10 * r->scale + 1e-300;
+static void free_moves(struct override *moves, int n) {
+    for (int i = 0; i < n; i++)
+        tensor_free(moves[i].tensor);
+}
+
+/* Largest change of the region's end in sample k when the moves are made. */
+static double effect(const struct zipper *z, const struct region *r, int k, const struct override *moves, int n) {
+    struct tensor *plain = NULL, *shaken = NULL;
+    struct err e;
+    double d = INFINITY;
+    if (zipper_replay(z, k, r->target, NULL, 0, &plain, &e) == OK && zipper_replay(z, k, r->target, moves, n, &shaken, &e) == OK)
+        d = distance(plain, shaken, r->scale);
+    tensor_free(plain);
+    tensor_free(shaken);
+    return d;
+}
+
+static int constant_moves(const struct zipper *z, const struct region *r, bool up, struct override *moves, bool *arrays) {
     struct constants c = { .n = 0 };
-    gather_constants(z, r->target, r->target, &c, 0);
-    struct override moves[64];
-    int n = 0;
     struct random random = { 7 };
+    int n = 0;
+    gather_constants(r, &c);
     for (int i = 0; i < c.n; i++) {
         if (source_has(z, c.list[i]->constant))
             continue;
-        struct tensor *t = moved(c.list[i]->constant, &random);
+        *arrays = *arrays || tensor_count(c.list[i]->constant) > 1;
+        struct tensor *t = moved(c.list[i]->constant, 0, up, &random);
         if (t)
             moves[n++] = (struct override) { c.list[i], t };
     }
-    int samples = z->target->samples < 2 ? z->target->samples : 2;
-    for (int k = 0; n && k < samples; k++) {
-        struct tensor *plain = NULL, *shaken = NULL;
-        struct err e;
-        if (zipper_replay(z, k, r->target, NULL, 0, &plain, &e) == OK && zipper_replay(z, k, r->target, moves, n, &shaken, &e) == OK)
-            floor = fmax(floor, 4 * finite(distance(plain, shaken, r->scale)));
-        tensor_free(plain);
-        tensor_free(shaken);
+    return n;
+}
+
+static bool close_but_not_equal(double a, double b) {
+    return a != b && fabs(a - b) <= 0x1p-20 * fmax(fabs(a), fabs(b));
+}
+
+/* Numbers that the two sides hold as attributes, or that are part of another operator's definition, are rounded too. */
+static bool rounded_otherwise(const struct region *r) {
+    if (r->n_nodes != r->n_source_nodes)
+        return true;
+    for (int i = 0; i < r->n_nodes; i++) {
+        const struct node *n = r->nodes[i], *m = r->source_nodes[i];
+        if (strcmp(n->op, m->op) != 0)
+            return true;
+        for (int k = 0; k < n->n_attrs; k++) {
+            const struct attr *a = &n->attrs[k], *b = node_attr(m, a->name);
+            if (b && a->type == ATTR_FLOAT && b->type == ATTR_FLOAT && close_but_not_equal(a->f, b->f))
+                return true;
+        }
     }
-    for (int i = 0; i < n; i++)
-        tensor_free(moves[i].tensor);
+    return false;
+}
+
+static double largest(const struct zipper *z, const struct value *source) {
+    double scale = 0;
+    for (int k = 0; k < z->source->samples; k++) {
+        const struct tensor *t = trace_value(z->source, source, k);
+        scale = t ? fmax(scale, tensor_scale(t)) : scale;
+    }
+    return scale;
+}
+
+double zipper_floor(const struct zipper *z, const struct region *r) {
+    double floor = 1e-10 * r->scale + 1e-300, whole = fmin(largest(z, r->source), 1e3 * r->scale);
+    int samples = z->target->samples < 2 ? z->target->samples : 2;
+    bool arrays = false, failed = false;
+    for (int up = 0; up < 2 && (up == 0 || failed); up++) {
+        struct override moves[MOST_CONSTANTS];
+        int n = constant_moves(z, r, up == 1, moves, &arrays);
+        failed = false;
+        for (int k = 0; n && k < samples; k++) {
+            double d = effect(z, r, k, moves, n);
+            failed = failed || !(d < HUGE_VAL); /* another shape: a size was computed from the constant */
+            floor = fmax(floor, 4 * finite(d));
+        }
+        free_moves(moves, n);
+    }
+    /* A folded scale is one rounded number per channel: its error is the same for all terms of a sum. */
+    if (arrays)
+        floor = fmax(floor, 0x1p-20 * whole);
+    if (rounded_otherwise(r))
+        floor = fmax(floor, 0x1p-21 * whole);
     return floor;
+}
+
+/* --- what declared quantization explains --- */
+
+static bool quantizes(const struct node *n) {
+    return node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear") || node_is(n, "DynamicQuantizeLinear") || strstr(n->op, "QLinear") ||
+           strstr(n->op, "MatMulNBits") || strstr(n->op, "MatMulInteger") || strstr(n->op, "ConvInteger");
+}
+
+static bool narrow_constant(const struct node *n) {
+    for (int k = 0; k < n->n_in; k++)
+        if (n->in[k] && n->in[k]->constant && (n->in[k]->constant->dtype == DT_F16 || n->in[k]->constant->dtype == DT_BF16))
+            return true;
+    return false;
+}
+
+static int count_quantizing(const struct node *const *nodes, int n) {
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        count += quantizes(nodes[i]) || narrow_constant(nodes[i]);
+    return count;
+}
+
+/* The step of the grid that a value's own range gives in 8 bits. */
+static double range_step(const struct tensor *t) {
+    double low = 0, high = 0;
+    for (int64_t i = 0; i < tensor_count(t); i++) {
+        double v = tensor_f64(t, i);
+        low = v < low ? v : low;
+        high = v > high ? v : high;
+    }
+    return (high - low) / 255;
+}
+
+static int quantized_moves(const struct zipper *z, const struct region *r, int k, struct override *moves) {
+    struct random random = { 11 };
+    bool arrays = false;
+    int n = constant_moves(z, r, false, moves, &arrays);
+    for (int i = 0; i < r->n_inputs && n < MOST_CONSTANTS; i++) {
+        const struct tensor *t = trace_value(z->target, r->inputs[i], k);
+        if (!t || t->kind != KIND_TENSOR || !dtype_is_float(t->dtype))
+            continue;
+        struct tensor *m = moved(t, range_step(t), false, &random);
+        if (m)
+            moves[n++] = (struct override) { r->inputs[i], m };
+    }
+    /* dequantized weights, by half a step of their grid and more */
+    for (int i = 0; i < r->n_nodes && n < MOST_CONSTANTS; i++) {
+        const struct value *out = r->nodes[i]->n_out ? r->nodes[i]->out[0] : NULL;
+        struct tensor *t = NULL;
+        struct err e;
+        if (!out || !node_is(r->nodes[i], "DequantizeLinear") || trace_dynamic(z->target, out) || zipper_replay(z, k, out, NULL, 0, &t, &e) != OK)
+            continue;
+        struct tensor *m = moved(t, range_step(t), false, &random);
+        tensor_free(t);
+        if (m)
+            moves[n++] = (struct override) { out, m };
+    }
+    return n;
+}
+
+bool zipper_quantized(const struct zipper *z, const struct region *r) {
+    if (count_quantizing(r->nodes, r->n_nodes) <= count_quantizing(r->source_nodes, r->n_source_nodes))
+        return false;
+    double explained = 0;
+    for (int k = 0; k < z->target->samples; k++) {
+        struct override moves[MOST_CONSTANTS + 1];
+        int n = quantized_moves(z, r, k, moves);
+        explained = fmax(explained, finite(effect(z, r, k, moves, n)));
+        free_moves(moves, n);
+    }
+    return r->error <= 4 * explained;
 }

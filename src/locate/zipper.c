@@ -246,6 +246,14 @@ static bool reads_touched(const struct trial *t, const struct node *n) {
     return false;
 }
 
+static bool is_partner(const struct zipper *z, const struct value *output, const struct value *source) {
+    const struct graph *t = z->target->model->graph;
+    for (int i = 0; i < t->n_outputs; i++)
+        if (t->outputs[i] == output && (z->output_of[i] < 0 || z->source->model->graph->outputs[z->output_of[i]] == source))
+            return true;
+    return false;
+}
+
 /* How much of what follows matches once target value v is the source's: matched - missed, 0 when nothing does. */
 static double try_pair(struct zipper *z, const struct value *v, const struct link *l, const bool *open) {
     struct trial t = { .z = z, .touched = NEW_ARRAY(z->arena, z->al.n_link + 1, bool) };
@@ -278,7 +286,7 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
             matched += claimed ? 0.5 : 1;
             take_over(z, n->out[k], &found);
             if (n->out[k]->is_output)
-                ends++;
+                ends += is_partner(z, n->out[k], found.source) ? 1 : -2;
         }
     }
     z->al.link[v->id] = kept;
@@ -414,6 +422,7 @@ static void pin(struct zipper *z, const struct value *t, const struct link *l, b
     fill_region(z, &r);
     r.error = zipper_error(z, t, l->source, &l->view);
     r.floor = zipper_floor(z, &r);
+    r.quantized = !lost && zipper_quantized(z, &r);
     PUSH(z->arena, z->regions, z->n_regions, r);
     struct link pinned = *l;
     pinned.pinned = true;
@@ -580,6 +589,7 @@ static void near_regions(struct zipper *z) {
             struct region r = { .target = t, .source = l->source, .view = l->view, .error = l->error };
             fill_region(z, &r);
             r.floor = zipper_floor(z, &r);
+            r.quantized = r.error > r.floor && zipper_quantized(z, &r);
             if (r.error > r.floor && spreads(z, t))
                 PUSH(z->arena, z->regions, z->n_regions, r);
         }

@@ -21,6 +21,7 @@ struct region {
     int n_inputs;
     const struct node *frontier; /* first node whose result has no counterpart */
     double error, floor, scale;  /* of `target` against `source` */
+    bool quantized;              /* declared quantization explains the error */
     bool lost;                   /* no way to go on behind it was found: ends at an output */
 };
 
@@ -67,5 +68,9 @@ double zipper_error(const struct zipper *z, const struct value *v, const struct 
 /* What rounding of the region's constants may explain of its error: constants that the source does not have, bit for
  * bit, are moved by a few units in the last place of float32. */
 double zipper_floor(const struct zipper *z, const struct region *r);
+
+/* Does the rounding that the target declares (8-bit scales, float16 storage) and the source does not explain the region's
+ * error? Inputs and weights are moved within a step of their grid; four times the largest effect is allowed. */
+bool zipper_quantized(const struct zipper *z, const struct region *r);
 
 #endif
