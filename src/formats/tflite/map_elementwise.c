@@ -1,5 +1,7 @@
 /* Operators that compute element by element: most are one ONNX operator each. */
-#include "formats/tflite/tflite.h"
+#include <string.h>
+
+#include "formats/tflite/tflite_write.h"
 
 /* One row an operator that ONNX has under another name. `activation`: slot of the fused activation, -1 none. */
 static const struct elementwise_row {
@@ -261,4 +263,14 @@ read_fn *map_elementwise(enum builtin code) {
     default:
         return row_of(code) ? read_row : NULL;
     }
+}
+
+bool tflite_elementwise(const char *op, enum builtin *code, int *activation_slot) {
+    for (int i = 0; i < N_ROWS; i++)
+        if (!rows[i].then && strcmp(rows[i].op, op) == 0) {
+            *code = rows[i].code;
+            *activation_slot = rows[i].activation;
+            return true;
+        }
+    return false;
 }

@@ -1,7 +1,7 @@
 /* Operators that ONNX has nothing for: kept under their own name in the domain "tflite" (kernels: src/ops/tflite_*.c). */
 #include <string.h>
 
-#include "formats/tflite/tflite.h"
+#include "formats/tflite/tflite_write.h"
 
 /* Fields of the options table that become attributes: type i (int32), e (int8), b (bool), f (float). */
 struct field {
@@ -233,4 +233,23 @@ read_fn *map_own(enum builtin code) {
     default:
         return row_of(code) ? read_own : NULL;
     }
+}
+
+bool tflite_own_fields(struct lowered *op, const struct node *n) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(builtin_row((int)rows[i].code)->name, n->op) != 0)
+            continue;
+        op->code = rows[i].code;
+        for (int k = 0; k < 6 && rows[i].fields[k].name; k++) {
+            const struct field *f = &rows[i].fields[k];
+            const struct attr *a = node_attr(n, f->name);
+            float real = a ? (float)a->f : 0;
+            uint32_t bits;
+            memcpy(&bits, &real, sizeof bits);
+            bool wide = f->type == 'f' || f->type == 'i';
+            op->fields[op->n_fields++] = (struct lowered_field) { f->slot, wide ? 4 : 1, f->type == 'f' ? bits : a ? (uint64_t)a->i : 0 };
+        }
+        return true;
+    }
+    return false;
 }

@@ -1,5 +1,5 @@
 /* Numbers of the schema as tables. */
-#include "formats/tflite/tflite.h"
+#include "formats/tflite/tflite_write.h"
 
 static const struct builtin_row builtins[BUILTIN_COUNT] = {
 #define BUILTIN(number, name, options, options2) [number] = { #name, options, options2 },
@@ -29,4 +29,22 @@ int dtype_to_tflite(enum dtype t) {
         if (types[i] == t && t != DT_NONE)
             return i;
     return -1;
+}
+
+/* Fields of the options tables in order: 'o' an offset, a digit the bytes of a scalar. */
+static const char *const option_kinds[] = {
+    [1] = "1441441",   [2] = "1444144",   [3] = "4oo",      [4] = "1",     [5] = "144441",   [6] = "411",       [7] = "11",
+    [8] = "11111o",    [9] = "4",         [10] = "41",      [11] = "11",   [12] = "1",       [13] = "4444",     [14] = "14411",
+    [15] = "4411",     [16] = "4",        [17] = "o",       [18] = "441",  [19] = "4",       [20] = "1",        [21] = "1",
+    [23] = "44",       [27] = "1",        [28] = "11",      [29] = "1",    [30] = "o",       [31] = "111",      [32] = "444441",
+    [35] = "4",        [37] = "11",       [40] = "1",       [49] = "14411", [50] = "1",      [55] = "1",        [57] = "1",
+    [58] = "4441",     [59] = "44",       [61] = "4",       [64] = "44",   [69] = "144111",  [70] = "1111",     [71] = "144111",
+    [74] = "11",       [75] = "4",        [77] = "1",       [79] = "4",    [80] = "1",       [87] = "44",       [92] = "44",
+    [93] = "44",       [94] = "4",        [101] = "111",    [102] = "11",  [103] = "4",      [106] = "14441444", [107] = "411",
+    [111] = "oo",      [114] = "88",      [115] = "o",      [116] = "1",
+};
+
+const char *tflite_option_kinds(const struct builtin_row *row) {
+    const char *kinds = row->options < sizeof option_kinds / sizeof *option_kinds ? option_kinds[row->options] : NULL;
+    return kinds ? kinds : "";
 }
