@@ -34,11 +34,16 @@ void model_add_property(struct model *m, struct property **list, int *n, const c
 }
 
 int64_t model_symbol(struct model *m, const char *name) {
-    for (int i = 0; i < m->n_symbols; i++)
-        if (strcmp(m->symbols[i], name) == 0)
-            return DIM_SYMBOL - i;
-    PUSH(m->arena, m->symbols, m->n_symbols, arena_str(m->arena, name));
-    return DIM_SYMBOL - (m->n_symbols - 1);
+    if (!m->symbol_numbers.arena)
+        strmap_init(&m->symbol_numbers, m->arena);
+    int *number = strmap_get(&m->symbol_numbers, name);
+    if (!number) {
+        number = NEW(m->arena, int);
+        *number = m->n_symbols;
+        PUSH(m->arena, m->symbols, m->n_symbols, arena_str(m->arena, name));
+        strmap_put(&m->symbol_numbers, m->symbols[*number], number);
+    }
+    return DIM_SYMBOL - *number;
 }
 
 const char *dim_text(const struct model *m, int64_t dim, char *buf, size_t size) {

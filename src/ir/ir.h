@@ -143,6 +143,7 @@ struct model {
     int n_graphs;
     const char **symbols; /* names of dimension symbols */
     int n_symbols;
+    struct strmap symbol_numbers; /* name -> its number (int *); made by model_symbol */
     struct property *properties; /* metadata */
     int n_properties;
     struct property *opsets; /* domain, version as text */

@@ -129,7 +129,6 @@ static enum status onnx_read(struct model *m, struct err *e) {
     r.nodes_left = 100000 + (int64_t)(r.size / 8);
     r.dense_left = (UINT64_C(16) << 20) + 2 * (uint64_t)r.size;
     strmap_init(&r.functions, r.a);
-    strmap_init(&r.symbols, r.a);
     strmap_init(&r.externals, r.a);
     m->format_data = notes;
     struct span graph;

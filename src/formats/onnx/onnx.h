@@ -161,7 +161,6 @@ struct onnx_reader {
     size_t size;
     struct onnx_notes *notes;
     struct strmap functions; /* "domain:name:overload" -> struct onnx_function */
-    struct strmap symbols;   /* name -> number */
     struct strmap externals; /* location -> struct mapfile */
     const struct opsets *opsets; /* of the graph being read */
     int depth;

@@ -3,15 +3,6 @@
 
 enum type_field { TYPE_TENSOR = 1, TYPE_SEQUENCE = 4, TYPE_MAP = 5, TYPE_SPARSE = 8, TYPE_OPTIONAL = 9 };
 
-/* model_symbol with a map, for files with very many symbols. */
-static int64_t symbol(struct onnx_reader *r, const char *name) {
-    if (!strmap_has(&r->symbols, name)) {
-        strmap_put(&r->symbols, name, (void *)(size_t)r->m->n_symbols);
-        PUSH(r->a, r->m->symbols, r->m->n_symbols, name);
-    }
-    return DIM_SYMBOL - (int64_t)(size_t)strmap_get(&r->symbols, name);
-}
-
 static int64_t read_dim(struct onnx_reader *r, struct cursor c) {
     struct pb_field f;
     int64_t dim = DIM_UNKNOWN;
@@ -20,7 +11,7 @@ static int64_t read_dim(struct onnx_reader *r, struct cursor c) {
             dim = (int64_t)f.value < 0 ? DIM_UNKNOWN : (int64_t)f.value;
         } else if (f.number == 2 && f.wire == PB_BYTES) {
             const char *name = onnx_string(r, &f);
-            dim = name[0] ? symbol(r, name) : DIM_UNKNOWN;
+            dim = name[0] ? model_symbol(r->m, name) : DIM_UNKNOWN;
         }
     }
     return dim;
