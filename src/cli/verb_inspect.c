@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/verb.h"
+#include "ir/text.h"
 #include "report/inspect.h"
 
 struct names {
@@ -43,9 +44,20 @@ static int list_operators(struct args *a) {
     return give_report(a, b.p, true, EXIT_SAME);
 }
 
+/* The text form (docs/ir.md): with all weights when these are asked for, with origins when -v is given. */
+static enum status graph_text(struct args *a, const struct model *m, const char **report, struct err *e) {
+    struct strbuf b;
+    strbuf_init(&b, a->arena);
+    TRY(model_print(m, (a->weights ? TEXT_CONSTANTS : 0u) | (a->verbose ? TEXT_ORIGINS : 0u), &b, e));
+    *report = b.p;
+    return OK;
+}
+
 static enum status inspect(struct args *a, struct model *m, const char **report, struct err *e) {
     struct inspection x;
     TRY(check_value_names(a, m, e));
+    if (a->graph && !a->json)
+        return graph_text(a, m, report, e);
     TRY(inspect_model(m, a->arena, a->shapes, a->n_shapes, &x, e));
     x.weights = a->weights;
     x.every_shape = a->n_shapes > 0;
