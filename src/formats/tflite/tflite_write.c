@@ -79,6 +79,10 @@ static bool is_absorbed(const struct writer *w, const struct node *n) {
     return intmap_get(&w->absorbed, key(n), &v);
 }
 
+static bool in_graph(const struct node *p) {
+    return p && p->id >= 0 && p->id < p->graph->n_nodes && p->graph->nodes[p->id] == p;
+}
+
 /* --- tensors of values --- */
 
 static bool has_tensor(const struct writer *w, const struct value *v) {
@@ -257,8 +261,7 @@ static enum status write_outputs(struct writer *w, struct graph *g, struct value
                 "output %d becomes '%s', which is an input, a constant or another output", i, now->name);
         int place = tensor_of(w, old);
         TRY(file_take_place(&w->file, g->index, place, has_tensor(w, now) ? tensor_of(w, now) : -1, now->dim, now->rank, now->dtype));
-        const struct node *p = old->producer;
-        bool kept = p && p->id >= 0 && p->id < g->n_nodes && g->nodes[p->id] == p;
+        bool kept = in_graph(old->producer);
         for (int k = 0; k < w->uses->n[old->id]; k++)
             kept |= w->uses->of[old->id][k].node->graph == g;
         if (kept) {
@@ -323,10 +326,12 @@ static bool overwrite_fields(struct writer *w, const struct fb_table *old, const
                              const int32_t *out, int n_out) {
     struct fb_vector ins = fb_vec(old, OPERATOR_INPUTS, 4), outs = fb_vec(old, OPERATOR_OUTPUTS, 4);
     struct fb_table options = fb_sub(old, OPERATOR_OPTIONS);
-    if (!same_tensors(&ins, in, n_in) || !same_tensors(&outs, out, n_out) || (o->n_fields && !options.at))
+    const struct builtin_row *row = builtin_row((int)o->code);
+    if (!same_tensors(&ins, in, n_in) || !same_tensors(&outs, out, n_out))
         return false;
     for (int i = 0; i < o->n_fields; i++)
-        if (!fb_field(&options, o->fields[i].slot, (size_t)o->fields[i].width))
+        if (!fb_field(&options, o->fields[i].slot, (size_t)o->fields[i].width) &&
+            o->fields[i].bits != tflite_option_default(row, o->fields[i].slot))
             return false;
     for (int g = 0, sharers = 0; g < w->m->n_graphs; g++)
         for (size_t i = 0; i < w->file.graphs[g].operators.n; i++) {
@@ -337,7 +342,7 @@ static bool overwrite_fields(struct writer *w, const struct fb_table *old, const
         }
     for (int i = 0; i < o->n_fields; i++) {
         size_t at = fb_field(&options, o->fields[i].slot, (size_t)o->fields[i].width);
-        if (memcmp(w->file.fb.data + at, &o->fields[i].bits, (size_t)o->fields[i].width) != 0)
+        if (at && memcmp(w->file.fb.data + at, &o->fields[i].bits, (size_t)o->fields[i].width) != 0)
             file_overwrite(&w->file, at, &o->fields[i].bits, (size_t)o->fields[i].width);
     }
     return true;
@@ -436,6 +441,21 @@ static enum status input_tensor(struct writer *w, const struct node *n, const st
     return OK;
 }
 
+/* Output 0 of the old operator, when nothing computes or reads it any more: the tensor can hold what the operator gives
+ * now (its activation was taken away, say). */
+static void reuse_output(struct writer *w, const struct node *n, const struct value *v, const struct fb_table *old) {
+    struct fb_vector outs = fb_vec(old, OPERATOR_OUTPUTS, 4);
+    int32_t index = outs.n ? fb_vec_i32(&outs, 0) : -1;
+    if (has_tensor(w, v) || index < 0)
+        return;
+    const struct value *t = ((const struct tflite_notes *)w->m->format_data)->tensors[n->graph->index][index];
+    bool free = !in_graph(t->producer) && !t->is_output && t->dtype == v->dtype && !value_quantized(t);
+    for (int k = 0; free && k < w->uses->n[t->id]; k++)
+        free = !in_graph(w->uses->of[t->id][k].node);
+    if (free && (v->rank < 0 || dims_equal(v->dim, v->rank, t->dim, t->rank)))
+        intmap_put(&w->place, key(v), (uint64_t)index);
+}
+
 /* A node on its own, as one operator or several. */
 static enum status write_node(struct writer *w, struct node *n) {
     struct lowering l;
@@ -467,6 +487,8 @@ static enum status write_node(struct writer *w, struct node *n) {
             bool stays = integers >= 0 && v && v->origin.index < 0 && dtype_is_float(v->dtype);
             FAIL_IF(stays && (was || !moves_only(n) || l.n > 1), w->err, STATUS_UNSUPPORTED,
                     "%s %s in the middle of quantized operators, where its result needs a scale", n->op, node_label(n, w->arena));
+            if (v && was && i == 0)
+                reuse_output(w, n, v, &old);
             if (v)
                 TRY(need_tensor(w, v, &index));
             out[i] = index;
@@ -555,6 +577,9 @@ static enum status rewire(struct writer *w, struct group *g) {
         return OK;
     g->rewired = g->written = true;
     g->last = last_of(w, g);
+    g->ref.old = old.at;
+    if (same_tensors(&ins, in, n_in) && same_tensors(&outs, out, n_out))
+        return OK;
     return make_rewired(w, first, in, n_in, out, n_out, &g->ref);
 }
 
