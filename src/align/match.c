@@ -18,43 +18,38 @@ bool samples_of(const struct trace *t, const struct value *v, const struct tenso
     return t->samples > 0;
 }
 
-static struct sketch sketch_of(const struct trace *t, const struct value *v) {
+static struct sketch sketch_of(const struct tensor *x) {
     struct sketch s = { .low = HUGE_VAL, .high = -HUGE_VAL };
-    const struct tensor *x[COMPARED_SAMPLES];
-    if (!samples_of(t, v, x))
-        return s;
-    s.count = tensor_count(x[0]);
-    for (int k = 0; k < t->samples; k++) {
-        int64_t n = tensor_count(x[k]);
-        double sum = 0, sq = 0;
-        for (int64_t i = 0; i < n; i++) {
-            double y = x[k]->store == DT_F64 ? ((const double *)x[k]->data)[i] : tensor_f64(x[k], i);
-            if (!(fabs(y) < 1e150))
-                continue;
-            sum += y;
-            sq += y * y;
-            s.low = y < s.low ? y : s.low;
-            s.high = y > s.high ? y : s.high;
-        }
-        s.sum += sum * (1 + 0.37 * k);
-        s.sum_sq += sq * (1 + 0.37 * k);
+    int64_t n = tensor_count(x);
+    for (int64_t i = 0; i < n; i++) {
+        double y = x->store == DT_F64 ? ((const double *)x->data)[i] : tensor_f64(x, i);
+        if (!(fabs(y) < 1e150))
+            continue;
+        s.sum += y;
+        s.sum_sq += y * y;
+        s.low = y < s.low ? y : s.low;
+        s.high = y > s.high ? y : s.high;
     }
-    s.valid = s.count > 0;
     return s;
 }
 
-/* Could arrays with these sketches agree within tol of their scale at every element? */
-static bool sketch_near(const struct sketch *a, const struct sketch *b, double tol, int samples) {
-    if (!a->valid || !b->valid || a->count != b->count)
-        return false;
+static void sketch_source(struct alignment *al, const struct value *v) {
+    const struct tensor *x[COMPARED_SAMPLES];
+    if (!samples_of(al->source, v, x) || tensor_count(x[0]) == 0)
+        return;
+    struct sketch *s = NEW_ARRAY(al->arena, al->source->samples, struct sketch);
+    for (int k = 0; k < al->source->samples; k++)
+        s[k] = sketch_of(x[k]);
+    al->sketch[v->id] = s;
+    al->scale[v->id] = layout_scale(x, al->source->samples);
+}
+
+/* Could arrays of `count` elements with these sketches agree within tol of their scale at every element? */
+static bool sketch_near(const struct sketch *a, const struct sketch *b, int64_t count, double tol) {
     double scale = fmax(fmax(fabs(a->low), fabs(a->high)), 1e-300);
     double slack = 1.01 * tol * scale + 1e-13 * scale;
-    double weight = 0;
-    for (int k = 0; k < samples; k++)
-        weight += 1 + 0.37 * k;
-    return fabs(a->low - b->low) <= slack && fabs(a->high - b->high) <= slack &&
-           fabs(a->sum - b->sum) <= slack * (double)a->count * weight &&
-           fabs(a->sum_sq - b->sum_sq) <= 2.1 * slack * scale * (double)a->count * weight;
+    return fabs(a->low - b->low) <= slack && fabs(a->high - b->high) <= slack && fabs(a->sum - b->sum) <= slack * (double)count &&
+           fabs(a->sum_sq - b->sum_sq) <= 2.1 * slack * scale * (double)count;
 }
 
 static void note_order(int *order, const struct model *m) {
@@ -74,11 +69,13 @@ void alignment_init(struct alignment *al, struct trace *source, struct trace *ta
     al->claims = NEW_ARRAY(a, s->next_value_id + 1, int);
     al->order = NEW_ARRAY(a, s->next_value_id + 1, int);
     al->target_order = NEW_ARRAY(a, t->next_value_id + 1, int);
-    al->sketch = NEW_ARRAY(a, s->next_value_id + 1, struct sketch);
+    al->sketch = NEW_ARRAY(a, s->next_value_id + 1, struct sketch *);
+    al->scale = NEW_ARRAY(a, s->next_value_id + 1, double);
     al->source_uses = uses_build(s, a);
     al->target_uses = uses_build(t, a);
     note_order(al->order, s);
     note_order(al->target_order, t);
+    al->list = NEW_ARRAY(a, s->next_value_id + 1, const struct value *);
     al->dynamic = NEW_ARRAY(a, s->next_value_id + 1, const struct value *);
     for (int i = 0; i < s->graph->n_inputs; i++)
         al->dynamic[al->n_dynamic++] = s->graph->inputs[i];
@@ -89,7 +86,7 @@ void alignment_init(struct alignment *al, struct trace *source, struct trace *ta
                 al->dynamic[al->n_dynamic++] = v;
         }
     for (int i = 0; i < al->n_dynamic; i++)
-        al->sketch[al->dynamic[i]->id] = sketch_of(source, al->dynamic[i]);
+        sketch_source(al, al->dynamic[i]);
 }
 
 void alignment_unlink(struct alignment *al, const struct value *target) {
@@ -123,7 +120,7 @@ bool match_pair(const struct alignment *al, const struct value *source, const st
         return false;
     int n_hints = views_nearby(al, target, hints, 4);
     struct layout_match m;
-    if (!layout_find(s, t, al->source->samples, tol, hints, n_hints, &m))
+    if (!layout_find(s, t, al->source->samples, al->scale[source->id], tol, hints, n_hints, &m))
         return false;
     *out = (struct link) { source, m.view, m.max_abs, m.scale, MATCHED_VALUE, false };
     return true;
@@ -147,6 +144,15 @@ static bool same_operator(const struct value *a, const struct value *b) {
     if (!a->producer || !b->producer)
         return !a->producer && !b->producer;
     return strcmp(a->producer->op, b->producer->op) == 0 && strcmp(a->producer->domain, b->producer->domain) == 0;
+}
+
+/* A convolution and the normalisation folded into it end in the same value. */
+static bool both_linear(const struct value *a, const struct value *b) {
+    static const char *const linear[] = { "Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "Add", "Mul" };
+    int hits = 0;
+    for (size_t i = 0; i < sizeof linear / sizeof *linear; i++)
+        hits += (a->producer && node_is(a->producer, linear[i])) + (b->producer && node_is(b->producer, linear[i]));
+    return hits == 2;
 }
 
 static bool hinted(const struct alignment *al, const struct value *s, const struct value *t) {
@@ -178,19 +184,38 @@ static double misfit(const struct alignment *al, const struct value *t, const st
     return cost;
 }
 
-bool match_value(const struct alignment *al, const struct value *target, double tol, struct link *out) {
-    struct sketch k = sketch_of(al->target, target);
-    if (!k.valid)
-        return false;
-    int expected = expected_order(al, target, 0);
-    double best = HUGE_VAL;
+/* Source values whose sketches fit the target's in every sample. */
+static int candidates(const struct alignment *al, const struct value *target, double tol, const struct value **out) {
+    const struct tensor *t[COMPARED_SAMPLES], *s;
+    if (!samples_of(al->target, target, t))
+        return 0;
+    int n = 0;
     for (int i = 0; i < al->n_dynamic; i++) {
-        const struct value *s = al->dynamic[i];
+        s = al->sketch[al->dynamic[i]->id] ? trace_value(al->source, al->dynamic[i], 0) : NULL;
+        if (s && tensor_count(s) == tensor_count(t[0]))
+            out[n++] = al->dynamic[i];
+    }
+    for (int k = 0; n && k < al->source->samples; k++) {
+        struct sketch sk = sketch_of(t[k]);
+        int kept = 0;
+        for (int i = 0; i < n; i++)
+            if (sketch_near(&al->sketch[out[i]->id][k], &sk, tensor_count(t[k]), tol))
+                out[kept++] = out[i];
+        n = kept;
+    }
+    return n;
+}
+
+bool match_value(const struct alignment *al, const struct value *target, double tol, struct link *out) {
+    int n = candidates(al, target, tol, al->list), expected = n ? expected_order(al, target, 0) : 0;
+    double best = HUGE_VAL;
+    for (int i = 0; i < n; i++) {
         struct link l;
-        if (!sketch_near(&al->sketch[s->id], &k, tol, al->source->samples) || !match_pair(al, s, target, tol, &l))
+        if (!match_pair(al, al->list[i], target, tol, &l))
             continue;
+        const struct value *s = al->list[i];
         bool near_only = l.error > 1e-6 * l.scale;
-        if (near_only && (al->claims[s->id] || al->order[s->id] < expected || !same_operator(s, target)))
+        if (near_only && (al->claims[s->id] || al->order[s->id] < expected || !(same_operator(s, target) || both_linear(s, target))))
             continue;
         double cost = misfit(al, target, &l, expected);
         if (cost < best) {

@@ -19,9 +19,7 @@ struct link { /* a target value's counterpart */
     bool pinned;  /* set by resynchronisation: the values differ */
 };
 
-struct sketch {
-    bool valid;
-    int64_t count; /* elements a sample */
+struct sketch { /* of one sample */
     double sum, sum_sq, low, high;
 };
 
@@ -33,9 +31,11 @@ struct alignment {
     int *claims;           /* by source value id: how many target values are linked to it */
     int *order;            /* by source value id: position of its producer, -1 for inputs */
     int *target_order;
-    struct sketch *sketch; /* by source value id */
+    struct sketch **sketch; /* by source value id: of each sample, NULL when the value is not made of real numbers */
+    double *scale;          /* by source value id: layout_scale */
     const struct value **dynamic; /* source values that depend on the inputs, in execution order */
     int n_dynamic;
+    const struct value **list; /* room for candidates */
     struct uses *source_uses, *target_uses;
     struct map_hint const *hints;
     int n_hints;

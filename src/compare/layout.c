@@ -254,7 +254,7 @@ static bool as_doubles(const struct tensor *t, struct doubles *out) {
     return true;
 }
 
-bool layout_find(const struct tensor *const *source, const struct tensor *const *target, int samples, double tol,
+bool layout_find(const struct tensor *const *source, const struct tensor *const *target, int samples, double scale, double tol,
                  const struct pair_view *hints, int n_hints, struct layout_match *out) {
     enum { MANY = 64 };
     struct doubles s[MANY] = { { 0 } }, t[MANY] = { { 0 } };
@@ -264,7 +264,6 @@ bool layout_find(const struct tensor *const *source, const struct tensor *const 
     for (int k = 0; ok && k < samples; k++) {
         ok = tensor_count(source[k]) == tensor_count(target[k]) && as_doubles(source[k], &s[k]) && as_doubles(target[k], &t[k]);
     }
-    double scale = ok ? layout_scale(source, samples) : 0;
     struct pair_view views[MAX_CANDIDATES];
     int n = ok ? layout_candidates(source[0], target[0], hints, n_hints, views, MAX_CANDIDATES) : 0;
     double best = tol * scale;

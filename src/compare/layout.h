@@ -15,9 +15,9 @@ struct layout_match {
 };
 
 /* Looks for a view under which all samples agree within tol * scale. source[k] and target[k] have the same number of
- * elements. hints (views seen at the node's inputs) are tried first after the identity. False: none. Needs element types
+ * elements; scale is the source's layout_scale. hints (views seen at the node's inputs) are tried first after the identity. False: none. Needs element types
  * that are real numbers. */
-bool layout_find(const struct tensor *const *source, const struct tensor *const *target, int samples, double tol,
+bool layout_find(const struct tensor *const *source, const struct tensor *const *target, int samples, double scale, double tol,
                  const struct pair_view *hints, int n_hints, struct layout_match *out);
 
 /* The magnitude that most elements keep below: the median over the samples of each array's largest, or 8 times its 90th

@@ -75,6 +75,8 @@ struct fault {
     struct fault_rival *rivals;
     int n_rivals;
     struct patch *repair; /* edits of the target that undo it, or NULL */
+    struct patch **others; /* other edits with the same result, for a format that cannot express these */
+    int n_others;
 };
 
 struct result {

@@ -23,6 +23,9 @@ static void bind_new(struct patch *p) {
 
 static const struct value *replaced_by(const struct patch *p, const struct value *v) {
     for (int i = 0; i < p->n; i++)
+        if (p->edits[i].kind == EDIT_SET_OUTPUT)
+            return p->edits[i].value;
+    for (int i = 0; i < p->n; i++)
         if (p->edits[i].kind == EDIT_REPLACE_USES && p->edits[i].value == v)
             return p->edits[i].with;
     return v;
@@ -157,8 +160,8 @@ static struct fault as_fault(const struct region *r, const struct candidate *c, 
 }
 
 static void generate(struct hunt *h, bool with_graft) {
-    static void (*const generators[])(struct hunt *) = { hunt_attributes, hunt_constants,  hunt_graph, hunt_scales,
-                                                         hunt_pairs,      hunt_enumerated, hunt_graft };
+    static void (*const generators[])(struct hunt *) = { hunt_attributes, hunt_constants,  hunt_graph,   hunt_scales,
+                                                         hunt_pairs,      hunt_enumerated, hunt_gathers, hunt_graft };
     size_t n = sizeof generators / sizeof *generators - (with_graft ? 0 : 1);
     for (size_t i = 0; i < n && !h->solved; i++)
         generators[i](h);
@@ -224,15 +227,29 @@ static int hunt_halves(struct zipper *z, const struct region *r, struct fault *o
     return 0;
 }
 
+/* Not every format can say every edit: what else brings the error to zero is kept for the writer. */
+static void add_others(struct hunt *h, const struct patch *chosen, struct fault *f) {
+    if (strcmp(h->target->format, "onnx") != 0 && !h->r->contract) {
+        hunt_gathers(h);
+        hunt_graft(h);
+    }
+    for (int i = 0; i < h->n; i++)
+        if (h->list[i].patch != chosen && h->list[i].error <= hunt_accepts(h, &h->list[i]))
+            PUSH(h->arena, f->others, f->n_others, h->list[i].patch);
+}
+
 int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int max, struct arena *a) {
     struct hunt h = { .z = z, .r = r, .arena = a, .target = z->target->model };
-    generate(&h, false);
+    if (r->contract)
+        hunt_contract(&h);
+    else
+        generate(&h, false);
     if (!h.solved && r->n_nodes > 1) {
         int n = hunt_halves(z, r, out, max, a, 0);
         if (n)
             return n;
     }
-    if (!h.solved)
+    if (!h.solved && !r->contract)
         hunt_graft(&h);
     const struct candidate *c = choose(&h);
     int n = 0;
@@ -241,6 +258,8 @@ int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int ma
     if (!n)
         out[n++] = as_fault(r, c, NULL);
     add_rivals(&h, c, &out[0]);
+    if (n == 1 && c)
+        add_others(&h, out[0].repair, &out[0]);
     return n;
 }
 

@@ -46,7 +46,10 @@ void hunt_graph(struct hunt *h);
 void hunt_scales(struct hunt *h);
 void hunt_enumerated(struct hunt *h);
 void hunt_pairs(struct hunt *h);
+void hunt_gathers(struct hunt *h);
 void hunt_graft(struct hunt *h);
+/* For regions of the outputs' contract. */
+void hunt_contract(struct hunt *h);
 
 /* Runs the generators until one explains the region; fills faults (at least one, at most `max`) and returns how many. */
 int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int max, struct arena *a);
@@ -54,6 +57,8 @@ int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int ma
 /* Source value s as nodes of the target, added to the patch before `before`: its producers are copied back to values
  * that the target has. NULL when that cannot be done. */
 struct value *graft_value(struct hunt *h, struct patch *p, struct node *before, const struct value *s);
+/* The target's value that holds source value s, as it lies there: with its view. NULL: none before `before`. */
+struct value *target_of(const struct hunt *h, const struct node *before, const struct value *s, struct pair_view *view);
 /* The operator-based name of a node that is there on one side only. */
 const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing);
 

@@ -62,20 +62,26 @@ static struct value *through_view(struct graft *gr, struct value *v, const struc
     return v;
 }
 
-/* The target's value that holds this source value, in the source's layout. */
-static struct value *from_target(struct graft *gr, const struct value *s) {
-    const struct zipper *z = gr->h->z;
+struct value *target_of(const struct hunt *h, const struct node *before, const struct value *s, struct pair_view *view) {
+    const struct zipper *z = h->z;
     const struct graph *g = z->target->model->graph;
-    int limit = gr->before ? gr->before->id : g->n_nodes;
+    int limit = before ? before->id : g->n_nodes;
     for (int i = 0; i < g->n_values; i++) {
         struct value *t = g->values[i];
         if (t->id >= z->al.n_link || z->al.link[t->id].source != s || z->al.link[t->id].pinned || z->al.target_order[t->id] >= limit)
             continue;
-        const struct tensor *have = trace_value(z->target, t, 0), *want = trace_value(z->source, s, 0);
-        if (have && want)
-            return through_view(gr, t, &z->al.link[t->id].view, have, want, true);
+        *view = z->al.link[t->id].view;
+        return t;
     }
     return NULL;
+}
+
+/* The target's value that holds this source value, in the source's layout. */
+static struct value *from_target(struct graft *gr, const struct value *s) {
+    struct pair_view view;
+    struct value *t = target_of(gr->h, gr->before, s, &view);
+    const struct tensor *have = t ? trace_value(gr->h->z->target, t, 0) : NULL, *want = trace_value(gr->h->z->source, s, 0);
+    return have && want ? through_view(gr, t, &view, have, want, true) : NULL;
 }
 
 static struct value *constant_copy(struct graft *gr, const struct value *s) {

@@ -11,11 +11,10 @@ static bool moves_data(const struct node *n) {
     return false;
 }
 
-static bool feeds_op(const struct hunt *h, const struct value *v, const char *op, int depth) {
-    const struct uses *u = h->z->al.target_uses;
+static bool feeds_op(const struct uses *u, const struct value *v, const char *op, int depth) {
     for (int i = 0; v && v->id < u->n_values && depth > 0 && i < u->n[v->id]; i++) {
         const struct node *n = u->of[v->id][i].node;
-        if (node_is(n, op) || (moves_data(n) && n->n_out && feeds_op(h, n->out[0], op, depth - 1)))
+        if (node_is(n, op) || (moves_data(n) && n->n_out && feeds_op(u, n->out[0], op, depth - 1)))
             return true;
     }
     return false;
@@ -23,9 +22,10 @@ static bool feeds_op(const struct hunt *h, const struct value *v, const char *op
 
 /* What a node that is there and should not be, or should be and is not, is called. `at`: value of the target. */
 const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing) {
+    const struct uses *u = missing ? h->z->al.source_uses : h->z->al.target_uses;
     if (node_is(n, "Transpose")) {
-        if (!missing && (feeds_op(h, n->out[0], "Flatten", 3) || feeds_op(h, n->out[0], "Gemm", 3) || feeds_op(h, n->out[0], "MatMul", 3)))
-            return feeds_op(h, n->out[0], "Flatten", 2) || feeds_op(h, n->out[0], "Gemm", 3) ? "flatten-dense-order" : "transpose-equal-dims";
+        if (!missing && (feeds_op(u, n->out[0], "Flatten", 3) || feeds_op(u, n->out[0], "Gemm", 3) || feeds_op(u, n->out[0], "MatMul", 3)))
+            return feeds_op(u, n->out[0], "Flatten", 2) || feeds_op(u, n->out[0], "Gemm", 3) ? "flatten-dense-order" : "transpose-equal-dims";
         return near_input(h, at) && !missing && at->is_input ? "preprocessing" : "transpose-equal-dims";
     }
     static const char *const clips[] = { "Relu", "Clip", "LeakyRelu", "ThresholdedRelu", "Max", "Min", "Tanh", "Sigmoid", "HardSwish", "HardSigmoid", "Elu", "PRelu" };
@@ -33,7 +33,7 @@ const char *name_operator(const struct hunt *h, const struct node *n, const stru
         if (node_is(n, clips[i]))
             return "clip-bounds";
     if (node_is(n, "Pad"))
-        return feeds_op(h, n->out[0], "MaxPool", 2) ? "maxpool-zero-pad" : "pad-side";
+        return feeds_op(u, n->out[0], "MaxPool", 2) ? "maxpool-zero-pad" : "pad-side";
     if (node_is(n, "Floor") || node_is(n, "Ceil") || node_is(n, "Round") || node_is(n, "Cast"))
         return "integer-rounding";
     if (node_is(n, "Where") || node_is(n, "ScatterElements") || node_is(n, "ScatterND"))

@@ -173,9 +173,33 @@ static const char *name_scalar(const struct hunt *h, const struct node *n, const
     return "bias-misbinding";
 }
 
+/* Several nodes read the weight: a scale was folded into it for one of them. */
+static bool weight_is_shared(const struct hunt *h, const struct node *n, int input) {
+    const struct value *v = input < n->n_in ? n->in[input] : NULL;
+    return v && v->id < h->z->al.target_uses->n_values && h->z->al.target_uses->n[v->id] > 1;
+}
+
+/* Who reads what a DequantizeLinear makes of a constant. */
+static const struct use *reader_of(const struct hunt *h, const struct node *n) {
+    const struct uses *u = h->z->al.target_uses;
+    const struct value *v = n->n_out ? n->out[0] : NULL;
+    return v && v->id < u->n_values && u->n[v->id] > 0 ? &u->of[v->id][0] : NULL;
+}
+
+static bool is_recurrent_origin(const struct node *n) {
+    return n->origin.op && (strstr(n->origin.op, "LSTM") || strstr(n->origin.op, "RNN"));
+}
+
 const char *name_constant(const struct hunt *h, const struct node *n, int input, const struct tensor *a, const struct tensor *b,
                           const struct node *source_node) {
     (void)source_node;
+    if (node_is(n, "DequantizeLinear") && input == 0 && a && b) {
+        const struct use *reader = reader_of(h, n);
+        if (is_recurrent_origin(n))
+            return a->rank == 1 ? "rnn-bias" : permuted(h, a, b) ? "rnn-gate-order" : "weights";
+        if (reader && !node_is(reader->node, "DequantizeLinear"))
+            return name_constant(h, reader->node, reader->input, a, b, NULL);
+    }
     if (is_recurrent(n))
         return name_recurrent(h, input, a, b, n);
     if (a && b && tensor_count(a) == tensor_count(b) && dtype_is_float(a->dtype) && (clamped(a, b) || (tensor_count(a) > 3 && rounded(h, a, b))))
@@ -201,8 +225,10 @@ const char *name_constant(const struct hunt *h, const struct node *n, int input,
         return "transpose-equal-dims";
     bool weight = input == 1 && (node_is(n, "Conv") || node_is(n, "ConvTranspose") || node_is(n, "Gemm") || node_is(n, "MatMul"));
     weight = weight || (node_is(n, "MatMul") && input == 0);
-    if (weight && a && b)
-        return name_weight(h, n, a, b);
+    if (weight && a && b) {
+        const char *name = name_weight(h, n, a, b);
+        return strcmp(name, "weights") == 0 && weight_is_shared(h, n, input) ? "fold-shared" : name;
+    }
     if ((node_is(n, "Conv") || node_is(n, "ConvTranspose") || node_is(n, "Gemm")) && input == 2)
         return "bias-misbinding";
     if (node_is(n, "Where"))

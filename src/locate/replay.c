@@ -103,13 +103,8 @@ static double distance(const struct tensor *a, const struct tensor *b, double sc
     return worst;
 }
 
-static double scale_of(const struct zipper *z, const struct value *source) {
-    const struct tensor *s[COMPARED_SAMPLES];
-    return samples_of(z->source, source, s) ? layout_scale(s, z->source->samples) : 0;
-}
-
 double zipper_error(const struct zipper *z, const struct value *v, const struct value *source, const struct pair_view *view) {
-    double worst = 0, scale = scale_of(z, source);
+    double worst = 0, scale = z->al.scale[source->id];
     for (int k = 0; k < z->target->samples; k++) {
         struct tensor *got = NULL, *want = NULL;
         const struct tensor *s = trace_value(z->source, source, k);

@@ -49,10 +49,26 @@ static bool eval_all(struct zipper *z, const struct node *n, struct err *e) {
     return true;
 }
 
+/* Linked, or made of linked values by nodes that only move, pad or retype them. */
+static bool is_clean(const struct zipper *z, const struct value *v, int depth) {
+    static const char *const plain[] = { "Pad", "Transpose", "Reshape", "Cast", "Identity", "Squeeze", "Unsqueeze", "Flatten", "DequantizeLinear" };
+    if (!v || !is_dynamic(z, v) || is_linked(z, v))
+        return true;
+    bool moves = false;
+    for (size_t i = 0; v->producer && i < sizeof plain / sizeof *plain; i++)
+        moves = moves || node_is(v->producer, plain[i]);
+    if (!moves || depth > 3)
+        return false;
+    for (int i = 0; i < v->producer->n_in; i++)
+        if (!is_clean(z, v->producer->in[i], depth + 1))
+            return false;
+    return true;
+}
+
 /* A value that only nearly matches is taken for its counterpart when nothing unknown came before it. */
 static bool inputs_linked(const struct zipper *z, const struct node *n) {
     for (int i = 0; i < n->n_in; i++)
-        if (n->in[i] && is_dynamic(z, n->in[i]) && !is_linked(z, n->in[i]))
+        if (!is_clean(z, n->in[i], 0))
             return false;
     return true;
 }
@@ -199,8 +215,7 @@ static void fill_region(const struct zipper *z, struct region *r) {
         qsort(s.nodes, (size_t)s.n_nodes, sizeof *s.nodes, by_id);
     r->source_nodes = s.nodes;
     r->n_source_nodes = s.n_nodes;
-    const struct tensor *contents[COMPARED_SAMPLES];
-    r->scale = samples_of(z->source, r->source, contents) ? layout_scale(contents, z->source->samples) : 0;
+    r->scale = z->al.scale[r->source->id];
 }
 
 /* --- resynchronisation --- */
@@ -252,6 +267,12 @@ static bool is_partner(const struct zipper *z, const struct value *output, const
         if (t->outputs[i] == output && (z->output_of[i] < 0 || z->source->model->graph->outputs[z->output_of[i]] == source))
             return true;
     return false;
+}
+
+/* Trials look at two samples; the rest follows when a pair is chosen. */
+static void look_at(struct zipper *z, int samples) {
+    z->source->samples = samples;
+    z->target->samples = samples;
 }
 
 /* How much of what follows matches once target value v is the source's: matched - missed, 0 when nothing does. */
@@ -523,7 +544,8 @@ static bool resynchronise(struct zipper *z) {
         return true;
     struct search best = { .score = 0 };
     const bool *reach = descendants(z, f);
-    int low = lowest_source_order(z, f), tried = 0;
+    int low = lowest_source_order(z, f), tried = 0, samples = z->target->samples;
+    look_at(z, samples < 2 ? samples : 2);
     for (int i = f->id; i < g->n_nodes && tried < TARGETS && best.trials < MAX_TRIALS; i++) {
         for (int k = 0; k < g->nodes[i]->n_out; k++) {
             const struct value *t = g->nodes[i]->out[k];
@@ -535,6 +557,7 @@ static bool resynchronise(struct zipper *z) {
         if (best.score >= 1.5)
             break;
     }
+    look_at(z, samples);
     if (best.score <= 0)
         return pin_outputs(z, open);
     pin(z, best.t, &best.link, false);
@@ -544,7 +567,7 @@ static bool resynchronise(struct zipper *z) {
 
 /* Does t's own error, left as it is, change anything behind it? A mask of -1e9 + x instead of -1e9 does not. */
 static bool spreads(const struct zipper *z, const struct value *t) {
-    enum { LIMIT = 60 };
+    enum { LIMIT = 6 };
     const struct graph *g = z->target->model->graph;
     bool *stale = NEW_ARRAY(z->arena, z->al.n_link + 1, bool);
     struct zipper with = *z;
@@ -590,15 +613,13 @@ static void near_regions(struct zipper *z) {
             fill_region(z, &r);
             r.floor = zipper_floor(z, &r);
             r.quantized = r.error > r.floor && zipper_quantized(z, &r);
-            if (r.error > r.floor && spreads(z, t))
+            int samples = z->target->samples;
+            look_at(z, samples < 2 ? samples : 2);
+            bool matters = r.error > r.floor && spreads(z, t);
+            look_at(z, samples);
+            if (matters)
                 PUSH(z->arena, z->regions, z->n_regions, r);
         }
-}
-
-static int by_place(const void *a, const void *b) {
-    const struct region *x = a, *y = b;
-    int i = x->target->producer ? x->target->producer->id : -1, k = y->target->producer ? y->target->producer->id : -1;
-    return (i > k) - (i < k);
 }
 
 static void judge_outputs(struct zipper *z) {
@@ -613,6 +634,38 @@ static void judge_outputs(struct zipper *z) {
         else
             z->output_ok[i] = match_pair(&z->al, s->outputs[z->output_of[i]], t->outputs[i], MATCH_NEAR, &l);
     }
+}
+
+/* An output that holds another value of the source than the one it stands for: outputs exchanged, or a part of the model
+ * behind it is missing. */
+static void output_regions(struct zipper *z) {
+    const struct graph *s = z->source->model->graph, *t = z->target->model->graph;
+    for (int i = 0; i < t->n_outputs; i++) {
+        const struct value *v = t->outputs[i];
+        struct link *l = &z->al.link[v->id];
+        if (z->output_of[i] < 0 || z->output_ok[i] || !l->source || l->pinned || l->source == s->outputs[z->output_of[i]])
+            continue;
+        struct region r = { .target = v, .source = s->outputs[z->output_of[i]], .contract = true, .output = i };
+        struct pair_view view;
+        const struct tensor *a = trace_value(z->source, r.source, 0), *b = trace_value(z->target, v, 0);
+        if (!a || !b || a->kind != KIND_TENSOR || b->kind != KIND_TENSOR)
+            continue;
+        r.view = (struct pair_view) { .identity = true };
+        if (tensor_count(a) == tensor_count(b) && layout_candidates(a, b, NULL, 0, &view, 1) == 1)
+            r.view = view;
+        r.error = tensor_count(a) == tensor_count(b) ? zipper_error(z, v, r.source, &r.view) : INFINITY;
+        fill_region(z, &r);
+        r.nodes = NULL;
+        r.n_nodes = 0;
+        r.frontier = v->producer;
+        PUSH(z->arena, z->regions, z->n_regions, r);
+    }
+}
+
+static int by_place(const void *a, const void *b) {
+    const struct region *x = a, *y = b;
+    int i = x->target->producer ? x->target->producer->id : -1, k = y->target->producer ? y->target->producer->id : -1;
+    return (i > k) - (i < k);
 }
 
 enum status zipper_run(struct zipper *z, struct trace *source, struct trace *target, const struct link *input_links,
@@ -636,12 +689,13 @@ enum status zipper_run(struct zipper *z, struct trace *source, struct trace *tar
     while (resynchronise(z))
         ;
     near_regions(z);
+    judge_outputs(z);
+    output_regions(z);
     if (z->n_regions > 1)
         qsort(z->regions, (size_t)z->n_regions, sizeof *z->regions, by_place);
     bool *open = open_values(z);
     z->benign = NEW_ARRAY(a, z->al.n_link + 1, bool);
     for (int i = 0; i < t->n_values; i++)
         z->benign[t->values[i]->id] = !is_linked(z, t->values[i]) && !open[t->values[i]->id];
-    judge_outputs(z);
     return OK;
 }

@@ -21,6 +21,8 @@ struct region {
     int n_inputs;
     const struct node *frontier; /* first node whose result has no counterpart */
     double error, floor, scale;  /* of `target` against `source` */
+    bool contract;               /* the target's output `output` holds another value than it should */
+    int output;
     bool quantized;              /* declared quantization explains the error */
     bool lost;                   /* no way to go on behind it was found: ends at an output */
 };

@@ -94,6 +94,33 @@ struct mending {
     bool good;
 };
 
+/* Replaces patches that the format cannot express by others of the same fault that it can. */
+static int expressible(struct mending *m, struct result *r, const struct format *f, const struct patch **patches, int n, const char *path) {
+    int kept = 0;
+    for (int i = 0; i < n; i++) {
+        struct err e;
+        const struct patch *p = patches[i];
+        if (f->write_patched(m->current, &p, 1, path, &e) == OK) {
+            patches[kept++] = p;
+            continue;
+        }
+        bool found = false;
+        for (int k = 0; k < r->n_faults; k++)
+            for (int j = 0; r->faults[k].repair == p && j < r->faults[k].n_others && !found; j++) {
+                const struct patch *other = r->faults[k].others[j];
+                found = f->write_patched(m->current, &other, 1, path, &e) == OK;
+                if (found) {
+                    patches[kept++] = other;
+                    r->faults[k].repair = r->faults[k].others[j];
+                }
+            }
+        if (!found)
+            PUSH(r->arena, r->warnings, r->n_warnings, arena_printf(r->arena, "%s%s%s", e.where, e.where[0] ? ": " : "", e.what));
+    }
+    unlink(path);
+    return kept;
+}
+
 /* One round: locate in the current file, write what helps, read it back. *more: something was written. */
 static enum status mend_round(struct mending *m, int round, bool *more, struct err *e) {
     struct session s = { 0 };
@@ -111,6 +138,11 @@ static enum status mend_round(struct mending *m, int round, bool *more, struct e
     if (n && f && f->write_patched) {
         const char *path = beside(m->out_path, m->first->arena, round);
         status = f->write_patched(m->current, patches, n, path, e);
+        if (status == STATUS_UNSUPPORTED) {
+            n = expressible(m, r, f, patches, n, path);
+            if (n)
+                status = f->write_patched(m->current, patches, n, path, e);
+        }
         struct model *fixed = NULL;
         if (status == OK)
             status = model_read(path, &fixed, e);

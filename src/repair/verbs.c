@@ -114,7 +114,7 @@ static const char *not_exercised(const struct session *s, const struct value *v)
 
 static const struct region *region_ending(const struct zipper *z, const struct value *v) {
     for (int i = 0; i < z->n_regions; i++)
-        if (z->regions[i].target == v)
+        if (z->regions[i].target == v && !z->regions[i].contract)
             return &z->regions[i];
     return NULL;
 }
