@@ -1,18 +1,26 @@
 /* Times the engine on request: reads one command a line, answers one line, so that a script can
  * interleave it with an opponent.
  *
- *     model FILE f64|f32 THREADS all|outputs    loads a model and makes inputs: "ok" or "error ..."
- *     product M N K f64|f32 THREADS             the same for one matrix product
- *     run                                       runs once: milliseconds
- *     nodes                                     runs once: a table of nodes on standard error, then
- * "ok" peak f64|f32                              a loop of independent fmas in registers: GFLOP/s
+ *     model FILE f64|f32 THREADS all|outputs
+ *                             loads a model and makes inputs: "ok" or "error ..."; `all` hands
+ *                             every value to a tap, as comparisons do
+ *     product M N K f64|f32 THREADS
+ *                             the same for one matrix product
+ *     run                     runs once: milliseconds
+ *     nodes                   the same, with a table of nodes on standard error (BENCH_NODES is set)
+ *     open FILE               opens a model: milliseconds, and MiB that the process holds
+ *     peak f64|f32            a loop of independent fmas in registers: GFLOP/s
  *
- * `all` hands every value to a tap, as comparisons do. */
-#define _POSIX_C_SOURCE 200809L
+ * With arguments, `calque-bench COMMAND ARGUMENT...` runs a command instead, its output thrown away:
+ * milliseconds, milliseconds of processor time, MiB at most, exit code. */
+#define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "exec/exec.h"
 #include "formats/format.h"
@@ -129,6 +137,37 @@ static void answer(enum status s, const struct err *e) {
         printf("error %s: %s\n", e->where, e->what);
 }
 
+/* MiB of memory that this process held at most (proc(5), VmHWM). */
+static double held(void) {
+    char line[256];
+    double kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %lf", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kib / 1024;
+}
+
+static int measure(char **arguments) {
+    struct rusage used;
+    int status = 0;
+    double t0 = now();
+    pid_t child = fork();
+    if (child == 0) {
+        if (freopen("/dev/null", "w", stdout) && freopen("/dev/null", "w", stderr))
+            execv(arguments[0], arguments);
+        _exit(127);
+    }
+    if (child < 0 || wait4(child, &status, 0, &used) < 0)
+        return 1;
+    double ms = 1e3 * (now() - t0);
+    printf("%.3f %.3f %.2f %d\n", ms, 1e3 * (double)used.ru_utime.tv_sec + 1e-3 * (double)used.ru_utime.tv_usec,
+           (double)used.ru_maxrss / 1024, WIFEXITED(status) ? WEXITSTATUS(status) : 128);
+    return 0;
+}
+
 static void command(struct subject *s, char *line) {
     char file[1024], type[8], which[16];
     long m, n, k;
@@ -147,6 +186,15 @@ static void command(struct subject *s, char *line) {
         subject_close(s);
         make_product(s, m, n, k);
         answer(start(s, strcmp(type, "f64") == 0 ? PREC_F64 : PREC_F32, threads, false, &e), &e);
+    } else if (sscanf(line, "open %1023s", file) == 1) {
+        subject_close(s);
+        double t0 = now();
+        st = model_read(file, &s->model, &e);
+        ms = 1e3 * (now() - t0);
+        if (st == OK)
+            printf("%.4f %.2f\n", ms, held());
+        else
+            answer(st, &e);
     } else if (sscanf(line, "peak %7s", type) == 1) {
         printf("%.3f\n", strcmp(type, "f64") == 0 ? peak_d() : peak_f());
     } else if (strncmp(line, "run", 3) == 0 || strncmp(line, "nodes", 5) == 0) {
@@ -163,7 +211,9 @@ static void command(struct subject *s, char *line) {
     fflush(stdout);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        return measure(argv + 1);
     struct subject s = { 0 };
     char line[2048];
     while (fgets(line, sizeof line, stdin))
