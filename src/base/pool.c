@@ -4,54 +4,69 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SPIN = 20000 };
+enum { SPIN = 4000 };
+
+/* Tasks that nobody has taken yet, in the low bits; above them the number of the job, so that a claim never mistakes one
+ * job for another. */
+#define LEFT_BITS 40
+static const uint64_t LEFT = (UINT64_C(1) << LEFT_BITS) - 1;
 
 struct pool {
-    int n_workers;
+    int n_workers, sleepers;
     pthread_t *workers;
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
-    _Atomic unsigned epoch;  /* increases with every job */
-    _Atomic size_t next;     /* next task to take */
-    _Atomic int busy;        /* workers that have not finished the job */
+    _Atomic uint64_t open;
+    _Atomic size_t finished;
     bool stop;
+    /* The job. Written while no task is open or unfinished, read by who has claimed a task. */
     size_t n_tasks;
     void (*task)(void *arg, size_t i);
     void *arg;
 };
 
+static void pause_briefly(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Takes and runs tasks until none is open. */
 static void drain(struct pool *p) {
-    for (;;) {
-        size_t i = atomic_fetch_add(&p->next, 1);
-        if (i >= p->n_tasks)
-            return;
-        p->task(p->arg, i);
+    uint64_t open = atomic_load(&p->open);
+    while (open & LEFT) {
+        if (!atomic_compare_exchange_weak(&p->open, &open, open - 1))
+            continue;
+        size_t n = p->n_tasks;
+        p->task(p->arg, n - (size_t)(open & LEFT));
+        if (atomic_fetch_add(&p->finished, 1) + 1 == n) {
+            pthread_mutex_lock(&p->lock);
+            pthread_cond_signal(&p->done);
+            pthread_mutex_unlock(&p->lock);
+        }
+        open = atomic_load(&p->open);
     }
 }
 
 static void *worker(void *arg) {
     struct pool *p = arg;
-    unsigned seen = 0;
     for (;;) {
-        for (int i = 0; i < SPIN && atomic_load(&p->epoch) == seen; i++)
-            ;
+        for (int i = 0; i < SPIN && !(atomic_load_explicit(&p->open, memory_order_relaxed) & LEFT); i++)
+            pause_briefly();
         pthread_mutex_lock(&p->lock);
-        while (atomic_load(&p->epoch) == seen && !p->stop)
+        p->sleepers++;
+        while (!(atomic_load(&p->open) & LEFT) && !p->stop)
             pthread_cond_wait(&p->wake, &p->lock);
+        p->sleepers--;
         bool stop = p->stop;
-        seen = atomic_load(&p->epoch);
         pthread_mutex_unlock(&p->lock);
         if (stop)
             return NULL;
         drain(p);
-        if (atomic_fetch_sub(&p->busy, 1) == 1) {
-            pthread_mutex_lock(&p->lock);
-            pthread_cond_signal(&p->done);
-            pthread_mutex_unlock(&p->lock);
-        }
     }
 }
 
@@ -110,20 +125,23 @@ void pool_run(struct pool *p, size_t n_tasks, void (*task)(void *arg, size_t i),
             task(arg, i);
         return;
     }
-    pthread_mutex_lock(&p->lock);
     p->task = task;
     p->arg = arg;
     p->n_tasks = n_tasks;
-    atomic_store(&p->next, 0);
-    atomic_store(&p->busy, p->n_workers);
-    atomic_fetch_add(&p->epoch, 1);
-    pthread_cond_broadcast(&p->wake);
+    atomic_store(&p->finished, 0);
+    uint64_t job = (atomic_load(&p->open) >> LEFT_BITS) + 1;
+    atomic_store(&p->open, job << LEFT_BITS | (uint64_t)n_tasks);
+    pthread_mutex_lock(&p->lock);
+    if (p->sleepers)
+        pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
     drain(p);
-    for (int i = 0; i < SPIN && atomic_load(&p->busy) > 0; i++)
-        ;
+    for (int i = 0; i < SPIN && atomic_load(&p->finished) < n_tasks; i++)
+        pause_briefly();
+    if (atomic_load(&p->finished) == n_tasks)
+        return;
     pthread_mutex_lock(&p->lock);
-    while (atomic_load(&p->busy) > 0)
+    while (atomic_load(&p->finished) < n_tasks)
         pthread_cond_wait(&p->done, &p->lock);
     pthread_mutex_unlock(&p->lock);
 }
