@@ -7,12 +7,12 @@
  *     product M N K f64|f32 THREADS
  *                             the same for one matrix product
  *     run                     runs once: milliseconds
- *     nodes                   the same, with a table of nodes on standard error (BENCH_NODES is set)
- *     open FILE               opens a model: milliseconds, and MiB that the process holds
- *     peak f64|f32            a loop of independent fmas in registers: GFLOP/s
+ *     nodes                   the same, with a table of nodes on standard error (BENCH_NODES is
+ * set) open FILE               opens a model: milliseconds, and MiB that the process holds peak
+ * f64|f32            a loop of independent fmas in registers: GFLOP/s
  *
- * With arguments, `calque-bench COMMAND ARGUMENT...` runs a command instead, its output thrown away:
- * milliseconds, milliseconds of processor time, MiB at most, exit code. */
+ * With arguments, `calque-bench COMMAND ARGUMENT...` runs a command instead, its output thrown
+ * away: milliseconds, milliseconds of processor time, MiB at most, exit code. */
 #define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,7 +163,8 @@ static int measure(char **arguments) {
     if (child < 0 || wait4(child, &status, 0, &used) < 0)
         return 1;
     double ms = 1e3 * (now() - t0);
-    printf("%.3f %.3f %.2f %d\n", ms, 1e3 * (double)used.ru_utime.tv_sec + 1e-3 * (double)used.ru_utime.tv_usec,
+    printf("%.3f %.3f %.2f %d\n", ms,
+           1e3 * (double)used.ru_utime.tv_sec + 1e-3 * (double)used.ru_utime.tv_usec,
            (double)used.ru_maxrss / 1024, WIFEXITED(status) ? WEXITSTATUS(status) : 128);
     return 0;
 }

@@ -10,8 +10,8 @@
 
 enum { SPIN = 4000 };
 
-/* Tasks that nobody has taken yet, in the low bits; above them the number of the job, so that a claim never mistakes one
- * job for another. */
+/* Tasks that nobody has taken yet, in the low bits; above them the number of the job, so that a
+ * claim never mistakes one job for another. */
 #define LEFT_BITS 40
 static const uint64_t LEFT = (UINT64_C(1) << LEFT_BITS) - 1;
 
@@ -55,7 +55,8 @@ static void drain(struct pool *p) {
 static void *worker(void *arg) {
     struct pool *p = arg;
     for (;;) {
-        for (int i = 0; i < SPIN && !(atomic_load_explicit(&p->open, memory_order_relaxed) & LEFT); i++)
+        for (int i = 0; i < SPIN && !(atomic_load_explicit(&p->open, memory_order_relaxed) & LEFT);
+             i++)
             pause_briefly();
         pthread_mutex_lock(&p->lock);
         p->sleepers++;
