@@ -42,7 +42,7 @@ enum status mapfile_open(struct mapfile *f, const char *path, struct arena *a, s
 }
 
 void mapfile_close(struct mapfile *f) {
-    if (f->data)
+    if (f->data && !f->borrowed)
         munmap((void *)(size_t)f->data, f->size);
     f->data = NULL;
     f->size = 0;

@@ -12,6 +12,7 @@ struct mapfile {
     const char *path; /* in the arena given to mapfile_open */
     const unsigned char *data;
     size_t size;
+    bool borrowed; /* the caller's own bytes, not a mapping */
 };
 
 /* Maps a regular file (an empty one gives size 0 and data that must not be read). */

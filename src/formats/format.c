@@ -80,35 +80,43 @@ enum status format_detect(const struct mapfile *f, const struct format **out, st
     return OK;
 }
 
-static enum status read_into(struct model *m, const char *path, struct err *e) {
+static enum status read_file(struct model *m, const struct mapfile *f, struct err *e) {
+    PUSH(m->arena, m->files, m->n_files, *f);
+    m->path = f->path;
+    const struct format *format = NULL;
+    TRY(format_detect(f, &format, e));
+    m->format = format->name;
+    TRY(format->read(m, e));
+    return model_verify(m, e);
+}
+
+static enum status read_path(struct model *m, const char *path, struct err *e) {
     struct mapfile f;
     if (file_is_dir(path)) {
         refuse(recognise_folder(path), e);
         return err_at(e, "%s", path);
     }
     TRY(mapfile_open(&f, path, m->arena, e));
-    PUSH(m->arena, m->files, m->n_files, f);
-    m->path = f.path;
-    const struct format *format = NULL;
-    enum status s = format_detect(&f, &format, e);
-    if (s == OK) {
-        m->format = format->name;
-        s = format->read(m, e);
-    }
-    if (s == OK)
-        s = model_verify(m, e);
-    if (s != OK)
-        err_at(e, "%s", path);
-    return s;
+    enum status s = read_file(m, &f, e);
+    return s == OK ? OK : err_at(e, "%s", path);
 }
 
-enum status model_read(const char *path, struct model **out, struct err *e) {
-    struct model *m = model_new();
-    enum status s = read_into(m, path, e);
+static enum status keep_or_free(struct model *m, enum status s, struct model **out) {
     if (s != OK) {
         model_free(m);
         m = NULL;
     }
     *out = m;
     return s;
+}
+
+enum status model_read(const char *path, struct model **out, struct err *e) {
+    struct model *m = model_new();
+    return keep_or_free(m, read_path(m, path, e), out);
+}
+
+enum status model_read_memory(const void *data, size_t size, struct model **out, struct err *e) {
+    struct model *m = model_new();
+    struct mapfile f = { .path = "", .data = data, .size = size, .borrowed = true };
+    return keep_or_free(m, read_file(m, &f, e), out);
 }

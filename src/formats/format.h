@@ -24,5 +24,7 @@ const struct format *const *format_all(void); /* ends with NULL */
 enum status format_detect(const struct mapfile *f, const struct format **out, struct err *e);
 /* Maps the file, detects, reads, verifies. Errors carry the path. */
 enum status model_read(const char *path, struct model **out, struct err *e);
+/* The same from bytes, which must outlive the model. Data in other files is refused: there is no folder to look in. */
+enum status model_read_memory(const void *data, size_t size, struct model **out, struct err *e);
 
 #endif

@@ -1,0 +1,4 @@
+/* ONNX files. */
+#include "fuzz_model.h"
+
+FUZZ_FORMAT(onnx)

@@ -1,0 +1,4 @@
+/* TensorFlow Lite files. */
+#include "fuzz_model.h"
+
+FUZZ_FORMAT(tflite)
