@@ -215,7 +215,7 @@ static void set_strides(int64_t *stride, int rank, int64_t heads, int64_t length
     stride[2] = rank == 4 ? size : heads * size;
 }
 
-static enum status attention(struct op_ctx *c) {
+enum status attention_read(struct op_ctx *c, struct attention *out) {
     struct sizes s;
     struct fact in[7];
     const struct node *n = c->node;
@@ -275,6 +275,13 @@ static enum status attention(struct op_ctx *c) {
     a.valid = in[6].absent ? NULL : valid;
     if (!in[3].absent)
         TRY(attention_add_bias(c, &a, c->in[3]));
+    *out = a;
+    return OK;
+}
+
+static enum status attention(struct op_ctx *c) {
+    struct attention a;
+    TRY(attention_read(c, &a));
     attention_run(c, &a);
     return OK;
 }
@@ -325,7 +332,7 @@ static enum status rotary_positions(struct op_ctx *c, struct rotary *r, const st
     return OK;
 }
 
-static enum status rotary_embedding(struct op_ctx *c) {
+enum status rotary_read(struct op_ctx *c, struct rotary *out) {
     const struct tensor *x = c->in[0];
     struct rotary_inputs at = rotary_inputs(c->node);
     const struct tensor *cache = c->in[at.cos], *sines = c->in[at.sin];
@@ -359,6 +366,13 @@ static enum status rotary_embedding(struct op_ctx *c) {
     r.sin = input_as(c, at.sin, r.store);
     r.interleaved = attr_int(c->node, "interleaved") != 0;
     TRY(rotary_positions(c, &r, input_given(c, at.position) ? c->in[at.position] : NULL, cache));
+    *out = r;
+    return OK;
+}
+
+static enum status rotary_embedding(struct op_ctx *c) {
+    struct rotary r;
+    TRY(rotary_read(c, &r));
     rotary_run(c, &r);
     return OK;
 }
@@ -396,10 +410,11 @@ const struct op ops_attention[] = {
       .max_out = 4,
       .attrs = attention_attrs,
       .shape = shape_attention,
-      .eval = attention },
+      .eval = attention,
+      .grad = attention_grad },
     { ONNX("RotaryEmbedding", 23, 3, 4), .attrs = rotary_attrs, .shape = shape_rotary,
-      .eval = rotary_embedding },
+      .eval = rotary_embedding, .grad = rotary_grad },
     { MICROSOFT("RotaryEmbedding", 4, 4), .attrs = rotary_contrib_attrs, .shape = shape_rotary,
-      .eval = rotary_embedding },
+      .eval = rotary_embedding, .grad = rotary_grad },
     { 0 },
 };

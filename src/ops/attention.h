@@ -68,4 +68,11 @@ struct rotary {
 };
 void rotary_run(struct op_ctx *c, const struct rotary *r);
 
+/* What the kernels of ONNX Attention and RotaryEmbedding run, read from a node's inputs and
+ * attributes. */
+enum status attention_read(struct op_ctx *c, struct attention *out);
+enum status rotary_read(struct op_ctx *c, struct rotary *out);
+
+op_grad_fn attention_grad, rotary_grad;
+
 #endif

@@ -41,8 +41,7 @@ enum status op_shape_as(struct shape_ctx *c, const char *op, const int *inputs, 
     struct fact *in = NEW_ARRAY(c->arena, n_in + 1, struct fact);
     for (int i = 0; i < n_in; i++) {
         in[i] = c->in[inputs[i]];
-        if (dtype_is_int(in[i].dtype))
-            in[i].dtype = DT_F64; /* quantized values stand for reals */
+        in[i].dtype = DT_F64; /* quantized values stand for reals */
     }
     struct shape_ctx as = { n, c->model, c->arena, n_in, 1, in, c->out, c->err };
     return n->def->shape(&as);

@@ -206,6 +206,30 @@ static enum status col2im(struct op_ctx *c) {
     return OK;
 }
 
+static enum status col2im_grad(struct grad_ctx *c) {
+    const struct tensor *x = c->in[0];
+    struct window w;
+    int64_t n_image, n_block, step[MAX_RANK], k_step[MAX_RANK];
+    const int64_t *image = ints_of(c->scratch, c->in[1], &n_image),
+                  *block = ints_of(c->scratch, c->in[2], &n_block);
+    if (!c->grad_out[0] || !c->grad_in[0])
+        return OK;
+    TRY(fold_plan(c->node, image, n_image, block, n_block, &w, c->err));
+    dense_steps(w.in, w.n, step);
+    dense_steps(w.kernel, w.n, k_step);
+    int64_t kernel = dims_product(w.kernel, 0, w.n), pixels = dims_product(w.in, 0, w.n),
+            blocks = window_out_count(&w);
+    struct tap *taps = NEW_ARRAY(c->scratch, window_tap_room(&w), struct tap);
+    for (int64_t u = 0; u < x->dim[0] * (x->dim[1] / kernel) * blocks; u++) {
+        int64_t p = u / blocks, b = u % blocks,
+                n = window_taps(&w, b, step, k_step, false, false, taps);
+        for (int64_t t = 0; t < n; t++)
+            ((double *)c->grad_in[0]->data)[(p * kernel + taps[t].k) * blocks + b] +=
+                ((const double *)c->grad_out[0]->data)[p * pixels + taps[t].x];
+    }
+    return OK;
+}
+
 static const struct attr_def deform_attrs[] = {
     STRING("auto_pad", "NOTSET"),
     PLAIN("dilations", INTS),
@@ -226,6 +250,7 @@ static const struct attr_def fold_attrs[] = {
 const struct op ops_deform[] = {
     { ONNX("DeformConv", 22, 3, 5), .attrs = deform_attrs, .shape = shape_deform,
       .eval = deform_conv },
-    { ONNX("Col2Im", 18, 3, 3), .attrs = fold_attrs, .shape = shape_col2im, .eval = col2im },
+    { ONNX("Col2Im", 18, 3, 3), .attrs = fold_attrs, .shape = shape_col2im, .eval = col2im,
+      .grad = col2im_grad },
     { 0 },
 };

@@ -220,31 +220,40 @@ static void einsum_int(struct op_ctx *c, const struct einsum *s, int64_t *at) {
     }
 }
 
-static enum status einsum(struct op_ctx *c) {
-    struct einsum s;
-    struct fact *f = NEW_ARRAY(c->scratch, c->n_in, struct fact);
-    for (int i = 0; i < c->n_in; i++) {
-        f[i].rank = c->in[i]->rank;
-        memcpy(f[i].dim, c->in[i]->dim, sizeof f[i].dim);
-    }
-    TRY(parse(c->node, c->scratch, f, c->n_in, &s, c->err));
+/* The equation with every size known, steps and the number of terms. */
+static enum status einsum_plan(const struct node *n, struct arena *a,
+                               const struct tensor *const *in, int n_in, struct einsum *s,
+                               struct err *e) {
+    struct fact *f = NEW_ARRAY(a, n_in, struct fact);
     int64_t sums[MAX_LABELS];
-    for (int i = 0; i < s.n_sum; i++)
-        sums[i] = s.size[s.sum[i]];
-    FAIL_IF(!dims_count(sums, s.n_sum, &s.n_terms), c->err, STATUS_UNSUPPORTED,
+    for (int i = 0; i < n_in; i++) {
+        f[i].rank = in[i]->rank;
+        memcpy(f[i].dim, in[i]->dim, sizeof f[i].dim);
+    }
+    TRY(parse(n, a, f, n_in, s, e));
+    for (int i = 0; i < s->n_sum; i++)
+        sums[i] = s->size[s->sum[i]];
+    FAIL_IF(!dims_count(sums, s->n_sum, &s->n_terms), e, STATUS_UNSUPPORTED,
             "Einsum: too many terms");
-    struct einsum_job j = { .s = &s,
-                            .in = NEW_ARRAY(c->scratch, s.n_in, const void *),
-                            .y = c->out[0]->data };
-    for (int i = 0; i < s.n_in; i++) {
+    for (int i = 0; i < n_in; i++) {
         int64_t step = 1;
-        j.in[i] = c->in[i]->data;
-        for (int axis = s.rank[i] - 1; axis >= 0; axis--) {
+        for (int axis = s->rank[i] - 1; axis >= 0; axis--) {
             if (f[i].dim[axis] != 1) /* a repeated label steps along the diagonal */
-                s.step[i][s.label[i][axis]] += step;
+                s->step[i][s->label[i][axis]] += step;
             step *= f[i].dim[axis];
         }
     }
+    return OK;
+}
+
+static enum status einsum(struct op_ctx *c) {
+    struct einsum s;
+    TRY(einsum_plan(c->node, c->scratch, c->in, c->n_in, &s, c->err));
+    struct einsum_job j = { .s = &s,
+                            .in = NEW_ARRAY(c->scratch, s.n_in, const void *),
+                            .y = c->out[0]->data };
+    for (int i = 0; i < s.n_in; i++)
+        j.in[i] = c->in[i]->data;
     int64_t n = tensor_count(c->out[0]);
     j.at = NEW_ARRAY(c->scratch, (int64_t)split_tasks(c, n, s.n_terms * s.n_in) * s.n_in, int64_t);
     if (c->in[0]->store == DT_F64)
@@ -253,6 +262,30 @@ static enum status einsum(struct op_ctx *c) {
         split_run(c, n, s.n_terms * s.n_in, einsum_part_f, &j);
     else
         einsum_int(c, &s, j.at);
+    return OK;
+}
+
+/* Every term gives each operand the product of the others. */
+static enum status einsum_grad(struct grad_ctx *c) {
+    struct einsum s;
+    if (!c->grad_out[0])
+        return OK;
+    TRY(einsum_plan(c->node, c->scratch, c->in, c->n_in, &s, c->err));
+    int64_t n = tensor_count(c->out[0]), *at = NEW_ARRAY(c->scratch, s.n_in, int64_t);
+    for (int64_t o = 0; o < n; o++) {
+        int64_t index[MAX_LABELS] = { 0 };
+        einsum_start(&s, o, at);
+        for (int64_t k = 0; k < s.n_terms; k++) {
+            for (int i = 0; i < s.n_in; i++) {
+                double product = ((const double *)c->grad_out[0]->data)[o];
+                for (int other = 0; other < s.n_in; other++)
+                    product *= other == i ? 1 : ((const double *)c->in[other]->data)[at[other]];
+                if (c->grad_in[i])
+                    ((double *)c->grad_in[i]->data)[at[i]] += product;
+            }
+            einsum_next(&s, index, at);
+        }
+    }
     return OK;
 }
 
@@ -305,10 +338,30 @@ static enum status det(struct op_ctx *c) {
     return OK;
 }
 
+/* By cofactors: the slope in an element is the determinant with its row and column replaced by a
+ * unit vector's. */
+static enum status det_grad(struct grad_ctx *c) {
+    const struct tensor *x = c->in[0];
+    int64_t n = x->dim[x->rank - 1], count = tensor_count(c->out[0]);
+    if (!c->grad_out[0] || !c->grad_in[0])
+        return OK;
+    double *m = NEW_ARRAY(c->scratch, n * n + 1, double);
+    for (int64_t e = 0; e < count * n * n; e++) {
+        const double *from = (const double *)x->data + e / (n * n) * n * n;
+        int64_t row = e / n % n, column = e % n;
+        for (int64_t i = 0; i < n * n; i++)
+            m[i] = i / n == row ? (i % n == column ? 1 : 0) : from[i];
+        ((double *)c->grad_in[0]->data)[e] +=
+            ((const double *)c->grad_out[0]->data)[e / (n * n)] * determinant(m, n);
+    }
+    return OK;
+}
+
 static const struct attr_def einsum_attrs[] = { NEEDED("equation", STRING), { 0 } };
 
 const struct op ops_einsum[] = {
-    { ONNX("Einsum", 12, 1, -1), .attrs = einsum_attrs, .shape = shape_einsum, .eval = einsum },
-    { ONNX("Det", 22, 1, 1), .shape = shape_det, .eval = det },
+    { ONNX("Einsum", 12, 1, -1), .attrs = einsum_attrs, .shape = shape_einsum, .eval = einsum,
+      .grad = einsum_grad },
+    { ONNX("Det", 22, 1, 1), .shape = shape_det, .eval = det, .grad = det_grad },
     { 0 },
 };

@@ -105,15 +105,30 @@ static double cubic(double t) {
 
 struct neighbours {
     int n;
-    int64_t at[4]; /* -1: outside, value 0 */
-    double weight[4];
+    int64_t at[4];              /* -1: outside, value 0 */
+    double weight[4], slope[4]; /* slope: of the weight by the grid's value */
 };
 
-static void axis_neighbours(const struct grid_job *j, double v, int64_t size,
+static double cubic_slope(double t) {
+    const double a = -0.75;
+    double s = fabs(t), v = s <= 1  ? (3 * (a + 2) * s - 2 * (a + 3)) * s
+                            : s < 2 ? (3 * a * s - 10 * a) * s + 8 * a
+                                    : 0;
+    return t < 0 ? -v : v;
+}
+
+/* The slope of `place` at v: 1, -1 where reflected back, 0 on the border. */
+static double place_slope(const struct grid_job *j, double v, int64_t size) {
+    double h = 1e-3, up = place(j, v + h, size), down = place(j, v - h, size);
+    return up > down ? 1 : up < down ? -1 : 0;
+}
+
+static void axis_neighbours(const struct grid_job *j, double v, int64_t size, bool slopes,
                             struct neighbours *out) {
     double x = j->align ? (v + 1) / 2 * (double)(size - 1) : ((v + 1) * (double)size - 1) / 2;
     if (!(fabs(x) < 1e15))
         x = -1e15; /* infinite or not a number: outside */
+    double turned = slopes && j->mode == SAMPLE_LINEAR ? place_slope(j, x, size) : 1;
     if (j->mode != SAMPLE_CUBIC)
         x = place(j, x, size);
     double first = j->mode == SAMPLE_NEAREST  ? rint(x)
@@ -122,6 +137,11 @@ static void axis_neighbours(const struct grid_job *j, double v, int64_t size,
     out->n = j->mode == SAMPLE_NEAREST ? 1 : j->mode == SAMPLE_LINEAR ? 2 : 4;
     for (int i = 0; i < out->n; i++) {
         double at = first + i, d = x - at;
+        double along = j->align ? (double)(size - 1) / 2 : (double)size / 2;
+        if (slopes && j->mode == SAMPLE_LINEAR)
+            out->slope[i] = (i ? 1 : -1) * along * turned;
+        else if (slopes)
+            out->slope[i] = j->mode == SAMPLE_NEAREST ? 0 : cubic_slope(d) * along;
         out->weight[i] = j->mode == SAMPLE_NEAREST  ? 1
                          : j->mode == SAMPLE_LINEAR ? 1 - fabs(d)
                                                     : cubic(d);
@@ -130,40 +150,54 @@ static void axis_neighbours(const struct grid_job *j, double v, int64_t size,
     }
 }
 
+/* The neighbours of output position p on every axis. The last element of a grid vector belongs to
+ * the first axis of the opposite order: x, y, z is W, H, D. */
+static void position_neighbours(const struct grid_job *j, int64_t p, bool slopes,
+                                struct neighbours *nb) {
+    for (int i = 0; i < j->n; i++)
+        axis_neighbours(j, tensor_f64(j->grid, p * j->n + j->n - 1 - i), j->x->dim[2 + i], slopes,
+                        &nb[i]);
+}
+
+/* The offset within a channel of corner k and its weight; false when it is outside. */
+static bool corner_of(const struct grid_job *j, const struct neighbours *nb, const int *k,
+                      int64_t *offset, double *weight) {
+    bool inside = true;
+    *offset = 0;
+    *weight = 1;
+    for (int i = 0; i < j->n; i++) {
+        inside &= nb[i].at[k[i]] >= 0;
+        *offset += nb[i].at[k[i]] * j->step[2 + i];
+        *weight *= nb[i].weight[k[i]];
+    }
+    return inside;
+}
+
+static bool next_corner(const struct grid_job *j, const struct neighbours *nb, int *k) {
+    for (int i = j->n - 1; i >= 0; i--) {
+        if (++k[i] < nb[i].n)
+            return true;
+        k[i] = 0;
+    }
+    return false;
+}
+
 /* The output positions of part, all channels. */
 static void grid_part(void *arg, struct part part) {
     const struct grid_job *j = arg;
-    const struct tensor *x = j->x;
-    int64_t channels = x->dim[1];
+    int64_t channels = j->x->dim[1], offset;
     for (int64_t p = part.begin; p < part.end; p++) {
         int64_t b = p / j->positions, at = p % j->positions;
         struct neighbours nb[MAX_RANK];
-        /* The last element of a grid vector belongs to the last axis' opposite: x, y, z is W, H, D.
-         */
-        for (int i = 0; i < j->n; i++)
-            axis_neighbours(j, tensor_f64(j->grid, p * j->n + j->n - 1 - i), x->dim[2 + i], &nb[i]);
+        position_neighbours(j, p, false, nb);
         for (int64_t ch = 0; ch < channels; ch++) {
-            int64_t from = (b * channels + ch) * j->step[1];
             int k[MAX_RANK] = { 0 };
-            double acc = 0;
-            for (int done = 0; !done;) {
-                int64_t offset = from;
-                double w = 1;
-                bool inside = true;
-                for (int i = 0; i < j->n; i++) {
-                    inside &= nb[i].at[k[i]] >= 0;
-                    offset += nb[i].at[k[i]] * j->step[2 + i];
-                    w *= nb[i].weight[k[i]];
-                }
-                if (inside)
-                    acc = fma_d(w, tensor_f64(x, offset), acc);
-                done = 1;
-                for (int i = j->n - 1; i >= 0 && done; i--) {
-                    done = ++k[i] == nb[i].n;
-                    if (done)
-                        k[i] = 0;
-                }
-            }
+            double acc = 0, w;
+            do {
+                if (corner_of(j, nb, k, &offset, &w))
+                    acc =
+                        fma_d(w, tensor_f64(j->x, (b * channels + ch) * j->step[1] + offset), acc);
+            } while (next_corner(j, nb, k));
             tensor_set_f64(j->y, (b * channels + ch) * j->positions + at, acc);
         }
     }
@@ -179,6 +213,43 @@ static enum status grid_sample(struct op_ctx *c) {
     dense_steps(j.x->dim, j.x->rank, j.step);
     j.positions = dims_product(j.y->dim, 2, j.y->rank);
     split_run(c, j.x->dim[0] * j.positions, j.x->dim[1] * 16, grid_part, &j);
+    return OK;
+}
+
+static enum status grid_sample_grad(struct grad_ctx *c) {
+    struct grid_job j = { .x = c->in[0], .grid = c->in[1], .n = c->in[0]->rank - 2 };
+    const struct tensor *y = c->out[0];
+    int64_t channels = y->dim[1], offset;
+    TRY(read_grid_modes(c->node, &j, c->err));
+    if (!c->grad_out[0] || !tensor_count(y))
+        return OK;
+    dense_steps(j.x->dim, j.x->rank, j.step);
+    j.positions = dims_product(y->dim, 2, y->rank);
+    double *gx = c->grad_in[0] ? c->grad_in[0]->data : NULL,
+           *gg = c->grad_in[1] ? c->grad_in[1]->data : NULL, w;
+    for (int64_t p = 0; p < y->dim[0] * j.positions; p++) {
+        struct neighbours nb[MAX_RANK];
+        position_neighbours(&j, p, true, nb);
+        for (int64_t ch = 0; ch < channels; ch++) {
+            int64_t plane = p / j.positions * channels + ch;
+            double g =
+                ((const double *)c->grad_out[0]->data)[plane * j.positions + p % j.positions];
+            int k[MAX_RANK] = { 0 };
+            do {
+                if (!corner_of(&j, nb, k, &offset, &w))
+                    continue;
+                if (gx)
+                    gx[plane * j.step[1] + offset] += g * w;
+                for (int i = 0; gg && i < j.n; i++) {
+                    double slope = nb[i].slope[k[i]];
+                    for (int other = 0; other < j.n; other++)
+                        slope *= other == i ? 1 : nb[other].weight[k[other]];
+                    gg[p * j.n + j.n - 1 - i] +=
+                        g * slope * tensor_f64(j.x, plane * j.step[1] + offset);
+                }
+            } while (next_corner(&j, nb, k));
+        }
+    }
     return OK;
 }
 
@@ -233,6 +304,29 @@ static enum status affine_grid(struct op_ctx *c) {
                 acc = fma_d(tensor_f64(t, row + i), at[i], acc);
             tensor_set_f64(y, p * n + r, acc);
         }
+    }
+    return OK;
+}
+
+static enum status affine_grid_grad(struct grad_ctx *c) {
+    const struct tensor *y = c->out[0];
+    int n = y->rank - 2;
+    bool align = attr_int(c->node, "align_corners") != 0;
+    if (!c->grad_out[0] || !c->grad_in[0])
+        return OK;
+    double *gt = c->grad_in[0]->data;
+    for (int64_t p = 0; p < tensor_count(y) / n; p++) {
+        double at[4] = { 0 };
+        int64_t rest = p;
+        for (int i = n - 1; i >= 0; i--) {
+            at[n - 1 - i] = normalised(rest % y->dim[1 + i], y->dim[1 + i], align);
+            rest /= y->dim[1 + i];
+        }
+        at[n] = 1;
+        for (int r = 0; r < n; r++)
+            for (int i = 0; i <= n; i++)
+                gt[(rest * n + r) * (n + 1) + i] +=
+                    at[i] * ((const double *)c->grad_out[0]->data)[p * n + r];
     }
     return OK;
 }
@@ -306,9 +400,9 @@ static const struct attr_def crop_attrs[] = { PLAIN("axes", INTS), { 0 } };
 
 const struct op ops_grid[] = {
     { ONNX("GridSample", 22, 2, 2), .attrs = grid_attrs, .shape = shape_grid_sample,
-      .eval = grid_sample },
+      .eval = grid_sample, .grad = grid_sample_grad },
     { ONNX("AffineGrid", 20, 2, 2), .attrs = affine_attrs, .shape = shape_affine_grid,
-      .eval = affine_grid },
+      .eval = affine_grid, .grad = affine_grid_grad },
     { ONNX("CenterCropPad", 18, 2, 2), .attrs = crop_attrs, .flags = OP_MOVES,
       .shape = shape_center_crop, .eval = center_crop, .grad = grad_moves },
     { 0 },

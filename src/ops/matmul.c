@@ -25,7 +25,7 @@
 
 /* FusedMatMul's transA and transB on a fact: the last two axes change places (vectors stay). */
 static bool is_transposed(const struct node *n, const char *name, const struct fact *f) {
-    return n->domain[0] && attr_int(n, name) && f->rank > 1;
+    return strcmp(n->op, "FusedMatMul") == 0 && attr_int(n, name) && f->rank > 1;
 }
 
 static struct fact transposed(const struct node *n, const char *name, const struct fact *f) {

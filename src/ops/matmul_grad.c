@@ -1,5 +1,7 @@
 /* Gradients of MatMul, FusedMatMul and Gemm: every product of the sum gives both its factors their
  * share. */
+#include <string.h>
+
 #include "ops/matmul.h"
 
 static void product_grad(struct grad_ctx *c, const struct matmul_plan *p, double alpha) {
@@ -29,7 +31,7 @@ enum status matmul_grad(struct grad_ctx *c) {
     if (!c->grad_out[0])
         return OK;
     TRY(matmul_plan(c->node, c->in[0], c->in[1], c->scratch, &p, c->err));
-    product_grad(c, &p, c->node->domain[0] ? attr_float(c->node, "alpha") : 1);
+    product_grad(c, &p, strcmp(c->node->op, "FusedMatMul") == 0 ? attr_float(c->node, "alpha") : 1);
     return OK;
 }
 

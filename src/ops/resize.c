@@ -294,22 +294,23 @@ static int64_t neighbours(const struct resize *r, const struct resize_axis *a, d
     return n;
 }
 
-static enum status plan_axis(struct op_ctx *c, const struct resize *r, struct resize_axis *a) {
+static enum status plan_axis(struct arena *arena, const struct resize *r, struct resize_axis *a,
+                             struct err *e) {
     bool crop = r->coordinates == CROP_AND_RESIZE;
     double reach = 2 * (r->antialias && a->scale < 1 ? 1 / a->scale : 1) * 2 + 2;
-    FAIL_IF(reach * (double)a->out > 1e9, c->err, STATUS_UNSUPPORTED,
+    FAIL_IF(reach * (double)a->out > 1e9, e, STATUS_UNSUPPORTED,
             "Resize from %lld to %lld elements", (long long)a->in, (long long)a->out);
     a->same = a->in == a->out && !crop &&
               (r->coordinates != HALF_PIXEL_SYMMETRIC || a->length == (double)a->out) &&
               (a->scale == 1 || r->coordinates == ALIGN_CORNERS) && a->length == (double)a->out;
     if (a->same || !a->out || !a->in)
         return OK;
-    a->first = NEW_ARRAY(c->scratch, a->out + 1, int64_t);
+    a->first = NEW_ARRAY(arena, a->out + 1, int64_t);
     for (int64_t o = 0; o < a->out; o++)
         a->first[o + 1] = a->first[o] + neighbours(r, a, original(r, a, o), NULL, NULL);
-    a->index = NEW_ARRAY(c->scratch, a->first[a->out] + 1, int64_t);
-    a->weight = NEW_ARRAY(c->scratch, a->first[a->out] + 1, double);
-    a->outside = crop ? NEW_ARRAY(c->scratch, a->out, bool) : NULL;
+    a->index = NEW_ARRAY(arena, a->first[a->out] + 1, int64_t);
+    a->weight = NEW_ARRAY(arena, a->first[a->out] + 1, double);
+    a->outside = crop ? NEW_ARRAY(arena, a->out, bool) : NULL;
     for (int64_t o = 0; o < a->out; o++) {
         double x = original(r, a, o);
         neighbours(r, a, x, a->index + a->first[o], a->weight + a->first[o]);
@@ -362,7 +363,7 @@ static enum status resize(struct op_ctx *c) {
     FAIL_IF(!tensor_count(x), c->err, STATUS_CORRUPT, "Resize of an empty tensor to %lld elements",
             (long long)tensor_count(y));
     for (int i = 0; i < r.rank; i++)
-        TRY(plan_axis(c, &r, &r.axis[i]));
+        TRY(plan_axis(c->scratch, &r, &r.axis[i], c->err));
     if (r.mode == NEAREST) {
         resize_nearest(c, &r);
     } else if (x->store == DT_F32) {
@@ -376,6 +377,47 @@ static enum status resize(struct op_ctx *c) {
     }
     if (r.coordinates == CROP_AND_RESIZE)
         extrapolate(&r, y);
+    return OK;
+}
+
+/* Undoes one axis: every neighbour gets its weight's share. */
+static double *resize_back(struct arena *arena, const struct resize_axis *a, const double *gy,
+                           int64_t outer, int64_t inner) {
+    double *gx = NEW_ARRAY(arena, outer * a->in * inner + 1, double);
+    for (int64_t u = 0; u < outer * a->out; u++)
+        for (int64_t t = a->first[u % a->out]; t < a->first[u % a->out + 1]; t++)
+            for (int64_t i = 0; i < inner; i++)
+                gx[(u / a->out * a->in + a->index[t]) * inner + i] +=
+                    a->weight[t] * gy[u * inner + i];
+    return gx;
+}
+
+static enum status resize_grad(struct grad_ctx *c) {
+    const struct tensor *x = c->in[0], *y = c->out[0];
+    struct resize r = { 0 };
+    if (!c->grad_out[0] || !c->grad_in[0] || !tensor_count(y))
+        return OK;
+    TRY(read_modes(c->node, &r, c->err));
+    TRY(read_sizes(c->node, x->rank, x->dim, c->n_in > 1 ? c->in[1] : NULL,
+                   c->n_in > 2 ? c->in[2] : NULL, c->n_in > 3 ? c->in[3] : NULL, &r, c->err));
+    for (int i = 0; i < r.rank; i++)
+        TRY(plan_axis(c->scratch, &r, &r.axis[i], c->err));
+    struct tensor *g = tensor_in_arena(c->scratch, DT_F64, DT_F64, y->rank, y->dim);
+    memcpy(g->data, c->grad_out[0]->data, tensor_bytes(g));
+    r.extrapolation = 0;
+    if (r.coordinates == CROP_AND_RESIZE)
+        extrapolate(&r, g);
+    double *back = g->data;
+    int64_t dim[MAX_RANK], n = tensor_count(x);
+    memcpy(dim, y->dim, sizeof dim);
+    for (int k = r.rank - 1; k >= 0; k--) {
+        if (!r.axis[k].same)
+            back = resize_back(c->scratch, &r.axis[k], back, dims_product(dim, 0, k),
+                               dims_product(dim, k + 1, r.rank));
+        dim[k] = r.axis[k].in;
+    }
+    for (int64_t i = 0; i < n; i++)
+        ((double *)c->grad_in[0]->data)[i] += back[i];
     return OK;
 }
 
@@ -393,6 +435,7 @@ static const struct attr_def resize_attrs[] = {
 };
 
 const struct op ops_resize[] = {
-    { ONNX("Resize", 19, 1, 4), .attrs = resize_attrs, .shape = shape_resize, .eval = resize },
+    { ONNX("Resize", 19, 1, 4), .attrs = resize_attrs, .shape = shape_resize, .eval = resize,
+      .grad = resize_grad },
     { 0 },
 };

@@ -183,6 +183,45 @@ static void dft_part(void *arg, struct part part) {
     }
 }
 
+/* The transposed transform: every output's gradient times the twiddle it was made with; a one-sided
+ * spectrum's elements count for their conjugates as well. */
+static enum status dft_grad(struct grad_ctx *c) {
+    const struct tensor *x = c->in[0], *y = c->out[0];
+    struct fact f = { .rank = x->rank };
+    struct dft_plan p;
+    if (!c->grad_out[0] || !c->grad_in[0])
+        return OK;
+    memcpy(f.dim, x->dim, sizeof f.dim);
+    TRY(dft_plan(c->node, &f, c->n_in > 1 ? c->in[1] : NULL, c->n_in > 2 ? c->in[2] : NULL, &p,
+                 c->err));
+    int64_t n = p.length, size = x->dim[p.axis], out = y->dim[p.axis],
+            inner = dims_product(x->dim, p.axis + 1, x->rank - 1);
+    int64_t width = p.real ? 1 : 2, y_width = y->dim[y->rank - 1],
+            lines = dims_product(x->dim, 0, p.axis) * inner;
+    bool irfft = p.onesided && p.inverse;
+    int64_t half = irfft ? n / 2 + 1 : n, used = size < half ? size : half;
+    struct fourier back = { n, turns(c->scratch, n), !p.inverse };
+    double *g = NEW_ARRAY(c->scratch, 6 * n, double), *r = g + 2 * n,
+           scale = p.inverse ? 1 / (double)n : (double)n;
+    for (int64_t u = 0; u < lines; u++) {
+        memset(g, 0, (size_t)(2 * n) * sizeof *g);
+        for (int64_t i = 0; i < out; i++)
+            for (int64_t k = 0; k < y_width; k++)
+                g[2 * i + k] =
+                    ((const double *)c->grad_out[0]
+                         ->data)[((u / inner * out + i) * inner + u % inner) * y_width + k];
+        fourier_run(&back, g, r, r + 2 * n);
+        for (int64_t i = 0; i < used; i++)
+            for (int64_t k = 0; k < width; k++) {
+                double twice = irfft && i > 0 && 2 * i < n ? 2 : 1;
+                ((double *)c->grad_in[0]
+                     ->data)[((u / inner * size + i) * inner + u % inner) * width + k] +=
+                    scale * twice * r[2 * i + k];
+            }
+    }
+    return OK;
+}
+
 static enum status dft(struct op_ctx *c) {
     struct dft_job j = { .x = c->in[0], .y = c->out[0] };
     struct fact x = { .rank = j.x->rank };
@@ -277,6 +316,36 @@ static enum status stft(struct op_ctx *c) {
     int64_t frames = j.y->dim[0] * j.y->dim[1];
     j.room = NEW_ARRAY(c->scratch, (int64_t)split_tasks(c, frames, n * 32) * 6 * n, double);
     split_run(c, frames, n * 32, stft_part, &j);
+    return OK;
+}
+
+static enum status stft_grad(struct grad_ctx *c) {
+    const struct tensor *x = c->in[0], *y = c->out[0], *window = c->n_in > 2 ? c->in[2] : NULL;
+    if (!c->grad_out[0])
+        return OK;
+    int64_t n = c->n_in > 3 && c->in[3] ? tensor_i64(c->in[3], 0)
+                : window                ? window->dim[0]
+                                        : x->dim[1];
+    int64_t frames = y->dim[1], bins = y->dim[2], width = x->dim[2], step = tensor_i64(c->in[1], 0);
+    struct fourier back = { n, turns(c->scratch, n), true };
+    double *g = NEW_ARRAY(c->scratch, 6 * n, double), *r = g + 2 * n;
+    double *gx = c->grad_in[0] ? c->grad_in[0]->data : NULL,
+           *gw = window && c->grad_in[2] ? c->grad_in[2]->data : NULL;
+    for (int64_t u = 0; u < y->dim[0] * frames; u++) {
+        int64_t from = u / frames * x->dim[1] + u % frames * step;
+        memset(g, 0, (size_t)(2 * n) * sizeof *g);
+        memcpy(g, (const double *)c->grad_out[0]->data + u * 2 * bins,
+               (size_t)(2 * bins) * sizeof *g);
+        fourier_run(&back, g, r, r + 2 * n);
+        for (int64_t i = 0; i < n * width; i++) {
+            double v = (double)n * r[2 * (i / width) + i % width],
+                   w = window ? tensor_f64(window, i / width) : 1;
+            if (gx)
+                gx[from * width + i] += v * w;
+            if (gw)
+                gw[i / width] += v * tensor_f64(x, from * width + i);
+        }
+    }
     return OK;
 }
 
@@ -377,8 +446,10 @@ static const struct attr_def window_attrs[] = { INT("output_datatype", 1),
                                                 { 0 } };
 
 const struct op ops_signal[] = {
-    { ONNX("DFT", 20, 1, 3), .attrs = dft_attrs, .shape = shape_dft, .eval = dft },
-    { ONNX("STFT", 17, 2, 4), .attrs = stft_attrs, .shape = shape_stft, .eval = stft },
+    { ONNX("DFT", 20, 1, 3), .attrs = dft_attrs, .shape = shape_dft, .eval = dft,
+      .grad = dft_grad },
+    { ONNX("STFT", 17, 2, 4), .attrs = stft_attrs, .shape = shape_stft, .eval = stft,
+      .grad = stft_grad },
     { ONNX("MelWeightMatrix", 17, 5, 5), .attrs = mel_attrs, .shape = shape_mel,
       .eval = mel_weights },
     { ONNX("HannWindow", 17, 1, 1), .attrs = window_attrs, .shape = shape_window, .eval = hann },

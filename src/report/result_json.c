@@ -266,7 +266,7 @@ static json_t *json_warnings(const struct result *r) {
 
 const char *result_json(const struct result *r, struct arena *a, const struct style *s) {
     json_t *root = json_begin(r->verb), *inputs = json_object(), *outputs = json_array(), *values = json_array();
-    json_object_set_new(root, "verdict", json_string(verdict_name(r->verdict)));
+    json_object_set_new(root, "verdict", json_string(verdict_name(result_verdict(r))));
     json_object_set_new(root, "exit", json_integer(s->exit_code));
     json_object_set_new(root, "source", json_model(r->source, s->hash));
     json_object_set_new(root, "target", json_model(r->target, s->hash));

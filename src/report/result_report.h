@@ -7,7 +7,11 @@
 #include "compare/result.h"
 #include "report/style.h"
 
-/* The exit code that the verdict means (CLI.md). A repair that was written and proved is 0. */
+/* True when a repaired file was written and proved. */
+bool result_repaired(const struct result *r);
+/* The verdict: of the repaired file when there is one, else of the target. */
+enum verdict result_verdict(const struct result *r);
+/* The exit code that the verdict means (CLI.md). */
 int result_exit(const struct result *r);
 const char *result_text(const struct result *r, struct arena *a, const struct style *s);
 const char *result_json(const struct result *r, struct arena *a, const struct style *s);

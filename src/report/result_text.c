@@ -189,7 +189,7 @@ static void add_fault(const struct fault *f, struct arena *a, const struct look 
     for (int i = 0; i < shown; i++)
         strbuf_printf(b, "%s%s\n", i ? "             " : "", cut_text(words_of_edit(f->repair, &f->repair->edits[i], a), a));
     if (shown < f->repair->n)
-        strbuf_printf(b, "             … and %d more edits (-v)\n", f->repair->n - shown);
+        strbuf_printf(b, "             … and %d more (-v)\n", f->repair->n - shown);
 }
 
 static void add_faults(const struct result *r, struct arena *a, const struct style *s, struct strbuf *b) {
@@ -203,13 +203,12 @@ static void add_faults(const struct result *r, struct arena *a, const struct sty
 }
 
 static void add_repair(const struct result *r, struct arena *a, struct strbuf *b) {
-    if (r->written)
-        strbuf_printf(b, "\nwrote %s: %d tensor%s and %d node%s changed, %d nodes untouched\n", r->written, r->tensors_changed,
-                      r->tensors_changed == 1 ? "" : "s", r->nodes_changed, r->nodes_changed == 1 ? "" : "s", r->nodes_untouched);
-    if (r->proof_method)
-        strbuf_printf(b, "%sproof: %s, %d samples, largest difference %s\n", r->written ? "" : "\n",
-                      strcmp(r->proof_method, "canonical") == 0 ? "equal canonical forms" : "tested on fresh inputs", r->proof_samples,
-                      number(r->proof_max_abs, a));
+    strbuf_printf(b, "\nwrote %s: %d tensor%s and %d node%s changed, %d nodes untouched\n", r->written, r->tensors_changed,
+                  r->tensors_changed == 1 ? "" : "s", r->nodes_changed, r->nodes_changed == 1 ? "" : "s", r->nodes_untouched);
+    if (r->proof_method && strcmp(r->proof_method, "canonical") == 0)
+        strbuf_add(b, "proof: both have the same canonical form, node for node and weight for weight\n");
+    else if (r->proof_method)
+        strbuf_printf(b, "proof: tested on %d fresh samples, largest difference %s\n", r->proof_samples, number(r->proof_max_abs, a));
 }
 
 static void add_warnings(const struct result *r, bool all, struct strbuf *b) {
@@ -224,8 +223,10 @@ static void add_warnings(const struct result *r, bool all, struct strbuf *b) {
 static void add_verdict(const struct result *r, const struct style *s, struct strbuf *b) {
     struct look look = look_of(s);
     const char *colour = s->exit_code == 0 ? look.good : s->exit_code == 1 ? look.bad : look.unsure;
-    strbuf_printf(b, "%s%s%s", colour, verdict_name(r->verdict), look.off);
-    if (r->why)
+    strbuf_printf(b, "%s%s%s", colour, verdict_name(result_verdict(r)), look.off);
+    if (result_repaired(r))
+        strbuf_printf(b, ": %s is the source's function", r->written);
+    else if (r->why)
         strbuf_printf(b, ": %s", r->why);
     strbuf_printf(b, "   %.2f s   %s\n", s->seconds, s->repeat);
 }
@@ -241,7 +242,8 @@ const char *result_text(const struct result *r, struct arena *a, const struct st
             add_summary(r, a, s, &b);
         else
             add_faults(r, a, s, &b);
-        add_repair(r, a, &b);
+        if (r->written)
+            add_repair(r, a, &b);
         add_warnings(r, s->verbose, &b);
         strbuf_add(&b, "\n");
     }

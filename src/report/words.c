@@ -3,11 +3,18 @@
 
 #include "report/result_report.h"
 
+bool result_repaired(const struct result *r) {
+    return strcmp(r->verb, "repair") == 0 && r->written && r->proof_method;
+}
+
+enum verdict result_verdict(const struct result *r) {
+    if (!result_repaired(r))
+        return r->verdict;
+    return strcmp(r->proof_method, "canonical") == 0 ? VERDICT_PROVED : VERDICT_SAME;
+}
+
 int result_exit(const struct result *r) {
-    bool repairs = r->verb && strcmp(r->verb, "repair") == 0;
-    if (repairs && r->written && r->proof_method)
-        return 0;
-    switch (r->verdict) {
+    switch (result_verdict(r)) {
     case VERDICT_PROVED:
     case VERDICT_SAME:
     case VERDICT_QUANTIZED:

@@ -48,3 +48,13 @@ const char *tflite_option_kinds(const struct builtin_row *row) {
     const char *kinds = row->options < sizeof option_kinds / sizeof *option_kinds ? option_kinds[row->options] : NULL;
     return kinds ? kinds : "";
 }
+
+uint64_t tflite_option_default(const struct builtin_row *row, int slot) {
+    static const struct {
+        uint8_t options, slot;
+    } ones[] = { { 1, 4 }, { 1, 5 }, { 2, 5 }, { 2, 6 }, { 106, 5 }, { 106, 6 }, { 106, 7 }, { 11, 1 }, { 28, 1 }, { 69, 4 } };
+    for (size_t i = 0; i < sizeof ones / sizeof *ones; i++)
+        if (ones[i].options == row->options && ones[i].slot == slot)
+            return 1;
+    return 0;
+}

@@ -79,6 +79,10 @@ static bool is_absorbed(const struct writer *w, const struct node *n) {
     return intmap_get(&w->absorbed, key(n), &v);
 }
 
+static bool in_graph(const struct node *p) {
+    return p && p->id >= 0 && p->id < p->graph->n_nodes && p->graph->nodes[p->id] == p;
+}
+
 /* --- tensors of values --- */
 
 static bool has_tensor(const struct writer *w, const struct value *v) {
@@ -135,12 +139,36 @@ static void declare_outputs(struct writer *w, struct graph *g) {
         }
 }
 
+/* An added operator that only moves data moves the integers. */
+static bool moves_only(const struct node *n) {
+    const struct op *def = op_find(n->domain, n->op);
+    return (def && (def->flags & OP_MOVES) && n->n_out == 1 && !node_is(n, "Concat") && !(node_is(n, "Pad") && n->n_in > 2)) ||
+           node_is(n, "Relu");
+}
+
+/* The old tensor whose type and scale the value of an added mover has, -1: it is what the IR says. */
+static int carried_by(const struct writer *w, const struct value *v) {
+    const struct node *p = v->producer;
+    const struct value *below = p && !node_was(w, p) && moves_only(p) && p->in[0] ? seen_through(p->in[0]) : NULL;
+    if (!below)
+        return -1;
+    return below != p->in[0] ? below->origin.index : carried_by(w, below);
+}
+
 /* Tensor number of a value, added to the file where it has none. */
-static enum status need_tensor(struct writer *w, const struct value *v, int like, int *out) {
+static enum status need_tensor(struct writer *w, const struct value *v, int *out) {
     if (!has_tensor(w, v)) {
+        int like = carried_by(w, v);
         int g = v->graph->index, index = -1;
         const struct tensor *t = v->constant;
         enum dtype dtype = v->dtype == DT_F64 && t ? DT_F32 : v->dtype;
+        if (like >= 0) {
+            const struct value *old = ((const struct tflite_notes *)w->m->format_data)->tensors[g][like];
+            FAIL_IF(old->dtype == DT_I32 || old->dtype == DT_I64, w->err, STATUS_UNSUPPORTED, "moving the quantized bias '%s'", old->name);
+            FAIL_IF(old->quant && old->quant->n > 1, w->err, STATUS_UNSUPPORTED, "moving a tensor with a scale for each channel, '%s'",
+                    old->name);
+            dtype = old->dtype;
+        }
         struct tensor single;
         if (t && dtype != t->dtype) {
             single = *t;
@@ -233,8 +261,7 @@ static enum status write_outputs(struct writer *w, struct graph *g, struct value
                 "output %d becomes '%s', which is an input, a constant or another output", i, now->name);
         int place = tensor_of(w, old);
         TRY(file_take_place(&w->file, g->index, place, has_tensor(w, now) ? tensor_of(w, now) : -1, now->dim, now->rank, now->dtype));
-        const struct node *p = old->producer;
-        bool kept = p && p->id >= 0 && p->id < g->n_nodes && g->nodes[p->id] == p;
+        bool kept = in_graph(old->producer);
         for (int k = 0; k < w->uses->n[old->id]; k++)
             kept |= w->uses->of[old->id][k].node->graph == g;
         if (kept) {
@@ -299,10 +326,12 @@ static bool overwrite_fields(struct writer *w, const struct fb_table *old, const
                              const int32_t *out, int n_out) {
     struct fb_vector ins = fb_vec(old, OPERATOR_INPUTS, 4), outs = fb_vec(old, OPERATOR_OUTPUTS, 4);
     struct fb_table options = fb_sub(old, OPERATOR_OPTIONS);
-    if (!same_tensors(&ins, in, n_in) || !same_tensors(&outs, out, n_out) || (o->n_fields && !options.at))
+    const struct builtin_row *row = builtin_row((int)o->code);
+    if (!same_tensors(&ins, in, n_in) || !same_tensors(&outs, out, n_out))
         return false;
     for (int i = 0; i < o->n_fields; i++)
-        if (!fb_field(&options, o->fields[i].slot, (size_t)o->fields[i].width))
+        if (!fb_field(&options, o->fields[i].slot, (size_t)o->fields[i].width) &&
+            o->fields[i].bits != tflite_option_default(row, o->fields[i].slot))
             return false;
     for (int g = 0, sharers = 0; g < w->m->n_graphs; g++)
         for (size_t i = 0; i < w->file.graphs[g].operators.n; i++) {
@@ -313,7 +342,7 @@ static bool overwrite_fields(struct writer *w, const struct fb_table *old, const
         }
     for (int i = 0; i < o->n_fields; i++) {
         size_t at = fb_field(&options, o->fields[i].slot, (size_t)o->fields[i].width);
-        if (memcmp(w->file.fb.data + at, &o->fields[i].bits, (size_t)o->fields[i].width) != 0)
+        if (at && memcmp(w->file.fb.data + at, &o->fields[i].bits, (size_t)o->fields[i].width) != 0)
             file_overwrite(&w->file, at, &o->fields[i].bits, (size_t)o->fields[i].width);
     }
     return true;
@@ -387,8 +416,18 @@ static const struct value *find_target(struct writer *w, const struct node *n, c
     return v;
 }
 
-static enum status input_tensor(struct writer *w, const struct node *n, const struct lowered_input *in, int previous, bool *quantized,
-                                int32_t *out) {
+/* The old tensor whose integers input `in` of a node is read as, -1 when it is read as it is. A constant counts for an
+ * added node only: weights of the file's own operators may be integers beside a float input. */
+static int read_as_integers(const struct writer *w, const struct node *n, const struct lowered_input *in) {
+    const struct value *v = seen_through(in->value);
+    if (!v || in->made || in->previous)
+        return -1;
+    if (carried_by(w, v) >= 0)
+        return carried_by(w, v);
+    return v != in->value && (!v->constant || !node_was(w, n)) ? v->origin.index : -1;
+}
+
+static enum status input_tensor(struct writer *w, const struct node *n, const struct lowered_input *in, int previous, int32_t *out) {
     int index = -1;
     if (in->previous) {
         index = previous;
@@ -396,12 +435,25 @@ static enum status input_tensor(struct writer *w, const struct node *n, const st
         TRY(file_add_tensor(&w->file, n->graph->index, arena_printf(w->arena, "%s/%s", n->out[0] ? n->out[0]->name : n->op, "constant"),
                             in->made->dtype, in->made->rank, in->made->dim, in->made, -1, &index));
     } else if (in->value) {
-        const struct value *v = seen_through(in->value);
-        *quantized |= v != in->value && !v->constant;
-        TRY(need_tensor(w, v, -1, &index));
+        TRY(need_tensor(w, seen_through(in->value), &index));
     }
     *out = index;
     return OK;
+}
+
+/* Output 0 of the old operator, when nothing computes or reads it any more: the tensor can hold what the operator gives
+ * now (its activation was taken away, say). */
+static void reuse_output(struct writer *w, const struct node *n, const struct value *v, const struct fb_table *old) {
+    struct fb_vector outs = fb_vec(old, OPERATOR_OUTPUTS, 4);
+    int32_t index = outs.n ? fb_vec_i32(&outs, 0) : -1;
+    if (has_tensor(w, v) || index < 0)
+        return;
+    const struct value *t = ((const struct tflite_notes *)w->m->format_data)->tensors[n->graph->index][index];
+    bool free = !in_graph(t->producer) && !t->is_output && t->dtype == v->dtype && !value_quantized(t);
+    for (int k = 0; free && k < w->uses->n[t->id]; k++)
+        free = !in_graph(w->uses->of[t->id][k].node);
+    if (free && (v->rank < 0 || dims_equal(v->dim, v->rank, t->dim, t->rank)))
+        intmap_put(&w->place, key(v), (uint64_t)index);
 }
 
 /* A node on its own, as one operator or several. */
@@ -411,13 +463,16 @@ static enum status write_node(struct writer *w, struct node *n) {
     const struct node *was = node_was(w, n);
     struct fb_table old = was ? old_operator(w, n) : (struct fb_table) { 0 };
     struct group *group = was ? &w->groups[n->graph->index][n->origin.index] : NULL;
-    int previous = -1;
+    int previous = -1, integers = -1;
     for (int k = 0; k < l.n; k++) {
         struct lowered *o = &l.op[k];
-        bool last = k == l.n - 1, quantized = false;
+        bool last = k == l.n - 1;
         int32_t *in = NEW_ARRAY(w->arena, o->n_in + 1, int32_t), *out = NEW_ARRAY(w->arena, n->n_out + 1, int32_t);
-        for (int i = 0; i < o->n_in; i++)
-            TRY(input_tensor(w, n, &o->in[i], previous, &quantized, &in[i]));
+        for (int i = 0; i < o->n_in; i++) {
+            int like = read_as_integers(w, n, &o->in[i]);
+            integers = like >= 0 ? like : integers;
+            TRY(input_tensor(w, n, &o->in[i], previous, &in[i]));
+        }
         int n_out = last ? n->n_out : 1;
         if (!last) {
             const struct value *x = seen_through(n->in[0]);
@@ -429,10 +484,13 @@ static enum status write_node(struct writer *w, struct node *n) {
         for (int i = 0; last && i < n_out; i++) {
             const struct value *v = n->out[i] ? (i ? n->out[i] : find_target(w, n, n->out[i], o)) : NULL;
             int index = -1;
-            FAIL_IF(quantized && v && v->origin.index < 0 && dtype_is_float(v->dtype), w->err, STATUS_UNSUPPORTED,
-                    "%s %s computes in integers, its result would be a float", n->op, n->origin.name);
+            bool stays = integers >= 0 && v && v->origin.index < 0 && dtype_is_float(v->dtype);
+            FAIL_IF(stays && (was || !moves_only(n) || l.n > 1), w->err, STATUS_UNSUPPORTED,
+                    "%s %s in the middle of quantized operators, where its result needs a scale", n->op, node_label(n, w->arena));
+            if (v && was && i == 0)
+                reuse_output(w, n, v, &old);
             if (v)
-                TRY(need_tensor(w, v, -1, &index));
+                TRY(need_tensor(w, v, &index));
             out[i] = index;
         }
         bool base = last && was && !group->written && old_code(w, &old) == (int)o->code;
@@ -466,7 +524,7 @@ static enum status rewire_input(struct writer *w, struct group *g, const struct 
         slot = k;
     while (slot < n_in && fb_vec_i32(ins, (size_t)slot) != a->origin.index)
         slot++;
-    TRY(need_tensor(w, b, -1, &index));
+    TRY(need_tensor(w, b, &index));
     *fits = slot < n_in && (!moved[slot] || in[slot] == index);
     if (!*fits)
         return OK;
@@ -475,16 +533,20 @@ static enum status rewire_input(struct writer *w, struct group *g, const struct 
     return OK;
 }
 
-/* Where a rewired operator stands: at its last node that computes. */
+/* Where a rewired operator stands: at its last node that reads what is computed outside. */
 static const struct node *last_of(const struct writer *w, const struct group *g) {
     const struct node *last = NULL;
-    for (int pass = 0; !last && pass < 2; pass++)
-        for (int i = 0; i < g->n; i++) {
-            const struct node *n = w->before[g->first + i].node;
-            enum node_role role = tflite_role(w->m, n);
-            if ((pass || role == ROLE_MAIN || role == ROLE_HELPER) && (!last || n->id > last->id))
-                last = n;
+    for (int i = 0; i < g->n; i++) {
+        const struct node *n = w->before[g->first + i].node;
+        bool reads = i == 0;
+        for (int k = 0; k < n->n_in; k++) {
+            const struct node *p = n->in[k] ? n->in[k]->producer : NULL;
+            const struct node *was = p ? node_was(w, p) : NULL;
+            reads |= p && !(was && was->origin.index == n->origin.index);
         }
+        if (reads && (!last || n->id > last->id))
+            last = n;
+    }
     return last;
 }
 
@@ -515,6 +577,9 @@ static enum status rewire(struct writer *w, struct group *g) {
         return OK;
     g->rewired = g->written = true;
     g->last = last_of(w, g);
+    g->ref.old = old.at;
+    if (same_tensors(&ins, in, n_in) && same_tensors(&outs, out, n_out))
+        return OK;
     return make_rewired(w, first, in, n_in, out, n_out, &g->ref);
 }
 

@@ -45,6 +45,8 @@ bool tflite_own_fields(struct lowered *op, const struct node *n);
 bool tflite_elementwise(const char *op, enum builtin *code, int *activation_slot);
 /* Fields of an options table in schema order, for fb_copy_table. */
 const char *tflite_option_kinds(const struct builtin_row *row);
+/* What an absent field of an options table reads as. */
+uint64_t tflite_option_default(const struct builtin_row *row, int slot);
 
 /* --- the file being changed (tflite_file.c) --- */
 struct overwrite {
