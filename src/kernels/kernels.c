@@ -29,6 +29,9 @@ static const struct {
     { "", "AveragePool", kernel_pool },
     { "", "GlobalMaxPool", kernel_pool },
     { "", "GlobalAveragePool", kernel_pool },
+    { "", "RNN", kernel_rnn },
+    { "", "GRU", kernel_rnn },
+    { "", "LSTM", kernel_rnn },
 };
 #undef UNARY_ROW
 #undef BINARY_ROW

@@ -27,5 +27,6 @@ enum status kernel_clip(struct op_ctx *c);
 enum status kernel_binary(struct op_ctx *c);
 enum status kernel_softmax(struct op_ctx *c);
 enum status kernel_pool(struct op_ctx *c);
+enum status kernel_rnn(struct op_ctx *c);
 
 #endif
