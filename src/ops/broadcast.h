@@ -1,10 +1,10 @@
-/* NumPy broadcasting as a loop nest: up to four operands read against one row-major output. */
+/* NumPy broadcasting as a loop nest: up to six operands read against one row-major output. */
 #ifndef OPS_BROADCAST_H
 #define OPS_BROADCAST_H
 
 #include "ops/op.h"
 
-enum { MAX_OPERANDS = 4 };
+enum { MAX_OPERANDS = 6 };
 
 /* Dimensions of size 1 are gone and neighbours that all operands step through alike are merged, so the
  * innermost stride of every operand is 0 or 1. rank >= 1. */

@@ -42,7 +42,18 @@ static enum status shifted(struct op_ctx *c, struct tensor **out, const struct t
     FAIL_IF(s != OK, c->err, STATUS_CORRUPT, "the shape of a zero point does not fit its tensor");
     TRY(tensor_new(out, DT_F64, DT_F64, x->rank, x->dim, c->err));
     double *y = (*out)->data;
-    for (int64_t i = 0, n = tensor_count(x); i < n; i++) {
+    int64_t count = tensor_count(x);
+    if (tensor_count(zero) == 1 && !reals) {
+        int32_t z = (int32_t)tensor_i64(zero, 0);
+        for (int64_t i = 0; x->store == DT_U8 && i < count; i++)
+            y[i] = ((const uint8_t *)x->data)[i] - z;
+        for (int64_t i = 0; x->store == DT_I8 && i < count; i++)
+            y[i] = ((const int8_t *)x->data)[i] - z;
+        for (int64_t i = 0; x->store != DT_U8 && x->store != DT_I8 && i < count; i++)
+            y[i] = (double)(tensor_i64(x, i) - z);
+        return OK;
+    }
+    for (int64_t i = 0; i < count; i++) {
         int64_t at[MAX_OPERANDS];
         broadcast_offsets(&plan, i, at);
         y[i] = reals ? tensor_f64(x, i) - tensor_f64(zero, at[0]) : (double)(tensor_i64(x, i) - tensor_i64(zero, at[0]));
@@ -89,68 +100,124 @@ static enum status matmul_integer_eval(struct op_ctx *c) {
     return OK;
 }
 
-/* Output y from the sums; the parameters broadcast to y. bias may be NULL. */
-static enum status requantize(struct op_ctx *c, const struct tensor *sums, const struct tensor *const parameters[4],
-                              const struct tensor *bias) {
-    struct tensor *y = c->out[0];
-    struct broadcast plan, bias_plan = { 0 };
-    int64_t least = 0, largest = 0;
-    bool single = c->precision != PREC_F64, reals = dtype_is_float(y->dtype);
-    FAIL_IF(broadcast_plan(&plan, y->rank, y->dim, 4, parameters, NULL) != OK, c->err, STATUS_CORRUPT,
-            "the shape of a scale or zero point does not fit the result");
-    if (bias)
-        TRY(broadcast_plan(&bias_plan, y->rank, y->dim, 1, &bias, c->err));
-    if (!reals)
-        quant_range(y->dtype, &least, &largest);
-    for (int64_t i = 0, n = tensor_count(y); i < n; i++) {
-        int64_t at[MAX_OPERANDS], bias_at[MAX_OPERANDS];
-        broadcast_offsets(&plan, i, at);
-        double a = tensor_f64(parameters[0], at[0]), b = tensor_f64(parameters[1], at[1]);
-        double scale = tensor_f64(parameters[2], at[2]), zero = tensor_f64(parameters[3], at[3]), sum = tensor_f64(sums, i);
-        if (bias) {
-            broadcast_offsets(&bias_plan, i, bias_at);
-            sum += (double)tensor_i64(bias, bias_at[0]);
-        }
-        double v = single ? (double)((float)sum * ((float)a * (float)b / (float)scale)) : sum * (a * b / scale);
-        v = (reals ? v : rint(v)) + zero;
-        if (reals)
-            tensor_set_f64(y, i, cast_to_float(y->dtype, v, true, ROUND_UP));
-        else
-            tensor_set_i64(y, i, v > (double)least ? v < (double)largest ? (int64_t)v : largest : least);
+/* What requantization reads, all in float64: the sums, a_scale, b_scale, y_scale, y_zero, bias. */
+enum { SUMS, A_SCALE, B_SCALE, Y_SCALE, Y_ZERO, BIAS, N_READ };
+
+struct requant {
+    bool single; /* float32 arithmetic */
+    enum dtype type, store;
+    double least, largest;
+};
+
+#define STORE_AS(T)                                                                                \
+    for (int64_t i = 0; i < n; i++)                                                                \
+        ((T *)out)[i] = (T)q[i];                                                                   \
+    break;
+
+static void store_quantized(enum dtype store, const double *q, void *out, int64_t n) {
+    switch (store) {
+    case DT_I8:
+        STORE_AS(int8_t)
+    case DT_U8:
+        STORE_AS(uint8_t)
+    case DT_I16:
+        STORE_AS(int16_t)
+    case DT_U16:
+        STORE_AS(uint16_t)
+    case DT_I32:
+        STORE_AS(int32_t)
+    case DT_F32:
+        STORE_AS(float)
+    default:
+        STORE_AS(double)
     }
-    return OK;
+}
+
+static double multiplier(bool single, double a, double b, double scale) {
+    return single ? (double)((float)a * (float)b / (float)scale) : a * b / scale;
+}
+
+enum { PART = 256 };
+
+static void requantize_run(const void *const *operand, const int *step, void *out, int64_t n, const void *arg) {
+    const struct requant *r = arg;
+    const double *const *p = (const double *const *)operand;
+    size_t size = dtype_size(r->store);
+    double q[PART], m = multiplier(r->single, *p[A_SCALE], *p[B_SCALE], *p[Y_SCALE]);
+    bool reals = dtype_is_float(r->type), one_scale = !step[A_SCALE] && !step[B_SCALE] && !step[Y_SCALE];
+    for (int64_t from = 0; from < n; from += PART) {
+        int64_t count = n - from < PART ? n - from : PART;
+        for (int64_t k = 0; k < count; k++) {
+            int64_t i = from + k;
+            double sum = p[SUMS][i * step[SUMS]] + p[BIAS][i * step[BIAS]], zero = p[Y_ZERO][i * step[Y_ZERO]];
+            if (!one_scale)
+                m = multiplier(r->single, p[A_SCALE][i * step[A_SCALE]], p[B_SCALE][i * step[B_SCALE]], p[Y_SCALE][i * step[Y_SCALE]]);
+            double v = r->single ? (double)((float)sum * (float)m) : sum * m;
+            q[k] = reals ? v + zero : quant_round(v) + zero;
+        }
+        for (int64_t k = 0; k < count; k++)
+            q[k] = reals ? cast_to_float(r->type, q[k], true, ROUND_UP) : q[k] > r->least ? q[k] < r->largest ? q[k] : r->largest : r->least;
+        store_quantized(r->store, q, (char *)out + (size_t)from * size, count);
+    }
+}
+
+/* Output y from the sums. read[A_SCALE..BIAS] broadcast to y; read[BIAS] may be NULL. */
+static enum status requantize(struct op_ctx *c, const struct tensor *sums, const struct tensor *const read[N_READ]) {
+    struct tensor *y = c->out[0], *real[N_READ] = { 0 };
+    const struct tensor *in[N_READ];
+    struct broadcast plan;
+    struct requant r = { .single = c->precision != PREC_F64, .type = y->dtype, .store = y->store };
+    struct tensor *zero = tensor_in_arena(c->scratch, DT_F64, DT_F64, 0, NULL);
+    int64_t least, largest;
+    if (!dtype_is_float(y->dtype)) {
+        quant_range(y->dtype, &least, &largest);
+        r.least = (double)least, r.largest = (double)largest;
+    }
+    enum status s = OK;
+    for (int k = 0; k < N_READ && s == OK; k++) {
+        s = tensor_convert(&real[k], k == SUMS ? sums : read[k] ? read[k] : zero, DT_F64, c->err);
+        in[k] = real[k];
+    }
+    if (s == OK && broadcast_plan(&plan, y->rank, y->dim, N_READ, in, NULL) != OK)
+        s = err_set(c->err, STATUS_CORRUPT, "the shape of a scale, zero point or bias does not fit the result");
+    if (s == OK)
+        broadcast_run(&plan, in, y, requantize_run, &r, c->pool);
+    for (int k = 0; k < N_READ; k++)
+        tensor_free(real[k]);
+    return s;
 }
 
 static enum status qlinear_conv_eval(struct op_ctx *c) {
     struct layout l;
     struct kernel_layout kl;
-    struct tensor *sums, views[5];
+    struct tensor *sums, views[N_READ];
     TRY(layout_read(c->node, c->in[0]->rank, &l, c->err));
     TRY(kernel_layout_read(c->node, c->in[3]->rank, &kl, c->err));
     TRY(product(c, "Conv", c->in[0], c->in[2], -1, c->in[3], c->in[5], kl.out, &sums));
     int rank = sums->rank;
-    views[0] = parameter(c->in[1], rank, -1);
-    views[1] = parameter(c->in[4], rank, l.channel);
-    views[2] = parameter(c->in[6], rank, -1);
-    views[3] = parameter(c->in[7], rank, -1);
+    views[A_SCALE] = parameter(c->in[1], rank, -1);
+    views[B_SCALE] = parameter(c->in[4], rank, l.channel);
+    views[Y_SCALE] = parameter(c->in[6], rank, -1);
+    views[Y_ZERO] = parameter(c->in[7], rank, -1);
     if (input(c, 8))
-        views[4] = parameter(c->in[8], rank, l.channel);
-    enum status s = requantize(c, sums, (const struct tensor *const[]) { &views[0], &views[1], &views[2], &views[3] },
-                               input(c, 8) ? &views[4] : NULL);
+        views[BIAS] = parameter(c->in[8], rank, l.channel);
+    enum status s = requantize(c, sums, (const struct tensor *const[]) { NULL, &views[A_SCALE], &views[B_SCALE], &views[Y_SCALE],
+                                                                        &views[Y_ZERO], input(c, 8) ? &views[BIAS] : NULL });
     tensor_free(sums);
     return s;
 }
 
 static enum status qlinear_matmul_eval(struct op_ctx *c) {
     const struct tensor *a = c->in[0], *b = c->in[3];
-    struct tensor *sums, views[4];
+    struct tensor *sums, views[N_READ];
     TRY(product(c, "MatMul", a, c->in[2], a->rank - 2, b, c->in[5], b->rank - 1, &sums));
     int rank = sums->rank;
-    views[0] = parameter(c->in[1], rank, rank - 2);
-    views[1] = parameter(c->in[4], rank, rank - 1);
-    views[2] = parameter(c->in[6], rank, rank - 2);
-    views[3] = parameter(c->in[7], rank, rank - 2);
-    enum status s = requantize(c, sums, (const struct tensor *const[]) { &views[0], &views[1], &views[2], &views[3] }, NULL);
+    views[A_SCALE] = parameter(c->in[1], rank, rank - 2);
+    views[B_SCALE] = parameter(c->in[4], rank, rank - 1);
+    views[Y_SCALE] = parameter(c->in[6], rank, rank - 2);
+    views[Y_ZERO] = parameter(c->in[7], rank, rank - 2);
+    enum status s = requantize(c, sums, (const struct tensor *const[]) { NULL, &views[A_SCALE], &views[B_SCALE], &views[Y_SCALE],
+                                                                        &views[Y_ZERO], NULL });
     tensor_free(sums);
     return s;
 }

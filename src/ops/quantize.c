@@ -74,7 +74,7 @@ struct job {
 
 /* The quotient in the type it is asked in. */
 static double quotient(const struct job *j, double x, double scale) {
-    if (j->y->dtype != DT_NONE && j->scale->store == DT_F64)
+    if (j->scale->store == DT_F64)
         return x / scale;
     float q = (float)x / (float)scale;
     return j->precision != DT_NONE ? float_round_to(j->precision, (double)q) : (double)q;
@@ -92,7 +92,7 @@ static void quantize_to_float(void *arg, int64_t from, int64_t n, int64_t k) {
 /* NaN becomes the least value. */
 #define CLIP_TO(T)                                                                                 \
     for (int64_t i = 0; i < n; i++) {                                                              \
-        double v = rint(q[i]) + zero;                                                              \
+        double v = quant_round(q[i]) + zero;                                                              \
         ((T *)j->y->data)[from + i] = (T)(v > low ? v < high ? v : high : low);                    \
     }
 
@@ -123,8 +123,12 @@ static void quantize_run(void *arg, int64_t from, int64_t n, int64_t k) {
     double zero = j->zero ? (double)tensor_i64(j->zero, k) : 0;
     for (int64_t done = 0; done < n; done += 256) {
         int64_t part = n - done < 256 ? n - done : 256;
-        for (int64_t i = 0; i < part; i++)
-            q[i] = quotient(j, tensor_f64(j->x, from + done + i), scale);
+        if (j->x->store == DT_F64 && j->scale->store == DT_F64)
+            for (int64_t i = 0; i < part; i++)
+                q[i] = ((const double *)j->x->data)[from + done + i] / scale;
+        else
+            for (int64_t i = 0; i < part; i++)
+                q[i] = quotient(j, tensor_f64(j->x, from + done + i), scale);
         store_clipped(j, q, from + done, part, zero);
     }
 }
@@ -167,6 +171,14 @@ static void dequantize_run(void *arg, int64_t from, int64_t n, int64_t k) {
     bool reals = dtype_is_float(j->x->store);
     double scale = tensor_f64(j->scale, k), real_zero = reals && j->zero ? tensor_f64(j->zero, k) : 0;
     int64_t zero = !reals && j->zero ? tensor_i64(j->zero, k) : 0;
+    if (j->y->store == DT_F64 && (j->x->store == DT_U8 || j->x->store == DT_I8)) {
+        const uint8_t *u = j->x->data;
+        const int8_t *s = j->x->data;
+        double *y = j->y->data;
+        for (int64_t i = from; i < from + n; i++)
+            y[i] = (double)((j->x->store == DT_U8 ? u[i] : s[i]) - zero) * scale;
+        return;
+    }
     for (int64_t i = from; i < from + n; i++) {
         double d = reals ? tensor_f64(j->x, i) - real_zero : (double)(tensor_i64(j->x, i) - zero);
         if (j->y->store == DT_F64)

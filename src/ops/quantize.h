@@ -22,4 +22,9 @@ void quant_runs(const struct quant_layout *q, void (*fn)(void *arg, int64_t from
 /* Least and largest value of a quantized integer type. */
 void quant_range(enum dtype t, int64_t *least, int64_t *largest);
 
+/* To the nearest integer, ties to even (the default rounding mode), without a call. */
+static inline double quant_round(double v) {
+    return v < 0x1p51 && v > -0x1p51 ? (v + 0x1.8p52) - 0x1.8p52 : v;
+}
+
 #endif
