@@ -24,7 +24,7 @@ const struct option_row option_rows[] = {
     { "--precision", NULL, "f64|f32|native", VERB_RUN | VERBS_OF_PAIRS, TAKES_CHOICE, FIELD(precision),
       "arithmetic: float64, the declared types, or the format's own integer kernels (default f64)" },
     { "--graph", NULL, NULL, VERB_INSPECT, TAKES_NOTHING, FIELD(graph),
-      "print the graph in calque's text form" },
+      "print the graph in calque's text form (with --weights: every constant in full)" },
     { "--weights", NULL, NULL, VERB_INSPECT, TAKES_NOTHING, FIELD(weights),
       "list every constant with its shape and statistics" },
     { "--value", NULL, "NAME", VERB_INSPECT | VERB_RUN, TAKES_LIST, FIELD(values),

@@ -3,6 +3,7 @@
 
 #include "cli/verb.h"
 #include "ir/text.h"
+#include "ir/text.h"
 #include "report/inspect.h"
 
 struct names {
@@ -63,6 +64,12 @@ static enum status inspect(struct args *a, struct model *m, const char **report,
     x.every_shape = a->n_shapes > 0;
     x.values = a->values.items;
     x.n_values = a->values.n;
+    struct strbuf graph;
+    strbuf_init(&graph, a->arena);
+    if (a->graph) {
+        TRY(model_print(m, (a->weights ? TEXT_CONSTANTS : 0) | (a->verbose ? TEXT_ORIGINS : 0), &graph, e));
+        x.graph_text = graph.p;
+    }
     struct style style = style_of(a);
     if (a->json) {
         *report = inspect_json(&x, &style);

@@ -97,14 +97,24 @@ static bool put_element(const struct model *m, const char *key, struct tensor *t
     return true;
 }
 
+/* Names of another format's making (x for serving_default_x:0): when no name is known but the counts agree, the order decides. */
+static bool no_name_known(const struct model *m, const struct named_tensors *file) {
+    for (int k = 0; k < file->n; k++) {
+        const char *name = file->items[k].name, *slash = strrchr(name, '/');
+        if (input_named(m, name, strlen(name)) >= 0 || (slash && input_named(m, name, (size_t)(slash - name)) >= 0))
+            return false;
+    }
+    return file->n == m->graph->n_inputs;
+}
+
 static enum status from_npz(const char *path, const struct model *m, struct arena *a, struct tensor **out, struct err *e) {
     struct named_tensors file;
     TRY(npz_read(path, a, &file, e));
     enum status s = OK;
+    bool by_order = no_name_known(m, &file);
     for (int k = 0; s == OK && k < file.n; k++) {
         const char *name = file.items[k].name;
-        bool only = !*name && m->graph->n_inputs == 1; /* .npy */
-        int i = only ? 0 : input_named(m, name, strlen(name));
+        int i = by_order ? k : input_named(m, name, strlen(name));
         if (i >= 0) {
             tensor_free(out[i]);
             out[i] = tensor_alias(file.items[k].tensor);

@@ -7,7 +7,7 @@
 /* Reads the arrays for the inputs of m's main graph. (*out)[i], in the arena, belongs to graph->inputs[i]; NULL where
  * the file has none and the model a default. Each has the input's declared dtype (floats are rounded to it, integers must
  * fit); the shape is the file's. A name that is no input, an input that is missing, and a type that cannot be meant are
- * STATUS_MISMATCH and name it. Free with arrays_free. */
+ * STATUS_MISMATCH and name it. When no name of the file is an input's but there are as many arrays as inputs, their order decides. Free with arrays_free. */
 enum status arrays_read(const char *path, const struct model *m, struct arena *a, struct tensor ***out, struct err *e);
 void arrays_free(struct tensor **arrays, const struct model *m);
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "compare/arrays.h"
 #include "ops/op.h"
 #include "passes/canonical.h"
 
@@ -47,27 +48,10 @@ enum status session_open(struct session *s, struct model *source, struct model *
 }
 
 static enum status read_inputs(struct session *s, struct err *e) {
-    struct named_tensors arrays;
-    TRY(npz_read(s->options->inputs, s->arena, &arrays, e));
-    const struct graph *g = s->source->graph;
-    const struct tensor **list = NEW_ARRAY(s->arena, g->n_inputs + 1, const struct tensor *);
-    int found = 0;
-    for (int i = 0; i < g->n_inputs; i++) {
-        list[i] = named_tensor_find(&arrays, g->inputs[i]->name);
-        found += list[i] != NULL;
-    }
-    if (!found && arrays.n == g->n_inputs)
-        for (int i = 0; i < g->n_inputs; i++)
-            list[i] = arrays.items[i].tensor;
-    enum status status = OK;
-    for (int i = 0; i < g->n_inputs && status == OK; i++)
-        if (!list[i] && !g->inputs[i]->constant) {
-            status = err_set(e, STATUS_USAGE, "no array for input '%s' of the source", g->inputs[i]->name);
-            err_at(e, "%s", s->options->inputs);
-        }
-    if (status == OK)
-        status = inputs_given(&s->inputs, s->source, s->target, &s->pairs, list, s->arena, e);
-    named_tensors_free(&arrays);
+    struct tensor **arrays;
+    TRY(arrays_read(s->options->inputs, s->source, s->arena, &arrays, e));
+    enum status status = inputs_given(&s->inputs, s->source, s->target, &s->pairs, (const struct tensor *const *)arrays, s->arena, e);
+    arrays_free(arrays, s->source);
     return status;
 }
 
