@@ -146,6 +146,5 @@ int verb_help_run(struct args *a) {
         help_verb(&b, v);
     else
         help_program(&b);
-    fputs(b.p, stdout);
-    return EXIT_SAME;
+    return give_report(a, b.p, true, EXIT_SAME);
 }

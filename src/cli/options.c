@@ -45,7 +45,7 @@ const struct option_row option_rows[] = {
       "give up after S seconds (exit 3)" },
     { "--format", NULL, "text|json", VERBS_ALL & ~(unsigned)VERB_HELP, TAKES_CHOICE, FIELD(format),
       "form of the report (default text)" },
-    { NULL, "-o", "FILE", VERBS_ALL & ~(unsigned)VERB_HELP, TAKES_TEXT, FIELD(out),
+    { NULL, "-o", "FILE", VERBS_ALL, TAKES_TEXT, FIELD(out),
       "where to write: the repaired model (repair), the outputs as .npz (run), else the report" },
     { "--quiet", "-q", NULL, VERBS_ALL & ~(unsigned)VERB_HELP, TAKES_NOTHING, FIELD(quiet),
       "print the last line only" },
