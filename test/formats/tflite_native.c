@@ -3,7 +3,9 @@
  *     tflite_native CORPUS [SUBSTRING]
  *
  * Rows of CORPUS/pairs/pairs.tsv whose source or target is a .tflite file. Float outputs must agree within 1e-5 of the
- * output's range; integer outputs within one step. Prints a line for every file that does not, and the counts. */
+ * output's range, integer outputs within one step. Where the row says "quantized" the interpreter rounds after every
+ * operator in integer arithmetic, which the run in float64 does not repeat: there the bound is a fifth of the range, since
+ * single steps grow through a whole network. Prints a line for every file that does not agree, and the counts. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,7 +156,7 @@ static void check(struct totals *t, const char *corpus, const char *model, const
     } else if (s != OK) {
         printf("failed %s: %s: %s\n", model, e.where, e.what);
         t->failed++;
-    } else if (!(worst <= (t->loose ? 0.05 : 1e-5))) {
+    } else if (!(worst <= (t->loose ? 0.2 : 1e-5))) {
         printf("differs %s: %.3g%s\n", model, worst, t->loose ? " (quantized)" : "");
         t->failed++;
     } else {

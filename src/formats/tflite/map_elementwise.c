@@ -1,4 +1,5 @@
 /* Operators that compute element by element: most are one ONNX operator each. */
+#include <math.h>
 #include <string.h>
 
 #include "formats/tflite/tflite_write.h"
@@ -73,12 +74,28 @@ static const struct elementwise_row *row_of(enum builtin code) {
     return NULL;
 }
 
+/* Without an activation the arithmetic operators still keep their results between the largest finite floats
+ * (CalculateActivationRange of kTfLiteActNone). That shows where an operand is infinite: a mask of -inf added to scores. */
+static bool reads_infinity(const struct op_reader *x) {
+    for (int i = 0; i < x->n_in; i++) {
+        const struct value *v = x->in[i];
+        const struct tensor *t = v && v->dtype == DT_F32 && !v->is_variable ? v->constant : NULL;
+        int64_t n = t ? tensor_count(t) : 0;
+        for (int64_t k = 0; k < n; k++)
+            if (isinf(((const float *)t->data)[k]))
+                return true;
+    }
+    return false;
+}
+
 static enum status read_row(struct op_reader *x) {
     const struct elementwise_row *row = row_of(x->code);
     enum activation act = ACTIVATION_NONE;
     TRY(need_inputs(x, row->n_in));
     if (row->activation >= 0)
         TRY(activation_read(x, row->activation, &act));
+    if (row->activation >= 0 && act == ACTIVATION_NONE && x->out[0] && x->out[0]->dtype == DT_F32 && reads_infinity(x))
+        act = ACTIVATION_SATURATE;
     struct value *in[3];
     for (int i = 0; i < row->n_in; i++)
         in[i] = real_in(x, i);

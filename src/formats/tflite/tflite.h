@@ -37,7 +37,8 @@ enum { BUFFER_DATA, BUFFER_OFFSET, BUFFER_SIZE };
 enum { QUANT_MIN, QUANT_MAX, QUANT_SCALE, QUANT_ZERO_POINT, QUANT_DETAILS_TYPE, QUANT_DETAILS, QUANT_AXIS };
 enum { PADDING_SAME, PADDING_VALID };
 enum activation { ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_RELU_N1_TO_1, ACTIVATION_RELU6, ACTIVATION_TANH,
-                  ACTIVATION_SIGN_BIT };
+                  ACTIVATION_SIGN_BIT,
+                  ACTIVATION_SATURATE /* not of the schema: to the largest finite floats, see map_elementwise.c */ };
 
 /* DT_NONE: not a type calque has (resource, variant). */
 enum dtype dtype_from_tflite(int type);

@@ -1,4 +1,5 @@
 /* Making the nodes and values of one operator. */
+#include <float.h>
 #include <string.h>
 
 #include "formats/tflite/tflite.h"
@@ -161,8 +162,8 @@ bool same_quant(const struct op_reader *x, int i, int k) {
 }
 
 static enum status emit_activation(struct op_reader *x, enum activation act, struct value *v, enum dtype dtype, struct node **out) {
-    static const double low[] = { [ACTIVATION_RELU_N1_TO_1] = -1, [ACTIVATION_RELU6] = 0 };
-    static const double high[] = { [ACTIVATION_RELU_N1_TO_1] = 1, [ACTIVATION_RELU6] = 6 };
+    static const double low[] = { [ACTIVATION_RELU_N1_TO_1] = -1, [ACTIVATION_RELU6] = 0, [ACTIVATION_SATURATE] = -(double)FLT_MAX };
+    static const double high[] = { [ACTIVATION_RELU_N1_TO_1] = 1, [ACTIVATION_RELU6] = 6, [ACTIVATION_SATURATE] = (double)FLT_MAX };
     struct node *n;
     switch (act) {
     case ACTIVATION_RELU:
@@ -170,7 +171,8 @@ static enum status emit_activation(struct op_reader *x, enum activation act, str
         n = emit(x, act == ACTIVATION_RELU ? "Relu" : "Tanh", "", 1, 1, ROLE_ACTIVATION);
         break;
     case ACTIVATION_RELU6:
-    case ACTIVATION_RELU_N1_TO_1: {
+    case ACTIVATION_RELU_N1_TO_1:
+    case ACTIVATION_SATURATE: {
         struct value *min = made_real(x, "min", dtype, low[act]), *max = made_real(x, "max", dtype, high[act]);
         n = emit(x, "Clip", "", 3, 1, ROLE_ACTIVATION);
         n->in[1] = min;

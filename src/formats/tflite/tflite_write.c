@@ -485,7 +485,8 @@ static enum status write_node(struct writer *w, struct node *n) {
             const struct value *v = n->out[i] ? (i ? n->out[i] : find_target(w, n, n->out[i], o)) : NULL;
             int index = -1;
             bool stays = integers >= 0 && v && v->origin.index < 0 && dtype_is_float(v->dtype);
-            FAIL_IF(stays && (was || !moves_only(n) || l.n > 1), w->err, STATUS_UNSUPPORTED,
+            bool own = integers >= 0 && !was && (!stays || !moves_only(n) || l.n > 1);
+            FAIL_IF(own || (stays && was), w->err, STATUS_UNSUPPORTED,
                     "%s %s in the middle of quantized operators, where its result needs a scale", n->op, node_label(n, w->arena));
             if (v && was && i == 0)
                 reuse_output(w, n, v, &old);
