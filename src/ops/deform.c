@@ -66,24 +66,31 @@ static double sample(const struct deform_job *j, int64_t base, const double *at)
     return acc;
 }
 
+/* Where kernel position k of output position `at` samples; row: of the offsets, over images, groups
+ * and positions. */
+static void sample_place(const struct deform_job *j, int64_t row, int64_t k, int64_t at,
+                         double *place) {
+    const struct window *w = &j->p->w;
+    int64_t y = at;
+    for (int i = w->n - 1; i >= 0; i--) {
+        double moved = tensor_f64(j->offset, (row * w->n + i) * j->n_out + at);
+        place[i] = (double)(y % w->out[i] * w->stride[i] - w->begin[i] +
+                            k % w->kernel[i] * w->dilation[i]) +
+                   moved;
+        k /= w->kernel[i];
+        y /= w->out[i];
+    }
+}
+
 /* All samples of one image at one output position. */
 static void sample_all(const struct deform_job *j, int64_t b, int64_t at, double *samples) {
     const struct conv_plan *p = j->p;
-    const struct window *w = &p->w;
     int64_t per_group = p->in_channels / j->offset_groups;
     for (int64_t k = 0; k < j->n_kernel; k++)
         for (int64_t g = 0; g < j->offset_groups; g++) {
-            int64_t row = (b * j->offset_groups + g) * j->n_kernel + k, ko = k, yo = at;
-            double place[MAX_RANK];
-            for (int i = w->n - 1; i >= 0; i--) {
-                double moved = tensor_f64(j->offset, (row * w->n + i) * j->n_out + at);
-                place[i] = (double)(yo % w->out[i] * w->stride[i] - w->begin[i] +
-                                    ko % w->kernel[i] * w->dilation[i]) +
-                           moved;
-                ko /= w->kernel[i];
-                yo /= w->out[i];
-            }
-            double m = j->mask ? tensor_f64(j->mask, row * j->n_out + at) : 1;
+            int64_t row = (b * j->offset_groups + g) * j->n_kernel + k;
+            double place[MAX_RANK], m = j->mask ? tensor_f64(j->mask, row * j->n_out + at) : 1;
+            sample_place(j, row, k, at, place);
             for (int64_t ch = g * per_group; ch < (g + 1) * per_group; ch++) {
                 double v = sample(j, b * p->x_batch + ch * p->x_channel, place);
                 samples[k * p->in_channels + ch] = j->mask ? v * m : v;
@@ -110,21 +117,137 @@ static void deform_part(void *arg, struct part part) {
     }
 }
 
+static enum status deform_read(const struct node *n, const struct tensor *const *in, int n_in,
+                               struct conv_plan *p, struct deform_job *j, struct err *e) {
+    const struct tensor *x = in[0], *k = in[1];
+    TRY(conv_plan(n, x->rank, x->dim, k->rank, k->dim, p, e));
+    FAIL_IF(p->w.n > 6, e, STATUS_UNSUPPORTED, "DeformConv over %d spatial axes", p->w.n);
+    *j = (struct deform_job) { .p = p,
+                               .x = x,
+                               .k = k,
+                               .offset = in[2],
+                               .bias = n_in > 3 ? in[3] : NULL,
+                               .mask = n_in > 4 ? in[4] : NULL };
+    j->offset_groups = attr_int(n, "offset_group");
+    j->n_kernel = dims_product(p->w.kernel, 0, p->w.n);
+    j->n_out = window_out_count(&p->w);
+    return OK;
+}
+
 static enum status deform_conv(struct op_ctx *c) {
-    const struct tensor *x = c->in[0], *k = c->in[1];
     struct conv_plan p;
-    TRY(conv_plan(c->node, x->rank, x->dim, k->rank, k->dim, &p, c->err));
-    FAIL_IF(p.w.n > 6, c->err, STATUS_UNSUPPORTED, "DeformConv over %d spatial axes", p.w.n);
-    struct deform_job j = { .p = &p, .x = x, .k = k, .offset = c->in[2], .y = c->out[0] };
-    j.bias = input_given(c, 3) ? c->in[3] : NULL;
-    j.mask = input_given(c, 4) ? c->in[4] : NULL;
-    j.offset_groups = attr_int(c->node, "offset_group");
-    j.n_kernel = dims_product(p.w.kernel, 0, p.w.n);
-    j.n_out = window_out_count(&p.w);
+    struct deform_job j;
+    TRY(deform_read(c->node, c->in, c->n_in, &p, &j, c->err));
+    j.y = c->out[0];
     int64_t cost = j.n_kernel * p.in_channels * (p.out_per_group + 8), units = p.batch * j.n_out;
     j.samples = NEW_ARRAY(
         c->scratch, (int64_t)split_tasks(c, units, cost) * j.n_kernel * p.in_channels, double);
     split_run(c, units, cost, deform_part, &j);
+    return OK;
+}
+
+/* Shares g, the gradient of a sample at `at`, among its neighbours; adds the slopes by the place.
+ */
+static void sample_back(const struct deform_job *j, int64_t base, const double *at, double g,
+                        double *gx, double *g_at) {
+    const struct window *w = &j->p->w;
+    for (int corner = 0; corner < 1 << w->n; corner++) {
+        double part[MAX_RANK], weight = 1;
+        int64_t offset = base;
+        bool inside = true;
+        for (int i = 0; i < w->n; i++) {
+            int up = corner >> (w->n - 1 - i) & 1;
+            double low = floor(at[i]), v = low + up;
+            inside &= v >= 0 && v < (double)w->in[i];
+            part[i] = up ? at[i] - low : 1 - (at[i] - low);
+            weight *= part[i];
+            offset += inside ? (int64_t)v * j->p->x_spatial[i] : 0;
+        }
+        if (!inside)
+            continue;
+        if (gx)
+            gx[offset] += g * weight;
+        for (int i = 0; i < w->n; i++) {
+            double slope = corner >> (w->n - 1 - i) & 1 ? 1 : -1;
+            for (int other = 0; other < w->n; other++)
+                slope *= other == i ? 1 : part[other];
+            g_at[i] += g * slope * tensor_f64(j->x, offset);
+        }
+    }
+}
+
+struct deform_back {
+    const double *gy;
+    double *gx, *gk, *g_offset, *gb, *g_mask; /* NULL: not wanted */
+    double *samples, *g_samples;              /* [kernel position][channel] */
+};
+
+/* Through the sum of one output position: gradients of its samples, the kernel and the bias. */
+static void deform_sum_back(const struct deform_job *j, const struct deform_back *d, int64_t b,
+                            int64_t at) {
+    const struct conv_plan *p = j->p;
+    memset(d->g_samples, 0, (size_t)(j->n_kernel * p->in_channels) * sizeof *d->g_samples);
+    for (int64_t o = 0; o < p->out_channels; o++) {
+        double g = d->gy[(b * p->out_channels + o) * j->n_out + at];
+        if (d->gb)
+            d->gb[o] += g;
+        for (int64_t k = 0; k < j->n_kernel; k++)
+            for (int64_t i = 0; i < p->in_per_group; i++) {
+                int64_t s = k * p->in_channels + o / p->out_per_group * p->in_per_group + i;
+                int64_t w = (o * p->in_per_group + i) * j->n_kernel + k;
+                d->g_samples[s] += g * tensor_f64(j->k, w);
+                if (d->gk)
+                    d->gk[w] += g * d->samples[s];
+            }
+    }
+}
+
+/* Through the samples: gradients of x, the offsets and the mask. */
+static void deform_sample_back(const struct deform_job *j, const struct deform_back *d, int64_t b,
+                               int64_t at) {
+    const struct conv_plan *p = j->p;
+    int64_t per_group = p->in_channels / j->offset_groups;
+    for (int64_t u = 0; u < j->n_kernel * j->offset_groups; u++) {
+        int64_t k = u / j->offset_groups, g = u % j->offset_groups,
+                row = (b * j->offset_groups + g) * j->n_kernel + k;
+        double place[MAX_RANK], g_at[MAX_RANK] = { 0 },
+                                m = j->mask ? tensor_f64(j->mask, row * j->n_out + at) : 1;
+        sample_place(j, row, k, at, place);
+        for (int64_t ch = g * per_group; ch < (g + 1) * per_group; ch++) {
+            int64_t base = b * p->x_batch + ch * p->x_channel;
+            double gs = d->g_samples[k * p->in_channels + ch];
+            if (d->g_mask)
+                d->g_mask[row * j->n_out + at] += gs * sample(j, base, place);
+            sample_back(j, base, place, gs * m, d->gx, g_at);
+        }
+        for (int i = 0; d->g_offset && i < p->w.n; i++)
+            d->g_offset[(row * p->w.n + i) * j->n_out + at] += g_at[i];
+    }
+}
+
+static double *deform_wanted(const struct grad_ctx *c, int i) {
+    return i < c->n_in && c->in[i] && c->grad_in[i] ? c->grad_in[i]->data : NULL;
+}
+
+static enum status deform_grad(struct grad_ctx *c) {
+    struct conv_plan p;
+    struct deform_job j;
+    if (!c->grad_out[0])
+        return OK;
+    TRY(deform_read(c->node, c->in, c->n_in, &p, &j, c->err));
+    struct deform_back d = { c->grad_out[0]->data,
+                             deform_wanted(c, 0),
+                             deform_wanted(c, 1),
+                             deform_wanted(c, 2),
+                             deform_wanted(c, 3),
+                             deform_wanted(c, 4),
+                             NEW_ARRAY(c->scratch, j.n_kernel * p.in_channels + 1, double),
+                             NEW_ARRAY(c->scratch, j.n_kernel * p.in_channels + 1, double) };
+    for (int64_t u = 0; u < p.batch * j.n_out; u++) {
+        sample_all(&j, u / j.n_out, u % j.n_out, d.samples);
+        deform_sum_back(&j, &d, u / j.n_out, u % j.n_out);
+        deform_sample_back(&j, &d, u / j.n_out, u % j.n_out);
+    }
     return OK;
 }
 
@@ -249,7 +372,7 @@ static const struct attr_def fold_attrs[] = {
 
 const struct op ops_deform[] = {
     { ONNX("DeformConv", 22, 3, 5), .attrs = deform_attrs, .shape = shape_deform,
-      .eval = deform_conv },
+      .eval = deform_conv, .grad = deform_grad },
     { ONNX("Col2Im", 18, 3, 3), .attrs = fold_attrs, .shape = shape_col2im, .eval = col2im,
       .grad = col2im_grad },
     { 0 },

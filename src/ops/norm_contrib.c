@@ -2,6 +2,7 @@
  * other, in the order of the inputs named below; the normalisation itself is that of norm.c. */
 #include <string.h>
 
+#include "ops/broadcast.h"
 #include "ops/norm.h"
 #include "ops/real.h"
 #include "ops/row.h"
@@ -82,6 +83,61 @@ static enum status skip_norm(struct op_ctx *c) {
     return OK;
 }
 
+/* Adds g, of the sum's shape, to the gradient of an input that was broadcast to it. */
+static enum status addend_grad(struct grad_ctx *c, int input, const struct tensor *g) {
+    struct broadcast plan;
+    if (input >= c->n_in || !c->in[input] || !c->grad_in[input])
+        return OK;
+    TRY(broadcast_plan(&plan, g->rank, g->dim, 1, &c->in[input], c->err));
+    for (int64_t i = 0, n = tensor_count(g); i < n; i++) {
+        int64_t at[MAX_OPERANDS];
+        broadcast_offsets(&plan, i, at);
+        ((double *)c->grad_in[input]->data)[at[0]] += ((const double *)g->data)[i];
+    }
+    return OK;
+}
+
+/* Back through the rows of `sum`, into a new gradient of it; scale and bias are inputs (-1: none).
+ */
+static enum status rows_back(struct grad_ctx *c, enum norm_kind kind, const struct tensor *sum,
+                             int scale, int bias, bool statistics, struct tensor **out) {
+    *out = tensor_in_arena(c->scratch, DT_F64, DT_F64, sum->rank, sum->dim);
+    bool has_bias = bias >= 0 && bias < c->n_in && c->in[bias];
+    const struct tensor *in[3] = { sum, c->in[scale], has_bias ? c->in[bias] : NULL };
+    struct tensor *grad_in[3] = { *out, c->grad_in[scale], has_bias ? c->grad_in[bias] : NULL };
+    struct grad_ctx inner = *c;
+    inner.in = in;
+    inner.n_in = has_bias ? 3 : 2;
+    inner.grad_in = grad_in;
+    if (!statistics)
+        inner.n_out = 1;
+    return norm_rows_grad(&inner, kind, -1);
+}
+
+static enum status skip_grad(struct grad_ctx *c) {
+    bool simple = simplified(c->node);
+    const struct tensor *x = c->in[0];
+    struct tensor *sum = tensor_in_arena(c->scratch, DT_F64, DT_F64, x->rank, x->dim), *g;
+    const int addends[3] = { 0, 1, simple ? 3 : 4 };
+    struct op_ctx view = { .node = c->node,
+                           .precision = PREC_F64,
+                           .scratch = c->scratch,
+                           .n_in = c->n_in,
+                           .in = c->in,
+                           .err = c->err };
+    for (int i = 0; i < 3; i++)
+        add_to(sum, &view, addends[i]);
+    FAIL_IF(simple && c->n_out > 2 && c->grad_out[2], c->err, STATUS_UNSUPPORTED,
+            "the gradient of %s by its inverse deviation", c->node->op);
+    TRY(rows_back(c, simple ? NORM_RMS : NORM_MEAN, sum, 2, simple ? -1 : 3, !simple, &g));
+    if (c->n_out > 3 && c->grad_out[3])
+        for (int64_t i = 0, n = tensor_count(g); i < n; i++)
+            ((double *)g->data)[i] += ((const double *)c->grad_out[3]->data)[i];
+    for (int i = 0; i < 3; i++)
+        TRY(addend_grad(c, addends[i], g));
+    return OK;
+}
+
 /* --- SimplifiedLayerNormalization: X, scale --- */
 
 static enum status shape_simplified(struct shape_ctx *c) {
@@ -120,6 +176,12 @@ static enum status simplified_norm(struct op_ctx *c) {
     norm_run(c, &j);
     norm_statistic_done(c, &j, 1, j.inverse);
     return OK;
+}
+
+static enum status simplified_grad(struct grad_ctx *c) {
+    FAIL_IF(c->n_out > 1 && c->grad_out[1], c->err, STATUS_UNSUPPORTED,
+            "the gradient of %s by its inverse deviation", c->node->op);
+    return norm_rows_grad(c, NORM_RMS, attr_int(c->node, "axis"));
 }
 
 /* --- EmbedLayerNormalization: ids, segment ids, three tables, gamma, beta, mask, position ids ---
@@ -193,6 +255,42 @@ static enum status embed_norm(struct op_ctx *c) {
     return OK;
 }
 
+/* The rows that were looked up get the gradient of their sum. */
+static enum status embed_grad(struct grad_ctx *c) {
+    const struct tensor *ids = c->in[IDS],
+                        *places = c->n_in > POSITION_IDS ? c->in[POSITION_IDS] : NULL,
+                        *y = c->out[0];
+    struct tensor *sum = tensor_in_arena(c->scratch, DT_F64, DT_F64, y->rank, y->dim), *g;
+    int64_t length = ids->dim[1], width = y->dim[2], n_places = places ? tensor_count(places) : 1;
+    int64_t *row[3] = { NEW_ARRAY(c->scratch, tensor_count(ids) + 1, int64_t),
+                        NEW_ARRAY(c->scratch, tensor_count(ids) + 1, int64_t),
+                        NEW_ARRAY(c->scratch, tensor_count(ids) + 1, int64_t) };
+    static const int tables[] = { WORDS, POSITIONS, SEGMENTS };
+    struct op_ctx view = { .node = c->node,
+                           .precision = PREC_F64,
+                           .scratch = c->scratch,
+                           .n_in = c->n_in,
+                           .in = c->in,
+                           .err = c->err };
+    for (int64_t r = 0; r < tensor_count(ids); r++) {
+        row[0][r] = tensor_i64(ids, r);
+        row[1][r] = places ? tensor_i64(places, r % n_places) : r % length;
+        row[2][r] = c->in[SEGMENT_IDS] ? tensor_i64(c->in[SEGMENT_IDS], r) : 0;
+        for (int t = 0; t < 3; t++)
+            if (c->in[tables[t]])
+                TRY(add_row(&view, tables[t], row[t][r], sum, r));
+    }
+    TRY(rows_back(c, NORM_MEAN, sum, GAMMA, BETA, false, &g));
+    for (int64_t i = 0, n = tensor_count(g); i < n; i++)
+        for (int t = 0; t < 3; t++)
+            if (c->in[tables[t]] && c->grad_in[tables[t]])
+                ((double *)c->grad_in[tables[t]]->data)[row[t][i / width] * width + i % width] +=
+                    ((const double *)g->data)[i] + (c->n_out > 2 && c->grad_out[2]
+                                                        ? ((const double *)c->grad_out[2]->data)[i]
+                                                        : 0);
+    return OK;
+}
+
 static enum status shape_embed_checked(struct shape_ctx *c) {
     static const int needed[] = { WORDS, POSITIONS, GAMMA,
                                   BETA }; /* what is optional lies between */
@@ -217,15 +315,15 @@ static const struct attr_def embed_attrs[] = { FLOAT("epsilon", 1e-12f),
 
 const struct op ops_norm_contrib[] = {
     { SEVERAL("SkipLayerNormalization", "com.microsoft", 3, 5, 4), .attrs = skip_attrs,
-      .shape = shape_skip, .eval = skip_norm },
+      .shape = shape_skip, .eval = skip_norm, .grad = skip_grad },
     { SEVERAL("SkipSimplifiedLayerNormalization", "com.microsoft", 3, 4, 4), .attrs = skip_attrs,
-      .shape = shape_skip, .eval = skip_norm },
+      .shape = shape_skip, .eval = skip_norm, .grad = skip_grad },
     /* ONNX Runtime has it in the default domain. */
     { SEVERAL("SimplifiedLayerNormalization", "", 2, 2, 2), .attrs = simplified_attrs,
-      .shape = shape_simplified, .eval = simplified_norm },
+      .shape = shape_simplified, .eval = simplified_norm, .grad = simplified_grad },
     { SEVERAL("SimplifiedLayerNormalization", "com.microsoft", 2, 2, 2), .attrs = simplified_attrs,
-      .shape = shape_simplified, .eval = simplified_norm },
+      .shape = shape_simplified, .eval = simplified_norm, .grad = simplified_grad },
     { SEVERAL("EmbedLayerNormalization", "com.microsoft", 1, 9, 3), .attrs = embed_attrs,
-      .shape = shape_embed_checked, .eval = embed_norm },
+      .shape = shape_embed_checked, .eval = embed_norm, .grad = embed_grad },
     { 0 },
 };

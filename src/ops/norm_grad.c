@@ -217,12 +217,12 @@ enum status group_norm_grad(struct grad_ctx *c) {
     return OK;
 }
 
-static enum status rows_grad(struct grad_ctx *c, enum norm_kind kind) {
+enum status norm_rows_grad(struct grad_ctx *c, enum norm_kind kind, int64_t first) {
     const struct tensor *x = c->in[0];
     struct back b = back_of(c, kind);
     bool in[MAX_RANK];
     int axis;
-    TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
+    TRY(axis_normalise(first, x->rank, &axis, c->err));
     for (int i = 0; i < x->rank; i++)
         in[i] = i >= axis;
     sets_over(c, &b, in);
@@ -241,11 +241,11 @@ static enum status rows_grad(struct grad_ctx *c, enum norm_kind kind) {
 }
 
 enum status layer_norm_grad(struct grad_ctx *c) {
-    return rows_grad(c, NORM_MEAN);
+    return norm_rows_grad(c, NORM_MEAN, attr_int(c->node, "axis"));
 }
 
 enum status rms_norm_grad(struct grad_ctx *c) {
-    return rows_grad(c, NORM_RMS);
+    return norm_rows_grad(c, NORM_RMS, attr_int(c->node, "axis"));
 }
 
 enum status lp_norm_grad(struct grad_ctx *c) {

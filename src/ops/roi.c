@@ -103,13 +103,14 @@ static double align_bin(const struct align *a, const struct roi_box *r, int64_t 
     return a->max ? sum : sum / (double)(r->grid_h * r->grid_w);
 }
 
-static enum status read_box(struct op_ctx *c, int64_t i, struct roi_box *r) {
-    double scale = attr_float(c->node, "spatial_scale"), v[4];
-    bool half = strcmp(attr_str(c->node, "coordinate_transformation_mode"), "half_pixel") == 0;
-    int64_t ratio = attr_int(c->node, "sampling_ratio");
+static enum status read_box(const struct node *n, const struct tensor *rois, const struct tensor *y,
+                            int64_t i, struct roi_box *r, struct err *e) {
+    double scale = attr_float(n, "spatial_scale"), v[4];
+    bool half = strcmp(attr_str(n, "coordinate_transformation_mode"), "half_pixel") == 0;
+    int64_t ratio = attr_int(n, "sampling_ratio");
     for (int k = 0; k < 4; k++) {
-        v[k] = scaled(tensor_f64(c->in[1], i * 4 + k), scale) - (half ? 0.5 : 0);
-        FAIL_IF(!(fabs(v[k]) < 1e6), c->err, STATUS_UNSUPPORTED,
+        v[k] = scaled(tensor_f64(rois, i * 4 + k), scale) - (half ? 0.5 : 0);
+        FAIL_IF(!(fabs(v[k]) < 1e6), e, STATUS_UNSUPPORTED,
                 "RoiAlign: region %lld has a coordinate of %g", (long long)i, v[k]);
     }
     double h = v[3] - v[1], w = v[2] - v[0];
@@ -119,8 +120,8 @@ static enum status read_box(struct op_ctx *c, int64_t i, struct roi_box *r) {
     }
     r->x = v[0];
     r->y = v[1];
-    r->bin_h = h / (double)c->out[0]->dim[2];
-    r->bin_w = w / (double)c->out[0]->dim[3];
+    r->bin_h = h / (double)y->dim[2];
+    r->bin_w = w / (double)y->dim[3];
     r->grid_h = ratio ? ratio : (int64_t)ceil(r->bin_h);
     r->grid_w = ratio ? ratio : (int64_t)ceil(r->bin_w);
     return OK;
@@ -137,7 +138,7 @@ static enum status roi_align(struct op_ctx *c) {
     for (int64_t i = 0, at = 0; i < y->dim[0]; i++) {
         struct roi_box r = { 0 };
         int64_t b = tensor_i64(c->in[2], i);
-        TRY(read_box(c, i, &r));
+        TRY(read_box(c->node, c->in[1], y, i, &r, c->err));
         FAIL_IF(b < 0 || b >= x->dim[0], c->err, STATUS_CORRUPT,
                 "RoiAlign: region %lld is of image %lld of %lld", (long long)i, (long long)b,
                 (long long)x->dim[0]);
@@ -145,6 +146,47 @@ static enum status roi_align(struct op_ctx *c) {
             a.base = (b * x->dim[1] + ch) * a.h * a.w;
             for (int64_t p = 0; p < y->dim[2] * y->dim[3]; p++)
                 tensor_set_f64(y, at++, align_bin(&a, &r, p / y->dim[3], p % y->dim[3]));
+        }
+    }
+    return OK;
+}
+
+/* Shares g among the corners of one sample. */
+static void sample_back(const struct align *a, double *gx, double y, double x, double g) {
+    int64_t y0, y1, x0, x1;
+    double ly, lx;
+    if (!around(y, a->h, &y0, &y1, &ly) || !around(x, a->w, &x0, &x1, &lx))
+        return;
+    gx[a->base + y0 * a->w + x0] += g * (1 - ly) * (1 - lx);
+    gx[a->base + y0 * a->w + x1] += g * (1 - ly) * lx;
+    gx[a->base + y1 * a->w + x0] += g * ly * (1 - lx);
+    gx[a->base + y1 * a->w + x1] += g * ly * lx;
+}
+
+/* By the image; regions are taken as constants. */
+static enum status roi_align_grad(struct grad_ctx *c) {
+    const struct tensor *x = c->in[0], *y = c->out[0];
+    struct align a = { .x = x, .h = x->dim[2], .w = x->dim[3] };
+    if (!c->grad_out[0] || !c->grad_in[0])
+        return OK;
+    FAIL_IF(strcmp(attr_str(c->node, "mode"), "avg") != 0, c->err, STATUS_UNSUPPORTED,
+            "the gradient of RoiAlign's max mode");
+    const double *gy = c->grad_out[0]->data;
+    for (int64_t i = 0; i < y->dim[0]; i++) {
+        struct roi_box r = { 0 };
+        TRY(read_box(c->node, c->in[1], y, i, &r, c->err));
+        for (int64_t u = 0; u < x->dim[1] * y->dim[2] * y->dim[3] * r.grid_h * r.grid_w; u++) {
+            int64_t sample = u % (r.grid_h * r.grid_w), bin = u / (r.grid_h * r.grid_w),
+                    pw = bin % y->dim[3];
+            int64_t ph = bin / y->dim[3] % y->dim[2], ch = bin / y->dim[3] / y->dim[2];
+            double at_y = r.y + (double)ph * r.bin_h +
+                          ((double)(sample / r.grid_w) + 0.5) * r.bin_h / (double)r.grid_h;
+            double at_x = r.x + (double)pw * r.bin_w +
+                          ((double)(sample % r.grid_w) + 0.5) * r.bin_w / (double)r.grid_w;
+            a.base = (tensor_i64(c->in[2], i) * x->dim[1] + ch) * a.h * a.w;
+            sample_back(&a, c->grad_in[0]->data, at_y, at_x,
+                        gy[i * x->dim[1] * y->dim[2] * y->dim[3] + bin] /
+                            (double)(r.grid_h * r.grid_w));
         }
     }
     return OK;
@@ -165,42 +207,56 @@ static int64_t bin_edge(int64_t p, double bin, double start, int64_t size, bool 
 }
 
 /* Fast R-CNN's pooling: whole elements from round(start) to round(end), both in; an empty bin is 0.
- */
-static enum status max_roi_pool(struct op_ctx *c) {
-    const struct tensor *x = c->in[0];
-    struct tensor *y = c->out[0];
-    int64_t h = x->dim[2], w = x->dim[3], at = 0;
-    double scale = attr_float(c->node, "spatial_scale");
+ * Writes y, or with gx gives each bin's gradient to its largest element. */
+static enum status max_roi_run(const struct node *n, const struct tensor *x,
+                               const struct tensor *rois, struct tensor *y, const double *gy,
+                               double *gx, struct err *e) {
+    int64_t h = x->dim[2], w = x->dim[3], bins = y->dim[2] * y->dim[3];
+    double scale = attr_float(n, "spatial_scale");
     for (int64_t i = 0; i < y->dim[0]; i++) {
         double v[5];
         for (int k = 0; k < 5; k++) {
-            v[k] = tensor_f64(c->in[1], i * 5 + k);
-            FAIL_IF(!(fabs(v[k] * scale) < 1e9 && fabs(v[k]) < 1e9), c->err, STATUS_CORRUPT,
+            v[k] = tensor_f64(rois, i * 5 + k);
+            FAIL_IF(!(fabs(v[k] * scale) < 1e9 && fabs(v[k]) < 1e9), e, STATUS_CORRUPT,
                     "MaxRoiPool: region %lld holds %g", (long long)i, v[k]);
             if (k)
                 v[k] = round(scaled(v[k], scale));
         }
-        FAIL_IF(v[0] < 0 || v[0] >= (double)x->dim[0], c->err, STATUS_CORRUPT,
+        FAIL_IF(v[0] < 0 || v[0] >= (double)x->dim[0], e, STATUS_CORRUPT,
                 "MaxRoiPool: region %lld is of image %g of %lld", (long long)i, v[0],
                 (long long)x->dim[0]);
         double bin_h = fmax(v[4] - v[2] + 1, 1) / (double)y->dim[2],
                bin_w = fmax(v[3] - v[1] + 1, 1) / (double)y->dim[3];
-        for (int64_t ch = 0; ch < x->dim[1]; ch++)
-            for (int64_t p = 0; p < y->dim[2] * y->dim[3]; p++) {
-                int64_t ph = p / y->dim[3], pw = p % y->dim[3],
-                        base = ((int64_t)v[0] * x->dim[1] + ch) * h * w;
-                int64_t y0 = bin_edge(ph, bin_h, v[2], h, false),
-                        y1 = bin_edge(ph + 1, bin_h, v[2], h, true);
-                int64_t x0 = bin_edge(pw, bin_w, v[1], w, false),
-                        x1 = bin_edge(pw + 1, bin_w, v[1], w, true);
-                double best = y0 >= y1 || x0 >= x1 ? 0 : -INFINITY;
-                for (int64_t r = y0; r < y1; r++)
-                    for (int64_t q = x0; q < x1; q++)
-                        best = fmax(best, tensor_f64(x, base + r * w + q));
-                tensor_set_f64(y, at++, best);
-            }
+        for (int64_t u = 0; u < x->dim[1] * bins; u++) {
+            int64_t ph = u % bins / y->dim[3], pw = u % y->dim[3], best = -1;
+            int64_t y0 = bin_edge(ph, bin_h, v[2], h, false),
+                    y1 = bin_edge(ph + 1, bin_h, v[2], h, true);
+            int64_t x0 = bin_edge(pw, bin_w, v[1], w, false),
+                    x1 = bin_edge(pw + 1, bin_w, v[1], w, true);
+            for (int64_t r = y0; r < y1; r++)
+                for (int64_t q = x0; q < x1; q++) {
+                    int64_t at = (((int64_t)v[0] * x->dim[1] + u / bins) * h + r) * w + q;
+                    if (best < 0 || tensor_f64(x, at) > tensor_f64(x, best))
+                        best = at;
+                }
+            if (!gx)
+                tensor_set_f64(y, i * x->dim[1] * bins + u, best < 0 ? 0 : tensor_f64(x, best));
+            else if (best >= 0)
+                gx[best] += gy[i * x->dim[1] * bins + u];
+        }
     }
     return OK;
+}
+
+static enum status max_roi_pool(struct op_ctx *c) {
+    return max_roi_run(c->node, c->in[0], c->in[1], c->out[0], NULL, NULL, c->err);
+}
+
+static enum status max_roi_grad(struct grad_ctx *c) {
+    if (!c->grad_out[0] || !c->grad_in[0])
+        return OK;
+    return max_roi_run(c->node, c->in[0], c->in[1], (struct tensor *)(size_t)c->out[0],
+                       c->grad_out[0]->data, c->grad_in[0]->data, c->err);
 }
 
 static const struct attr_def align_attrs[] = {
@@ -217,9 +273,9 @@ static const struct attr_def pool_attrs[] = { NEEDED("pooled_shape", INTS),
                                               { 0 } };
 
 const struct op ops_roi[] = {
-    { ONNX("RoiAlign", 22, 3, 3), .attrs = align_attrs, .shape = shape_roi_align,
-      .eval = roi_align },
+    { ONNX("RoiAlign", 22, 3, 3), .attrs = align_attrs, .shape = shape_roi_align, .eval = roi_align,
+      .grad = roi_align_grad },
     { ONNX("MaxRoiPool", 22, 2, 2), .attrs = pool_attrs, .shape = shape_max_roi,
-      .eval = max_roi_pool },
+      .eval = max_roi_pool, .grad = max_roi_grad },
     { 0 },
 };

@@ -64,6 +64,47 @@ static enum status causal_conv(struct op_ctx *c) {
     return OK;
 }
 
+/* Where causal_at reads, in the gradients: NULL in the padding or when not wanted. */
+static double *causal_to(struct grad_ctx *c, bool past, int64_t row, int64_t i, int64_t held) {
+    if (i >= held)
+        return c->grad_in[0] ? (double *)c->grad_in[0]->data + row * c->in[0]->dim[2] + i - held
+                             : NULL;
+    return past && c->grad_in[3] ? (double *)c->grad_in[3]->data + row * held + i : NULL;
+}
+
+static enum status causal_grad(struct grad_ctx *c) {
+    const struct tensor *x = c->in[0], *w = c->in[1], *bias = c->n_in > 2 ? c->in[2] : NULL,
+                        *past = c->n_in > 3 ? c->in[3] : NULL;
+    int64_t length = x->dim[2], k = w->dim[2], held = k - 1;
+    bool silu = strcmp(attr_str(c->node, "activation"), "none") != 0;
+    const double *state = c->n_out > 1 && c->grad_out[1] ? c->grad_out[1]->data : NULL;
+    for (int64_t u = 0; u < x->dim[0] * x->dim[1] * length && c->grad_out[0]; u++) {
+        int64_t row = u / length, channel = row % x->dim[1], i = u % length;
+        double acc = bias ? tensor_f64(bias, channel) : 0,
+               g = ((const double *)c->grad_out[0]->data)[u];
+        for (int64_t t = 0; t < k; t++)
+            acc += causal_at(x, past, row, i + t, held) * tensor_f64(w, channel * k + t);
+        double s = 1 / (1 + exp_d(-acc));
+        g *= silu ? s + acc * s * (1 - s) : 1;
+        if (bias && c->grad_in[2])
+            ((double *)c->grad_in[2]->data)[channel] += g;
+        for (int64_t t = 0; t < k; t++) {
+            double *to = causal_to(c, past != NULL, row, i + t, held);
+            if (to)
+                *to += g * tensor_f64(w, channel * k + t);
+            if (c->grad_in[1])
+                ((double *)c->grad_in[1]->data)[channel * k + t] +=
+                    g * causal_at(x, past, row, i + t, held);
+        }
+    }
+    for (int64_t u = 0; state && u < x->dim[0] * x->dim[1] * held; u++) {
+        double *to = causal_to(c, past != NULL, u / held, length + u % held, held);
+        if (to)
+            *to += state[u];
+    }
+    return OK;
+}
+
 /* --- LinearAttention --- */
 
 struct linear_rule {
@@ -225,7 +266,8 @@ const struct op ops_stateful[] = {
       .max_out = 2,
       .attrs = causal_attrs,
       .shape = shape_causal,
-      .eval = causal_conv },
+      .eval = causal_conv,
+      .grad = causal_grad },
     { .name = "LinearAttention",
       .domain = "",
       .spec = "ONNX LinearAttention-27",

@@ -17,6 +17,7 @@ static const struct gradient_case cases[] = {
 enum { N_CASES = sizeof cases / sizeof *cases };
 
 static uint64_t seed = 1;
+static bool constant[MAX_IN]; /* inputs of the case that are not differentiated */
 
 static double uniform(double low, double high) {
     seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -40,7 +41,7 @@ static struct tensor *parse_input(struct arena *a, const char **p) {
     int rank = parse_dims(p, dim);
     if (kind == '-')
         return NULL;
-    enum dtype type = kind == 'f' ? DT_F64 : kind == 'i' ? DT_I64 : kind == 'n' ? DT_I32 : DT_BOOL;
+    enum dtype type = kind == 'f' || kind == 'c' ? DT_F64 : kind == 'i' ? DT_I64 : kind == 'n' ? DT_I32 : DT_BOOL;
     struct tensor *t = tensor_in_arena(a, type, type, rank, dim);
     double low = -1, high = 1;
     int64_t n = tensor_count(t);
@@ -51,7 +52,7 @@ static struct tensor *parse_input(struct arena *a, const char **p) {
         *p = end + 1;
     }
     for (int64_t i = 0; i < n && kind != '-'; i++) {
-        if (kind == 'f')
+        if (kind == 'f' || kind == 'c')
             tensor_set_f64(t, i, uniform(low, high));
         else if (kind == 'b')
             tensor_set_i64(t, i, uniform(0, 1) < 0.5);
@@ -112,8 +113,10 @@ static void open_case(struct one_node *t, const struct gradient_case *k) {
     struct arena *a = arena_new();
     struct tensor *in[MAX_IN] = { 0 };
     int n = 0;
-    for (const char *p = k->inputs; *p; p += *p == ' ')
+    for (const char *p = k->inputs; *p; p += *p == ' ') {
+        constant[n] = *p == 'c';
         in[n++] = parse_input(a, &p);
+    }
     int n_out = op->max_out < 0 ? 2 : op->max_out;
     const char *attrs = k->attrs;
     if (strncmp(attrs, "outputs=", 8) == 0) {
@@ -151,7 +154,7 @@ static void check_case(const struct gradient_case *k) {
             tensor_set_f64(weight[o], i, uniform(0.5, 1.5));
     }
     for (int i = 0; i < t.node->n_in; i++)
-        if (t.in[i] && t.in[i]->store == DT_F64)
+        if (t.in[i] && t.in[i]->store == DT_F64 && !constant[i])
             grad_in[i] = tensor_in_arena(t.model->arena, DT_F64, DT_F64, t.in[i]->rank, t.in[i]->dim);
     struct grad_ctx c = {
         .node = t.node, .scratch = t.arena, .n_in = t.node->n_in, .n_out = t.node->n_out,
