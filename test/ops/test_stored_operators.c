@@ -1,0 +1,168 @@
+/* Operators against answers stored in operator_cases.txt (made by tools/oracle/operator_cases.py),
+ * and refusals. A case: case NAME OPERATOR DOMAIN            DOMAIN "-" is the default one attr
+ * NAME i|f|s|I|F VALUES           lists start with their length in DTYPE RANK DIMS VALUES | in - -
+ * left out out DTYPE RANK DIMS VALUES           the next output error TEXT instead of outputs: part
+ * of the message end */
+#include "one_node.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PATH "test/ops/operator_cases.txt"
+
+struct reader {
+    char *p;
+    struct arena *arena;
+};
+
+static char *word(struct reader *r) {
+    r->p += strspn(r->p, " ");
+    char *w = r->p;
+    r->p += strcspn(r->p, " ");
+    if (*r->p)
+        *r->p++ = '\0';
+    return w;
+}
+
+static struct tensor *read_tensor(struct reader *r, const char *type) {
+    enum dtype t = dtype_from_name(type);
+    assert_int_not_equal(t, DT_NONE);
+    int rank = atoi(word(r));
+    int64_t dim[MAX_RANK];
+    for (int i = 0; i < rank; i++)
+        dim[i] = strtoll(word(r), NULL, 10);
+    struct tensor *x = tensor_in_arena(r->arena, t, t, rank, dim);
+    for (int64_t i = 0; i < tensor_count(x); i++) {
+        const char *w = word(r);
+        if (dtype_is_float(t))
+            tensor_set_f64(x, i, strtod(w, NULL));
+        else
+            tensor_set_i64(x, i, strtoll(w, NULL, 10));
+    }
+    return x;
+}
+
+static void read_attr(struct reader *r, struct node *n) {
+    const char *name = word(r), kind = *word(r);
+    if (kind == 'i')
+        node_set_int(n, name, strtoll(word(r), NULL, 10));
+    else if (kind == 'f')
+        node_set_float(n, name, strtod(word(r), NULL));
+    else if (kind == 's')
+        node_set_string(n, name, word(r));
+    int64_t count = kind == 'I' || kind == 'F' ? strtoll(word(r), NULL, 10) : 0;
+    int64_t *ints = NEW_ARRAY(r->arena, count + 1, int64_t);
+    double *floats = NEW_ARRAY(r->arena, count + 1, double);
+    for (int64_t i = 0; i < count; i++) {
+        floats[i] = strtod(word(r), NULL);
+        ints[i] = (int64_t)floats[i];
+    }
+    if (kind == 'I')
+        node_set_ints(n, name, ints, count);
+    if (kind == 'F')
+        node_set_floats(n, name, floats, count);
+}
+
+struct stored {
+    char *name, *op, *domain, *error;
+    char *lines[64];
+    int n_lines;
+    struct tensor *in[MAX_IN], *out[MAX_OUT];
+    int n_in, n_out;
+};
+
+static void compare(const struct stored *s, int i, const struct tensor *found, double rtol,
+                    double atol) {
+    const struct tensor *want = s->out[i];
+    if (found->dtype != want->dtype || !dims_equal(found->dim, found->rank, want->dim, want->rank))
+        fail_msg("%s: output %d has another type or shape", s->name, i);
+    for (int64_t k = 0; k < tensor_count(want); k++) {
+        double a = tensor_f64(found, k), b = tensor_f64(want, k);
+        if (!(fabs(a - b) <= atol + rtol * fabs(b)) && !(isnan(a) && isnan(b)) && a != b)
+            fail_msg("%s: output %d element %d is %.9g, expected %.9g", s->name, i, (int)k, a, b);
+    }
+}
+
+static void run_stored(struct stored *s, enum precision precision) {
+    struct one_node t;
+    one_node_open(&t, strcmp(s->domain, "-") ? s->domain : "", s->op, s->n_in,
+                  s->n_out ? s->n_out : 1);
+    memcpy(t.in, s->in, sizeof t.in);
+    for (int i = 0; i < s->n_lines; i++) {
+        struct reader r = { arena_str(t.model->arena, s->lines[i]), t.model->arena };
+        read_attr(&r, t.node);
+    }
+    enum status status = one_node_run(&t, precision);
+    if (s->error) {
+        if (status == OK || !strstr(t.err.what, s->error))
+            fail_msg("%s: expected an error with '%s', got '%s'", s->name, s->error,
+                     status == OK ? "none" : t.err.what);
+    } else {
+        if (status != OK)
+            fail_msg("%s: %s", s->name, t.err.what);
+        for (int i = 0; i < s->n_out; i++)
+            compare(s, i, t.out[i], precision == PREC_F64 ? 1e-4 : 1e-3, 2e-5);
+    }
+    one_node_close(&t);
+}
+
+/* The next line without its end, or NULL. */
+static char *next_line(char **p) {
+    char *line = *p, *end = strchr(line, '\n');
+    if (!end)
+        return NULL;
+    *end = '\0';
+    *p = end + 1;
+    return line;
+}
+
+static int run_all(char *text, struct arena *a) {
+    struct stored s = { 0 };
+    int n = 0;
+    for (char *line; (line = next_line(&text));) {
+        struct reader r = { line, a };
+        const char *key = word(&r);
+        if (strcmp(key, "case") == 0) {
+            s = (struct stored) { .name = word(&r), .op = word(&r), .domain = word(&r) };
+        } else if (strcmp(key, "attr") == 0) {
+            assert_true(s.n_lines < 64);
+            s.lines[s.n_lines++] = r.p;
+        } else if (strcmp(key, "in") == 0) {
+            const char *type = word(&r);
+            assert_true(s.n_in < MAX_IN);
+            s.in[s.n_in++] = strcmp(type, "-") ? read_tensor(&r, type) : NULL;
+        } else if (strcmp(key, "out") == 0) {
+            assert_true(s.n_out < MAX_OUT);
+            s.out[s.n_out] = read_tensor(&r, word(&r));
+            s.n_out++;
+        } else if (strcmp(key, "error") == 0) {
+            s.error = r.p;
+        } else if (strcmp(key, "end") == 0) {
+            run_stored(&s, PREC_F64);
+            run_stored(&s, PREC_F32);
+            n++;
+        }
+    }
+    return n;
+}
+
+static void stored_cases(void **state) {
+    (void)state;
+    struct arena *a = arena_new();
+    FILE *f = fopen(PATH, "rb");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    long size = ftell(f);
+    rewind(f);
+    char *text = arena_alloc(a, (size_t)size + 1);
+    assert_int_equal(fread(text, 1, (size_t)size, f), (size_t)size);
+    fclose(f);
+    assert_true(run_all(text, a) >= 100);
+    arena_free(a);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = { cmocka_unit_test(stored_cases) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
