@@ -234,6 +234,43 @@ static enum status derive_target(struct input_set *out, struct model *source, st
     return OK;
 }
 
+bool inputs_flip(struct input_pairs *p, const struct model *source, const struct model *target) {
+    bool any = false;
+    for (int i = 0; i < p->n_target; i++) {
+        int k = p->of_target[i], n = k < 0 ? 0 : source->graph->inputs[k]->rank;
+        if (n < 3 || target->graph->inputs[i]->rank != n)
+            continue;
+        struct pair_view *v = &p->view[i];
+        int first[MAX_RANK]; /* channels first to last */
+        for (int j = 0; j < n; j++)
+            first[j] = j == 0 ? 0 : j == n - 1 ? 1 : j + 1;
+        bool fits = true, trivial = true;
+        for (int j = 0; j < n; j++) {
+            fits = fits && p->dim[k][first[j]] == p->target_dim[i][j] && p->dim[k][j] == p->target_dim[i][j];
+            trivial = trivial && (p->dim[k][j] == 1 || first[j] == j);
+        }
+        if (!fits || trivial)
+            continue;
+        v->identity = v->n_permute != 0;
+        v->n_permute = v->n_permute ? 0 : n;
+        for (int j = 0; j < n; j++)
+            v->permute[j] = v->n_permute ? first[j] : j;
+        any = true;
+    }
+    return any;
+}
+
+enum status inputs_rederive(struct input_set *s, struct model *source, struct model *target, const struct input_pairs *p, struct err *e) {
+    for (int k = 0; k < s->n; k++) {
+        for (int i = 0; i < p->n_target; i++) {
+            tensor_free(s->target[k][i]);
+            s->target[k][i] = NULL;
+        }
+        TRY(derive_target(s, source, target, p, k, e));
+    }
+    return OK;
+}
+
 static void set_alloc(struct input_set *s, int n, const struct input_pairs *p, struct arena *a) {
     *s = (struct input_set) { .n = n };
     s->source = NEW_ARRAY(a, n + 1, struct tensor **);

@@ -23,6 +23,11 @@ struct input_pairs {
 enum status inputs_pair(struct input_pairs *out, struct model *source, struct model *target, const struct compare_options *o,
                         struct arena *a, struct err *e);
 
+/* Axes of equal length leave the layout of an input open: gives every such input the other one (channels moved to the other
+ * end, or back). False: there is none. inputs_rederive then makes the target's arrays anew. */
+bool inputs_flip(struct input_pairs *p, const struct model *source, const struct model *target);
+enum status inputs_rederive(struct input_set *s, struct model *source, struct model *target, const struct input_pairs *p, struct err *e);
+
 /* Made arrays: seeded; ranges learnt from what reads each input. `variant` > 0 tries other integer ranges. */
 enum status inputs_make(struct input_set *out, struct model *source, struct model *target, const struct input_pairs *p, int samples,
                         uint64_t seed, int variant, struct arena *a, struct err *e);

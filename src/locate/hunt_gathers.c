@@ -124,7 +124,7 @@ static void try_node(struct hunt *h, const struct node *m) {
 }
 
 void hunt_gathers(struct hunt *h) {
-    for (int i = 0; i < h->r->n_source_nodes && !h->solved; i++)
+    for (int i = 0; i < h->r->n_source_nodes; i++)
         if (picks(h->r->source_nodes[i]))
             try_node(h, h->r->source_nodes[i]);
 }

@@ -287,6 +287,10 @@ double zipper_floor(const struct zipper *z, const struct region *r) {
 /* --- what declared quantization explains --- */
 
 static bool quantizes(const struct node *n) {
+    for (int i = 0; i < n->n_attrs; i++)
+        for (int k = 0; n->attrs[i].type == ATTR_GRAPH && k < n->attrs[i].graph->n_nodes; k++)
+            if (quantizes(n->attrs[i].graph->nodes[k]))
+                return true;
     return node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear") || node_is(n, "DynamicQuantizeLinear") || strstr(n->op, "QLinear") ||
            strstr(n->op, "MatMulNBits") || strstr(n->op, "MatMulInteger") || strstr(n->op, "ConvInteger");
 }

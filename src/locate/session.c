@@ -96,7 +96,7 @@ enum status session_run(struct session *s, struct err *e) {
     return OK;
 }
 
-enum status session_zip(struct session *s, struct err *e) {
+static enum status zip(struct session *s, struct err *e) {
     TRY(trace_new(&s->zipped, s->target, s->inputs.target, s->plain->samples, s->options->pool, s->options->timeout, s->arena, e));
     const struct graph *t = s->target->graph;
     struct link *links = NEW_ARRAY(s->arena, t->n_inputs + 1, struct link);
@@ -112,6 +112,29 @@ enum status session_zip(struct session *s, struct err *e) {
             memcpy(links[i].view.from, x->dim, sizeof links[i].view.from);
     }
     return zipper_run(&s->zipper, s->source_trace, s->zipped, links, s->options, s->arena, e);
+}
+
+/* The target with its inputs in the layout that the pairs say. */
+static enum status run_again(struct session *s, struct err *e) {
+    trace_free(s->plain);
+    trace_free(s->zipped);
+    s->plain = s->zipped = NULL;
+    TRY(inputs_rederive(&s->inputs, s->source, s->target, &s->pairs, e));
+    TRY(trace_new(&s->plain, s->target, s->inputs.target, s->source_trace->samples, s->options->pool, s->options->timeout, s->arena, e));
+    trace_run(s->plain, TRACE_BYTES, s->arena);
+    return zip(s, e);
+}
+
+enum status session_zip(struct session *s, struct err *e) {
+    TRY(zip(s, e));
+    int regions = s->zipper.n_regions;
+    if (!regions || strcmp(s->source->format, s->target->format) == 0 || !inputs_flip(&s->pairs, s->source, s->target))
+        return OK;
+    TRY(run_again(s, e));
+    if (s->zipper.n_regions < regions)
+        return OK;
+    inputs_flip(&s->pairs, s->source, s->target);
+    return run_again(s, e);
 }
 
 void session_close(struct session *s) {

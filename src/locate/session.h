@@ -24,7 +24,7 @@ struct session {
 enum status session_open(struct session *s, struct model *source, struct model *target, const struct compare_options *o, struct err *e);
 /* Makes or reads the inputs and runs both models. */
 enum status session_run(struct session *s, struct err *e);
-/* Aligns. */
+/* Aligns. Where the layout of an input is open (axes of equal length, files of two formats) both are tried. */
 enum status session_zip(struct session *s, struct err *e);
 void session_close(struct session *s);
 
