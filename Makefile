@@ -15,7 +15,7 @@ configure: setup
 	@[ -f $(BUILD)/build.ninja ] || cmake --preset release >/dev/null
 
 check: all ## run every test; the last line counts the cases
-	@tools/check $(BUILD)
+	@tools/check --fuzz $(BUILD)
 
 conformance: all ## run the stored conformance cases alone
 	@tools/check $(BUILD) -L conformance
