@@ -181,12 +181,22 @@ static size_t activation(struct editor *x, int k) {
     }
 }
 
+/* What is missing between two operators can be put back at either. */
+static void place_readers(struct editor *x, int32_t value) {
+    for (int j = 0; j < (int)x->operators.n; j++)
+        for (size_t i = 0; i < operand_count(x, j, 1); i++)
+            if (operand(x, j, 1, i) == value)
+                place(x, j);
+}
+
 static bool edit_fused_missing(struct editor *x, int k) {
     size_t at = activation(x, k);
     if (!at || x->data[at] == ACTIVATION_NONE)
         return false;
     x->data[at] = ACTIVATION_NONE;
-    return done(x, k, "clip-bounds", "fused activation removed");
+    done(x, k, "clip-bounds", "fused activation removed");
+    place_readers(x, operand(x, k, 2, 0));
+    return true;
 }
 
 static bool edit_fused_bounds(struct editor *x, int k) {
