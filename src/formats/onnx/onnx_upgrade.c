@@ -156,12 +156,11 @@ int upgrade_rank(const struct value *v) {
 
 enum status onnx_upgrade(struct onnx_reader *r, struct node *n) {
     struct upgrade u = { .r = r, .n = n };
-    if (!n->domain[0]) {
+    if (!n->domain[0])
         node_remove_attr(n, "consumed_inputs"); /* operator sets 1 to 5: a hint for memory */
-        for (const struct upgrade_row *row = onnx_upgrades; row->op; row++)
-            if (n->version < row->below && strcmp(n->op, row->op) == 0)
-                TRY(row->fn(&u));
-    }
+    for (const struct upgrade_row *row = onnx_upgrades; row->op; row++)
+        if (n->version < row->below && strcmp(n->op, row->op) == 0 && strcmp(n->domain, row->domain ? row->domain : "") == 0)
+            TRY(row->fn(&u));
     if (!u.emitted)
         upgrade_emit(&u, n);
     return OK;

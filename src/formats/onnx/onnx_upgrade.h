@@ -19,6 +19,7 @@ struct upgrade_row {
     const char *op;
     int below;
     upgrade_fn *fn;
+    const char *domain; /* NULL: ai.onnx */
 };
 
 extern const struct upgrade_row onnx_upgrades[]; /* ends with a NULL op */

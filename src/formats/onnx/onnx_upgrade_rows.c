@@ -421,64 +421,88 @@ static enum status tile_one_axis(struct upgrade *u) {
     return u->n->n_in == 3 ? refuse(u, "an axis input") : OK;
 }
 
+/* LabelEncoder 1 of ai.onnx.ml mapped texts to their places in one list, or places to texts, as its input is. */
+static enum status label_tables(struct upgrade *u) {
+    struct node *n = u->n;
+    const struct attr *classes = node_attr(n, "classes_strings");
+    enum dtype type = n->n_in && n->in[0] ? n->in[0]->dtype : DT_NONE;
+    if (!classes || classes->type != ATTR_STRINGS)
+        return OK;
+    if (type != DT_STRING && type != DT_I64)
+        return refuse(u, "an input of unknown type");
+    int64_t *places = NEW_ARRAY(u->r->a, classes->n + 1, int64_t);
+    for (int64_t i = 0; i < classes->n; i++)
+        places[i] = i;
+    struct attr texts = *classes;
+    bool encode = type == DT_STRING;
+    node_remove_attr(n, "classes_strings");
+    node_remove_attr(n, encode ? "default_string" : "default_int64");
+    node_set_ints(n, encode ? "values_int64s" : "keys_int64s", places, texts.n);
+    struct attr *out = node_set_attr(n, encode ? "keys_strings" : "values_strings", ATTR_STRINGS);
+    out->strings = texts.strings;
+    out->n = texts.n;
+    return OK;
+}
+
 const struct upgrade_row onnx_upgrades[] = {
-    { "Add", 7, limited_broadcast },
-    { "And", 7, limited_broadcast },
-    { "BatchNormalization", 14, batch_norm_modes },
-    { "Cast", 6, cast_type },
-    { "Clip", 11, clip_bounds },
-    { "Concat", 4, concat_axis },
-    { "DFT", 20, dft_axis },
-    { "Div", 7, limited_broadcast },
-    { "Dropout", 12, dropout_modes },
-    { "Equal", 7, limited_broadcast },
-    { "GRU", 7, no_output_sequence },
-    { "Gemm", 7, gemm_broadcast },
-    { "GlobalLpPool", 2, whole_p },
-    { "Greater", 7, limited_broadcast },
-    { "GridSample", 20, grid_modes },
-    { "GroupNormalization", 21, group_norm_channels },
-    { "Hardmax", 13, flatten_rows },
-    { "LSTM", 7, no_output_sequence },
-    { "Less", 7, limited_broadcast },
-    { "LogSoftmax", 13, flatten_rows },
-    { "LpPool", 2, whole_p },
-    { "Mul", 7, limited_broadcast },
-    { "Or", 7, limited_broadcast },
-    { "PRelu", 7, prelu_channels },
-    { "Pad", 2, pad_paddings },
-    { "Pad", 11, pad_amounts },
-    { "Pow", 7, limited_broadcast },
-    { "RNN", 7, no_output_sequence },
-    { "ReduceL1", 18, axes_to_input },
-    { "ReduceL2", 18, axes_to_input },
-    { "ReduceLogSum", 18, axes_to_input },
-    { "ReduceLogSumExp", 18, axes_to_input },
-    { "ReduceMax", 18, axes_to_input },
-    { "ReduceMean", 18, axes_to_input },
-    { "ReduceMin", 18, axes_to_input },
-    { "ReduceProd", 18, axes_to_input },
-    { "ReduceSum", 13, axes_to_input },
-    { "ReduceSumSquare", 18, axes_to_input },
-    { "Reshape", 5, shape_to_input },
-    { "Resize", 11, resize_plain },
-    { "Resize", 28, resize_half_pixel },
-    { "RoiAlign", 16, roi_corners },
-    { "Scan", 9, scan_batches },
-    { "Scatter", 11, scatter_elements },
-    { "Selu", 6, selu_defaults },
-    { "Slice", 10, slice_bounds },
-    { "Softmax", 13, flatten_rows },
-    { "Split", 13, split_sizes },
-    { "Split", 18, split_evenly },
-    { "Squeeze", 13, axes_to_input },
-    { "Sub", 7, limited_broadcast },
-    { "Tile", 6, tile_one_axis },
-    { "TopK", 10, topk_count },
-    { "Unsqueeze", 13, axes_to_input },
-    { "Upsample", 7, upsample_sides },
-    { "Upsample", 9, upsample_scales },
-    { "Upsample", 28, resize_plain },
-    { "Xor", 7, limited_broadcast },
-    { NULL, 0, NULL },
+    { "Add", 7, limited_broadcast, NULL },
+    { "And", 7, limited_broadcast, NULL },
+    { "BatchNormalization", 14, batch_norm_modes, NULL },
+    { "Cast", 6, cast_type, NULL },
+    { "Clip", 11, clip_bounds, NULL },
+    { "Concat", 4, concat_axis, NULL },
+    { "DFT", 20, dft_axis, NULL },
+    { "Div", 7, limited_broadcast, NULL },
+    { "Dropout", 12, dropout_modes, NULL },
+    { "Equal", 7, limited_broadcast, NULL },
+    { "GRU", 7, no_output_sequence, NULL },
+    { "Gemm", 7, gemm_broadcast, NULL },
+    { "GlobalLpPool", 2, whole_p, NULL },
+    { "Greater", 7, limited_broadcast, NULL },
+    { "GridSample", 20, grid_modes, NULL },
+    { "GroupNormalization", 21, group_norm_channels, NULL },
+    { "Hardmax", 13, flatten_rows, NULL },
+    { "LSTM", 7, no_output_sequence, NULL },
+    { "Less", 7, limited_broadcast, NULL },
+    { "LogSoftmax", 13, flatten_rows, NULL },
+    { "LpPool", 2, whole_p, NULL },
+    { "Mul", 7, limited_broadcast, NULL },
+    { "Or", 7, limited_broadcast, NULL },
+    { "PRelu", 7, prelu_channels, NULL },
+    { "Pad", 2, pad_paddings, NULL },
+    { "Pad", 11, pad_amounts, NULL },
+    { "Pow", 7, limited_broadcast, NULL },
+    { "RNN", 7, no_output_sequence, NULL },
+    { "ReduceL1", 18, axes_to_input, NULL },
+    { "ReduceL2", 18, axes_to_input, NULL },
+    { "ReduceLogSum", 18, axes_to_input, NULL },
+    { "ReduceLogSumExp", 18, axes_to_input, NULL },
+    { "ReduceMax", 18, axes_to_input, NULL },
+    { "ReduceMean", 18, axes_to_input, NULL },
+    { "ReduceMin", 18, axes_to_input, NULL },
+    { "ReduceProd", 18, axes_to_input, NULL },
+    { "ReduceSum", 13, axes_to_input, NULL },
+    { "ReduceSumSquare", 18, axes_to_input, NULL },
+    { "Reshape", 5, shape_to_input, NULL },
+    { "Resize", 11, resize_plain, NULL },
+    { "Resize", 28, resize_half_pixel, NULL },
+    { "RoiAlign", 16, roi_corners, NULL },
+    { "Scan", 9, scan_batches, NULL },
+    { "Scatter", 11, scatter_elements, NULL },
+    { "Selu", 6, selu_defaults, NULL },
+    { "Slice", 10, slice_bounds, NULL },
+    { "Softmax", 13, flatten_rows, NULL },
+    { "Split", 13, split_sizes, NULL },
+    { "Split", 18, split_evenly, NULL },
+    { "Squeeze", 13, axes_to_input, NULL },
+    { "Sub", 7, limited_broadcast, NULL },
+    { "Tile", 6, tile_one_axis, NULL },
+    { "TopK", 10, topk_count, NULL },
+    { "Unsqueeze", 13, axes_to_input, NULL },
+    { "Upsample", 7, upsample_sides, NULL },
+    { "Upsample", 9, upsample_scales, NULL },
+    { "Upsample", 28, resize_plain, NULL },
+    { "Xor", 7, limited_broadcast, NULL },
+    { "LabelEncoder", 2, label_tables, "ai.onnx.ml" },
+    { NULL, 0, NULL, NULL },
 };
