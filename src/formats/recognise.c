@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "wire/zip.h"
 
 static bool begins(const struct mapfile *f, const char *bytes, size_t n, size_t at) {
     return f->size >= at + n && memcmp(f->data + at, bytes, n) == 0;
@@ -54,26 +55,15 @@ static void look_at_name(struct entries *s, const unsigned char *name, size_t n)
     s->npy |= ends_with(name, n, ".npy");
 }
 
-/* Names of the central directory (APPNOTE 4.3.12), found through the end record in the last 64 KiB. */
 static bool zip_entries(const struct mapfile *f, struct entries *s) {
     *s = (struct entries){ 0 };
-    size_t low = f->size > 66000 ? f->size - 66000 : 0;
-    for (size_t at = f->size >= 22 ? f->size - 22 + 1 : 0; at-- > low;) {
-        if (!begins(f, "PK\5\6", 4, at))
-            continue;
-        struct cursor c = cursor_of(f->data, load_u32le(f->data + at + 16), f->size);
-        for (int k = 0; k < 100000 && cursor_u32le(&c) == 0x02014b50 && !c.failed; k++) {
-            cursor_take(&c, 24);
-            size_t name = cursor_u16le(&c), extra = cursor_u16le(&c), comment = cursor_u16le(&c);
-            cursor_take(&c, 12);
-            const unsigned char *text = cursor_take(&c, name);
-            if (text)
-                look_at_name(s, text, name);
-            cursor_take(&c, extra + comment);
-        }
-        return true;
-    }
-    return false;
+    struct arena *a = arena_new();
+    struct zip z;
+    enum status status = zip_open(&z, f->data, f->size, a, NULL);
+    for (int i = 0; i < z.n; i++)
+        look_at_name(s, (const unsigned char *)z.entries[i].name, strlen(z.entries[i].name));
+    arena_free(a);
+    return status == OK;
 }
 
 static struct recognised zip_content(const struct mapfile *f) {
