@@ -71,6 +71,11 @@ struct run {
         void (*pool_max)(T *y, int64_t n, int taps, const T *const *x);                            \
         void (*pool_mean)(T *y, int64_t n, int taps, const T *const *x, T divisor);                \
         void (*softmax)(const T *x, T *y, int64_t n);                                              \
+        /* y = fma((x - mean) * inverse, scale, bias), each of these per element when `each`, else the first of them.       */ \
+        void (*affine)(const T *x, T *y, int64_t n, bool each, const T *mean, const T *inverse,    \
+                       const T *scale, const T *bias);                                             \
+        /* LayerNormalization of up to 8 rows of n elements (ops/norm.c); bias may be NULL. */     \
+        void (*norm_rows)(const T *x, T *y, int rows, int64_t n, T epsilon, const T *scale, const T *bias);                \
         /* `count` <= 64 side by side, elements `step` apart. */                                   \
         void (*softmax_columns)(const T *x, T *y, int64_t n, int64_t step, int64_t count);         \
     };

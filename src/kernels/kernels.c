@@ -29,6 +29,8 @@ static const struct {
     { "", "AveragePool", kernel_pool },
     { "", "GlobalMaxPool", kernel_pool },
     { "", "GlobalAveragePool", kernel_pool },
+    { "", "BatchNormalization", kernel_batch_norm },
+    { "", "LayerNormalization", kernel_layer_norm },
     { "", "RNN", kernel_rnn },
     { "", "GRU", kernel_rnn },
     { "", "LSTM", kernel_rnn },

@@ -28,5 +28,7 @@ enum status kernel_binary(struct op_ctx *c);
 enum status kernel_softmax(struct op_ctx *c);
 enum status kernel_pool(struct op_ctx *c);
 enum status kernel_rnn(struct op_ctx *c);
+enum status kernel_batch_norm(struct op_ctx *c);
+enum status kernel_layer_norm(struct op_ctx *c);
 
 #endif
