@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 BUILD  := build
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all setup configure check conformance demo bench install format clean help
+.PHONY: all setup configure check conformance demo bench bench-count install format clean help
 
 all: configure ## build the program: build/calque
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -26,6 +26,9 @@ demo: all ## a faulty conversion found, named, repaired and proved
 bench: all ## measure speed and memory
 	@bench/run
 
+bench-count: all ## count the instructions of an inference against the baseline
+	@bench/count
+
 install: all ## install below PREFIX (default /usr/local)
 	@cmake --install $(BUILD) --prefix "$(PREFIX)"
 
@@ -36,4 +39,4 @@ clean: ## remove every build
 	@rm -rf build build-*
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
