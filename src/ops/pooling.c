@@ -88,6 +88,11 @@ enum status pool_plan(const struct node *n, bool global, enum pool_kind kind, in
     if (!global) {
         TRY(window_read(n, l.n, false, &p->w, e));
         TRY(window_fit(n, &p->w, attr_int(n, "ceil_mode") != 0, e));
+        for (int i = 0; i < l.n; i++) /* a window of padding alone has no maximum and no average */
+            FAIL_IF(
+                p->w.begin[i] >= window_reach(&p->w, i) || p->w.end[i] >= window_reach(&p->w, i), e,
+                STATUS_CORRUPT,
+                "attribute 'pads' of %s is as large as its window on spatial axis %d", n->op, i);
     }
     memcpy(p->y_dim, dim, (size_t)rank * sizeof *dim);
     for (int i = 0; i < l.n; i++)
