@@ -199,6 +199,30 @@ static enum status dequantize_eval(struct op_ctx *c) {
     return OK;
 }
 
+struct slope_job {
+    const struct tensor *x, *zero;
+    const double *grad_out;
+    double *grad_scale;
+};
+
+static void scale_slope_run(void *arg, int64_t from, int64_t n, int64_t k) {
+    const struct slope_job *j = arg;
+    double zero = j->zero ? tensor_f64(j->zero, k) : 0;
+    for (int64_t i = from; i < from + n; i++)
+        j->grad_scale[k] += j->grad_out[i] * (tensor_f64(j->x, i) - zero);
+}
+
+/* In the scale alone: quantized values are not differentiated. */
+static enum status dequantize_grad(struct grad_ctx *c) {
+    struct quant_layout q;
+    if (!c->grad_out[0] || !c->grad_in[1])
+        return OK;
+    struct slope_job j = { c->in[0], c->n_in > 2 ? c->in[2] : NULL, c->grad_out[0]->data, c->grad_in[1]->data };
+    TRY(quant_layout(&q, j.x, c->in[1], attr_int(c->node, "axis"), attr_int(c->node, "block_size"), c->err));
+    quant_runs(&q, scale_slope_run, &j);
+    return OK;
+}
+
 static enum status dequantize_shape(struct shape_ctx *c) {
     shape_copy(c, 0, 0);
     c->out[0].dtype = attr_dtype(c->node, "output_dtype", c->in[1].dtype);
@@ -249,9 +273,11 @@ static const struct attr_def dequantize_attrs[] = { INT("axis", 1), INT("block_s
 /* clang-format off */
 const struct op ops_quantize[] = {
     { ONNX("QuantizeLinear", 25, 2, 3), .attrs = quantize_attrs, .shape = quantize_shape, .eval = quantize_eval },
-    { ONNX("DequantizeLinear", 25, 2, 3), .attrs = dequantize_attrs, .shape = dequantize_shape, .eval = dequantize_eval },
+    { ONNX("DequantizeLinear", 25, 2, 3), .attrs = dequantize_attrs, .shape = dequantize_shape, .eval = dequantize_eval,
+      .grad = dequantize_grad },
     { MICROSOFT("QuantizeLinear", 2, 3), .attrs = quantize_attrs, .shape = quantize_shape, .eval = quantize_eval },
-    { MICROSOFT("DequantizeLinear", 2, 3), .attrs = dequantize_attrs, .shape = dequantize_shape, .eval = dequantize_eval },
+    { MICROSOFT("DequantizeLinear", 2, 3), .attrs = dequantize_attrs, .shape = dequantize_shape, .eval = dequantize_eval,
+      .grad = dequantize_grad },
     { .name = "DynamicQuantizeLinear", .domain = "", .spec = "ONNX DynamicQuantizeLinear-11", .min_in = 1, .max_in = 1,
       .min_out = 1, .max_out = 3, .shape = dynamic_shape, .eval = dynamic_eval },
     { 0 },

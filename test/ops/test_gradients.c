@@ -41,7 +41,7 @@ static struct tensor *parse_input(struct arena *a, const char **p) {
     int rank = parse_dims(p, dim);
     if (kind == '-')
         return NULL;
-    enum dtype type = kind == 'f' || kind == 'c' ? DT_F64 : kind == 'i' ? DT_I64 : kind == 'n' ? DT_I32 : DT_BOOL;
+    enum dtype type = kind == 'f' || kind == 'c' ? DT_F64 : kind == 'i' ? DT_I64 : kind == 'n' ? DT_I32 : kind == 'q' ? DT_I8 : DT_BOOL;
     struct tensor *t = tensor_in_arena(a, type, type, rank, dim);
     double low = -1, high = 1;
     int64_t n = tensor_count(t);
