@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/status.h"
 
-enum { IMAGE_MAX_PIXELS = 1 << 28 };
+enum { IMAGE_MAX_PIXELS = 1 << 26 };
 
 struct image {
     int64_t height, width;

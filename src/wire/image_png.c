@@ -55,7 +55,7 @@ enum status image_png(const uint8_t *p, size_t n, struct arena *a, struct image 
     FAIL_IF(!png, e, STATUS_BUG, "libpng cannot be used");
     png_infop info = png_create_info_struct(png);
     if (!info || setjmp(png_jmpbuf(png))) {
-        png_destroy_read_struct(&png, NULL, NULL);
+        png_destroy_read_struct(&png, info ? &info : NULL, NULL);
         return STATUS_CORRUPT;
     }
     png_set_read_fn(png, &file, read_bytes);
