@@ -393,6 +393,7 @@ int main(int argc, char **argv) {
         else if (i + 1 < argc && strcmp(argv[i], "--keep") == 0)
             b.keep = argv[++i];
     }
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a long run is watched */
     FILE *list = fopen(argv[2], "r");
     if (!list || !mkdtemp(b.folder)) {
         fprintf(stderr, "faults: cannot open %s or make a folder\n", argv[2]);
