@@ -94,6 +94,9 @@ static bool same_constant(const struct tensor *a, const struct tensor *b) {
 
 /* Inputs that the file states as attributes have no name of their own. */
 static bool same_input(const struct value *a, const struct value *b) {
+    bool attribute = a && b && b->origin.op && strcmp(b->origin.op, "attribute") == 0;
+    if (attribute && a->constant && b->constant && tensor_count(a->constant) == 1 && tensor_count(b->constant) == 1)
+        return tensor_f64(a->constant, 0) == tensor_f64(b->constant, 0); /* an attribute has no rank */
     if (a && b && a->constant && b->constant)
         return same_constant(a->constant, b->constant);
     return strcmp(shown(a), shown(b)) == 0;
@@ -105,6 +108,9 @@ static bool same_node(const struct node *a, const struct node *b, char *why) {
     snprintf(why, 400, "node '%.80s' (%.40s) and '%.80s' (%.40s)", a->name, a->op, b->name, b->op);
     if (strcmp(a->op, b->op) != 0 || strcmp(a->domain, b->domain) != 0 || a->n_out != b->n_out || a->n_attrs != b->n_attrs)
         return false;
+    if ((a->body != NULL) != (b->body != NULL) || (a->body && !same_graph(a->body, b->body, why)))
+        return false;
+    snprintf(why, 400, "node '%.80s' (%.40s) and '%.80s' (%.40s)", a->name, a->op, b->name, b->op);
     int n = a->n_in > b->n_in ? a->n_in : b->n_in;
     for (int i = 0; i < n; i++)
         if (!same_input(i < a->n_in ? a->in[i] : NULL, i < b->n_in ? b->in[i] : NULL))
@@ -177,8 +183,24 @@ static int pick(int n) {
     return n > 0 ? (int)(seed % (uint64_t)n) : 0;
 }
 
+struct graphs {
+    struct model *m;
+    struct graph **of;
+    int n;
+};
+
+static void collect(struct graph *g, void *arg) {
+    struct graphs *all = arg;
+    if (g->n_nodes)
+        PUSH(all->m->arena, all->of, all->n, g);
+}
+
+/* Of the main graph, a sub-graph or a function. */
 static struct node *any_node(struct model *m) {
-    return m->graph->n_nodes ? m->graph->nodes[pick(m->graph->n_nodes)] : NULL;
+    struct graphs all = { .m = m };
+    model_each_graph(m, collect, &all);
+    struct graph *g = all.n ? all.of[pick(all.n)] : NULL;
+    return g ? g->nodes[pick(g->n_nodes)] : NULL;
 }
 
 static bool change_attribute(struct model *m, struct patch *p) {
@@ -260,7 +282,7 @@ static bool append_constant_input(struct model *m, struct patch *p) {
     if (!n)
         return false;
     float v[2] = { 1.5f, -2 };
-    struct value *c = patch_constant(p, m->graph, "added", tensor_vec_f32(m->arena, v, 2));
+    struct value *c = patch_constant(p, n->graph, "added", tensor_vec_f32(m->arena, v, 2));
     patch_set_input(p, n, n->n_in, c);
     return true;
 }
@@ -270,8 +292,8 @@ static bool insert_node(struct model *m, struct patch *p) {
     struct value *x = n && n->n_out ? n->out[0] : NULL;
     if (!x)
         return false;
-    struct value *c = patch_constant(p, m->graph, "factor", tensor_scalar_f32(m->arena, 3)), *in[] = { x, c };
-    struct node *mul = patch_node(p, m->graph, NULL, "Mul", "", in, 2, 1), *t = patch_node(p, m->graph, NULL, "LeakyRelu", "", &mul->out[0], 1, 1);
+    struct value *c = patch_constant(p, n->graph, "factor", tensor_scalar_f32(m->arena, 3)), *in[] = { x, c };
+    struct node *mul = patch_node(p, n->graph, NULL, "Mul", "", in, 2, 1), *t = patch_node(p, n->graph, NULL, "LeakyRelu", "", &mul->out[0], 1, 1);
     patch_set_float(p, t, "alpha", 0.25);
     patch_replace_uses(p, x, t->out[0]);
     return true;

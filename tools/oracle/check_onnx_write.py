@@ -18,7 +18,8 @@ import onnxruntime
 # What a changed attribute, constant or operand rightly leads to.
 MEANING = ("ShapeInferenceError", "TypeInferenceError", "Mismatch", "incompatible", "Incompatible", "axis", "dimension",
            "Type Error", "Unrecognized attribute", "has input size", "should be", "must", "rank", "invalid for",
-           "is not a registered function/op", "Required attribute", "Exception during initialization", "Invalid rank", "shape", "Number of inputs", "input arg")
+           "is not a registered function/op", "Required attribute", "Exception during initialization",
+           "NOT_IMPLEMENTED", "ValidateOpset", "Invalid rank", "shape", "Number of inputs", "input arg")
 
 
 def refusal(path):

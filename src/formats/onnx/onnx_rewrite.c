@@ -294,6 +294,8 @@ static enum status put_constants(struct onnx_writer *w, struct graph_before *b) 
     struct cursor c = cursor_of(w->s.base, b->span.begin, b->span.end);
     struct pb_field f;
     size_t at = b->span.end, front = b->n_files ? b->files[0].start : b->span.end;
+    FAIL_IF(nodes && onnx_graph_version(w, b, "") <= 0, w->e, STATUS_UNSUPPORTED,
+            "a new constant in '%s', which does not import the operator set that Constant is of", b->graph->name);
     while (pb_next(&c, &f))
         if (f.number == GRAPH_INITIALIZER)
             at = f.end;
