@@ -1,6 +1,7 @@
-/* Operators against answers stored in operator_cases.txt (made by tools/oracle/operator_cases.py),
+/* Operators against answers stored in operator_cases.txt and learned_cases.txt (made by tools/oracle/operator_cases.py
+ * and learned_cases.py),
  * and refusals. A case: case NAME OPERATOR DOMAIN            DOMAIN "-" is the default one attr
- * NAME i|f|s|I|F VALUES           lists start with their length in DTYPE RANK DIMS VALUES | in - -
+ * NAME i|f|s|I|F|S VALUES           lists start with their length in DTYPE RANK DIMS VALUES | in - -
  * left out out DTYPE RANK DIMS VALUES           the next output error TEXT instead of outputs: part
  * of the message end */
 #include "one_node.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PATH "test/ops/operator_cases.txt"
 
 struct reader {
     char *p;
@@ -35,7 +35,9 @@ static struct tensor *read_tensor(struct reader *r, const char *type) {
     struct tensor *x = tensor_in_arena(r->arena, t, t, rank, dim);
     for (int64_t i = 0; i < tensor_count(x); i++) {
         const char *w = word(r);
-        if (dtype_is_float(t))
+        if (t == DT_STRING)
+            ((const char **)x->data)[i] = w;
+        else if (dtype_is_float(t))
             tensor_set_f64(x, i, strtod(w, NULL));
         else
             tensor_set_i64(x, i, strtoll(w, NULL, 10));
@@ -51,12 +53,19 @@ static void read_attr(struct reader *r, struct node *n) {
         node_set_float(n, name, strtod(word(r), NULL));
     else if (kind == 's')
         node_set_string(n, name, word(r));
-    int64_t count = kind == 'I' || kind == 'F' ? strtoll(word(r), NULL, 10) : 0;
+    int64_t count = kind == 'I' || kind == 'F' || kind == 'S' ? strtoll(word(r), NULL, 10) : 0;
     int64_t *ints = NEW_ARRAY(r->arena, count + 1, int64_t);
     double *floats = NEW_ARRAY(r->arena, count + 1, double);
+    const char **strings = NEW_ARRAY(r->arena, count + 1, const char *);
     for (int64_t i = 0; i < count; i++) {
-        floats[i] = strtod(word(r), NULL);
+        strings[i] = word(r);
+        floats[i] = strtod(strings[i], NULL);
         ints[i] = (int64_t)floats[i];
+    }
+    if (kind == 'S') {
+        struct attr *a = node_set_attr(n, name, ATTR_STRINGS);
+        a->strings = strings;
+        a->n = count;
     }
     if (kind == 'I')
         node_set_ints(n, name, ints, count);
@@ -77,7 +86,10 @@ static void compare(const struct stored *s, int i, const struct tensor *found, d
     const struct tensor *want = s->out[i];
     if (found->dtype != want->dtype || !dims_equal(found->dim, found->rank, want->dim, want->rank))
         fail_msg("%s: output %d has another type or shape", s->name, i);
-    for (int64_t k = 0; k < tensor_count(want); k++) {
+    for (int64_t k = 0; k < tensor_count(want) && want->dtype == DT_STRING; k++)
+        assert_string_equal(((const char *const *)found->data)[k],
+                            ((const char *const *)want->data)[k]);
+    for (int64_t k = 0; k < tensor_count(want) && want->dtype != DT_STRING; k++) {
         double a = tensor_f64(found, k), b = tensor_f64(want, k);
         if (!(fabs(a - b) <= atol + rtol * fabs(b)) && !(isnan(a) && isnan(b)) && a != b)
             fail_msg("%s: output %d element %d is %.9g, expected %.9g", s->name, i, (int)k, a, b);
@@ -147,10 +159,9 @@ static int run_all(char *text, struct arena *a) {
     return n;
 }
 
-static void stored_cases(void **state) {
-    (void)state;
+static int run_file(const char *path) {
     struct arena *a = arena_new();
-    FILE *f = fopen(PATH, "rb");
+    FILE *f = fopen(path, "rb");
     assert_non_null(f);
     assert_int_equal(fseek(f, 0, SEEK_END), 0);
     long size = ftell(f);
@@ -158,11 +169,23 @@ static void stored_cases(void **state) {
     char *text = arena_alloc(a, (size_t)size + 1);
     assert_int_equal(fread(text, 1, (size_t)size, f), (size_t)size);
     fclose(f);
-    assert_true(run_all(text, a) >= 100);
+    int n = run_all(text, a);
     arena_free(a);
+    return n;
+}
+
+static void stored_cases(void **state) {
+    (void)state;
+    assert_true(run_file("test/ops/operator_cases.txt") >= 100);
+}
+
+static void learned_cases(void **state) {
+    (void)state;
+    assert_true(run_file("test/ops/learned_cases.txt") >= 60);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(stored_cases) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(stored_cases),
+                                        cmocka_unit_test(learned_cases) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
