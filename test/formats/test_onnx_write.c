@@ -335,6 +335,16 @@ static bool reorder_inputs(struct model *m, struct patch *p) {
     return n > 1;
 }
 
+/* The format wants nodes in order; for the reader a Constant node is no node, so this is looked at here. */
+static void constants_come_first(struct graph *g, void *arg) {
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i]->n_in; k++) {
+            const struct value *v = g->nodes[i]->in[k];
+            if (v && v->graph == g && v->origin.op && strcmp(v->origin.op, "Constant") == 0 && v->origin.index > g->nodes[i]->origin.index)
+                fail_msg("%s: node '%s' comes before the Constant '%s' that it reads", (const char *)arg, g->nodes[i]->name, v->name);
+        }
+}
+
 typedef bool change_fn(struct model *m, struct patch *p);
 
 static int n_written, n_refused;
@@ -360,6 +370,7 @@ static void check_change(const char *file, const char *name, change_fn *change) 
     if (s != OK)
         fail_msg("%s, %s: %s: %s", name, file, e.where, e.what);
     again = read_model(path);
+    model_each_graph(again, constants_come_first, path);
     assert_int_equal(patch_apply(p, &e), OK);
     if (!same_graph(m->graph, again->graph, why))
         fail_msg("%s, %s: written to %s: %s", name, file, path, why);

@@ -1,4 +1,5 @@
 /* The differences of one graph: its nodes in their order, its inputs and outputs, constants that are new. */
+#include <limits.h>
 #include <string.h>
 
 #include "formats/onnx/onnx_encode.h"
@@ -275,6 +276,13 @@ static enum status place_nodes(struct onnx_writer *w, struct graph_before *b) {
     return OK;
 }
 
+/* At the front of the nodes, before new nodes that were put in there. */
+static void insert_in_front(struct onnx_writer *w, const struct graph_before *b, const struct pb_writer *field) {
+    size_t front = b->n_files ? b->files[0].start : b->span.end;
+    splice_insert(&w->s, b->span.begin, front, field->p, field->n);
+    w->s.items[w->s.n - 1].order -= INT_MAX;
+}
+
 static void front_constants(struct onnx_writer *w, struct graph_before *b) {
     for (int i = 0; i < b->n_files; i++) {
         struct file_node *f = &b->files[i];
@@ -284,7 +292,7 @@ static void front_constants(struct onnx_writer *w, struct graph_before *b) {
         pb_writer_init(&out, w->a);
         put_file_node(w, b, f, &out);
         splice_replace(&w->s, b->span.begin, f->start, f->span.end, NULL, 0);
-        splice_insert(&w->s, b->span.begin, b->files[0].start, out.p, out.n);
+        insert_in_front(w, b, &out);
     }
 }
 
@@ -293,7 +301,7 @@ static enum status put_constants(struct onnx_writer *w, struct graph_before *b) 
     bool nodes = b->is_function || w->notes->ir_version < 4;
     struct cursor c = cursor_of(w->s.base, b->span.begin, b->span.end);
     struct pb_field f;
-    size_t at = b->span.end, front = b->n_files ? b->files[0].start : b->span.end;
+    size_t at = b->span.end;
     FAIL_IF(nodes && onnx_graph_version(w, b, "") <= 0, w->e, STATUS_UNSUPPORTED,
             "a new constant in '%s', which does not import the operator set that Constant is of", b->graph->name);
     while (pb_next(&c, &f))
@@ -316,7 +324,10 @@ static enum status put_constants(struct onnx_writer *w, struct graph_before *b) 
             TRY(onnx_put_tensor(&inner, v->constant, v->name, w->e));
         }
         onnx_put_message(&field, nodes ? b->is_function ? (uint32_t)FUNCTION_NODE : (uint32_t)GRAPH_NODE : (uint32_t)GRAPH_INITIALIZER, &inner);
-        splice_insert(&w->s, b->span.begin, nodes ? front : at, field.p, field.n);
+        if (nodes)
+            insert_in_front(w, b, &field);
+        else
+            splice_insert(&w->s, b->span.begin, at, field.p, field.n);
     }
     return OK;
 }
