@@ -7,7 +7,7 @@
 #include "ops/call.h"
 #include "ops/row.h"
 
-enum { MOST_OPERANDS = 64 };
+enum { MOST_OPERANDS = 64, MOST_SIDE = 1 << 24 };
 
 static const struct tensor *input(const struct op_ctx *c, int i) {
     return i >= 0 && i < c->n_in ? c->in[i] : NULL;
@@ -223,7 +223,8 @@ static enum status read_n_bits(const struct node *node, struct n_bits *b, struct
     *b = (struct n_bits) { .k = attr_int(node, "K"), .n = attr_int(node, "N"), .block_size = attr_int(node, "block_size"),
                            .bits = (int)attr_int(node, "bits") };
     FAIL_IF(b->bits != 2 && b->bits != 4 && b->bits != 8, e, STATUS_UNSUPPORTED, "weights of %d bits", b->bits);
-    FAIL_IF(b->k <= 0 || b->n <= 0 || b->block_size < 16 || b->k > INT32_MAX || b->n > INT32_MAX || b->block_size > INT32_MAX,
+    FAIL_IF(b->k <= 0 || b->n <= 0 || b->block_size < 16 || b->k > MOST_SIDE || b->n > MOST_SIDE ||
+                b->block_size > MOST_SIDE,
             e, STATUS_CORRUPT, "a matrix of %lld by %lld in blocks of %lld", (long long)b->k, (long long)b->n, (long long)b->block_size);
     b->blocks = (b->k + b->block_size - 1) / b->block_size;
     b->blob = b->block_size * b->bits / 8;
