@@ -42,14 +42,17 @@ static struct format_names readable(void) {
     struct format_names names = { "" };
     size_t at = 0;
     for (int i = 0; formats[i] && at < sizeof names.text; i++)
-        at += (size_t)snprintf(names.text + at, sizeof names.text - at, "%s%s", i ? ", " : "", formats[i]->title);
+        at += (size_t)snprintf(names.text + at, sizeof names.text - at, "%s%s", i ? ", " : "",
+                               formats[i]->title);
     return names;
 }
 
 static enum status refuse(struct recognised r, struct err *e) {
     if (r.is_model)
-        return err_set(e, STATUS_UNSUPPORTED, "%s: not readable yet; calque reads %s", r.title, readable().text);
-    return err_set(e, STATUS_CORRUPT, "this is %s, not a model; calque reads %s", r.title, readable().text);
+        return err_set(e, STATUS_UNSUPPORTED, "%s: not readable yet; calque reads %s", r.title,
+                       readable().text);
+    return err_set(e, STATUS_CORRUPT, "this is %s, not a model; calque reads %s", r.title,
+                   readable().text);
 }
 
 enum status format_detect(const struct mapfile *f, const struct format **out, struct err *e) {
@@ -66,7 +69,8 @@ enum status format_detect(const struct mapfile *f, const struct format **out, st
             continue;
         ties = sure == best ? ties + 1 : 1;
         size_t used = ties > 1 ? strlen(candidates) : 0;
-        snprintf(candidates + used, sizeof candidates - used, "%s%s", used ? ", " : "", formats[i]->title);
+        snprintf(candidates + used, sizeof candidates - used, "%s%s", used ? ", " : "",
+                 formats[i]->title);
         best = sure;
         *out = formats[i];
     }
@@ -75,8 +79,10 @@ enum status format_detect(const struct mapfile *f, const struct format **out, st
         if (r.title && (r.certain || best == 0))
             return refuse(r, e);
     }
-    FAIL_IF(best == 0, e, STATUS_CORRUPT, "the content is of no known model format; calque reads %s", readable().text);
-    FAIL_IF(ties > 1, e, STATUS_CORRUPT, "the content could be any of %s; give the file its usual suffix", candidates);
+    FAIL_IF(best == 0, e, STATUS_CORRUPT,
+            "the content is of no known model format; calque reads %s", readable().text);
+    FAIL_IF(ties > 1, e, STATUS_CORRUPT,
+            "the content could be any of %s; give the file its usual suffix", candidates);
     return OK;
 }
 

@@ -1,5 +1,6 @@
-/* Protocol buffers, wire format only: a bounded walk over the fields of a message that lies in memory, and a
- * growing buffer to write fields to. Nothing is copied on reading; what the bytes mean is the caller's affair.
+/* Protocol buffers, wire format only: a bounded walk over the fields of a message that lies in
+ * memory, and a growing buffer to write fields to. Nothing is copied on reading; what the bytes
+ * mean is the caller's affair.
  *
  *     struct cursor c = cursor_of(base, begin, end);
  *     struct pb_field f;
@@ -35,12 +36,12 @@ struct cursor pb_enter(const struct cursor *c, const struct pb_field *f);
 float pb_float(const struct pb_field *f);
 double pb_double(const struct pb_field *f);
 
-/* Elements of a repeated scalar field that may be packed: `packed` is the cursor over the elements of f, one element
- * long when f is not packed; pb_element reads as `wire` says. */
+/* Elements of a repeated scalar field that may be packed: `packed` is the cursor over the elements
+ * of f, one element long when f is not packed; pb_element reads as `wire` says. */
 struct cursor pb_elements(const struct cursor *c, const struct pb_field *f);
 uint64_t pb_element(struct cursor *packed, enum pb_wire wire);
-/* How many elements f holds, counted without decoding (varints by their last bytes); 0 when f has another wire type than
- * `wire` and is not packed. */
+/* How many elements f holds, counted without decoding (varints by their last bytes); 0 when f has
+ * another wire type than `wire` and is not packed. */
 size_t pb_count(const struct cursor *c, const struct pb_field *f, enum pb_wire wire);
 
 /* Writing. */

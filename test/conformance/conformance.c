@@ -1,4 +1,5 @@
-/* Runs the stored cases of the ONNX specification's own test suite (onnx/backend/test/data): see README.md. */
+/* Runs the stored cases of the ONNX specification's own test suite (onnx/backend/test/data): see
+ * README.md. */
 #define _XOPEN_SOURCE 700
 #include <dirent.h>
 #include <signal.h>
@@ -46,7 +47,8 @@ struct verdict {
 
 static bool fail(struct verdict *v, const char *what, const struct err *e) {
     v->ok = false;
-    snprintf(v->why, sizeof v->why, "%.40s: %s%s%s", what, e->where, e->where[0] ? ": " : "", e->what);
+    snprintf(v->why, sizeof v->why, "%.40s: %s%s%s", what, e->where, e->where[0] ? ": " : "",
+             e->what);
     return false;
 }
 
@@ -55,7 +57,8 @@ static bool exists(const char *path) {
     return stat(path, &st) == 0;
 }
 
-static bool load_inputs(const struct model *m, const char *folder, struct arena *a, struct tensor **in, struct verdict *v) {
+static bool load_inputs(const struct model *m, const char *folder, struct arena *a,
+                        struct tensor **in, struct verdict *v) {
     const struct graph *g = m->graph;
     for (int i = 0; i < g->n_inputs; i++) {
         const char *path = arena_printf(a, "%s/input_%d.pb", folder, i);
@@ -66,8 +69,8 @@ static bool load_inputs(const struct model *m, const char *folder, struct arena 
     return true;
 }
 
-static bool check_output(const struct tensor *have, const struct value *out, const char *path, bool types_only,
-                         struct verdict *v) {
+static bool check_output(const struct tensor *have, const struct value *out, const char *path,
+                         bool types_only, struct verdict *v) {
     struct arena *a = arena_new();
     struct tensor *want;
     struct err e = { .code = OK };
@@ -95,18 +98,21 @@ static const char *output_beside(struct arena *a, const char *model, int i) {
     return arena_printf(a, "%.*s_output_%d.pb", (int)(strlen(model) - strlen(".onnx")), model, i);
 }
 
-static bool run_model(const struct run *r, struct model *m, struct tensor **in, path_fn *output, const char *where, bool types_only,
-                      struct verdict *v) {
+static bool run_model(const struct run *r, struct model *m, struct tensor **in, path_fn *output,
+                      const char *where, bool types_only, struct verdict *v) {
     struct arena *a = arena_new();
     struct infer_check inferred = { .n_facts = m->next_value_id };
-    struct exec_options o = { .precision = r->precision, .seed = 1, .tap = infer_check_tap, .arg = &inferred };
+    struct exec_options o = {
+        .precision = r->precision, .seed = 1, .tap = infer_check_tap, .arg = &inferred
+    };
     struct exec *x;
     struct err e = { .code = OK };
     inferred.facts = exec_infer(m, a, NULL, &e);
     if (exec_new(&x, m, &o, &e) != OK)
         return fail(v, "prepare", &e);
     struct exec_env *env = exec_env_new(x);
-    bool ok = exec_run(x, m->graph, (const struct tensor *const *)in, env, &e) == OK || fail(v, "run", &e);
+    bool ok = exec_run(x, m->graph, (const struct tensor *const *)in, env, &e) == OK ||
+              fail(v, "run", &e);
     int checked = 0;
     for (int i = 0; ok && i < m->graph->n_outputs; i++) {
         const struct value *out = m->graph->outputs[i];
@@ -144,7 +150,8 @@ static bool make_inputs(const struct model *m, struct tensor **in, struct verdic
         struct err e = { .code = OK };
         for (int k = 0; k < x->rank; k++)
             dim[k] = x->dim[k] < 0 ? 1 : x->dim[k];
-        if (x->rank < 0 || x->dtype != DT_F32 || tensor_new(&in[i], DT_F32, DT_F32, x->rank, dim, &e) != OK)
+        if (x->rank < 0 || x->dtype != DT_F32 ||
+            tensor_new(&in[i], DT_F32, DT_F32, x->rank, dim, &e) != OK)
             return fail(v, "input of a light model", &e);
         int64_t n = tensor_count(in[i]);
         for (int64_t k = 0; k < n; k++)
@@ -153,14 +160,16 @@ static bool make_inputs(const struct model *m, struct tensor **in, struct verdic
     return true;
 }
 
-static void run_light(const struct run *r, struct model *m, const char *path, bool types_only, struct verdict *v) {
+static void run_light(const struct run *r, struct model *m, const char *path, bool types_only,
+                      struct verdict *v) {
     struct tensor **in = calloc((size_t)m->graph->n_inputs + 1, sizeof *in);
     if (make_inputs(m, in, v))
         run_model(r, m, in, output_beside, path, types_only, v);
     free_inputs(in, m->graph->n_inputs);
 }
 
-static void run_sets(const struct run *r, struct model *m, const char *folder, bool types_only, struct verdict *v) {
+static void run_sets(const struct run *r, struct model *m, const char *folder, bool types_only,
+                     struct verdict *v) {
     for (int set = 0; v->ok; set++) {
         char path[MAX_PATH + 32];
         snprintf(path, sizeof path, "%s/test_data_set_%d", folder, set);
@@ -189,7 +198,8 @@ static void look_for_op(struct graph *g, void *arg) {
         h->found |= strcasecmp(g->nodes[i]->op, h->op) == 0;
 }
 
-static struct verdict run_case(const struct run *r, const char *path, bool light, bool types_only, bool *wanted) {
+static struct verdict run_case(const struct run *r, const char *path, bool light, bool types_only,
+                               bool *wanted) {
     struct verdict v = { .ok = true };
     struct err e = { .code = OK };
     struct model *m;
@@ -251,7 +261,8 @@ static const struct excuse *excuse_of(const struct run *r, const char *name) {
     const char *precision = r->precision == PREC_F64 ? "f64" : "f32";
     for (int i = 0; i < r->n_excuses; i++) {
         const struct excuse *x = &r->excuses[i];
-        if (strcmp(x->name, name) == 0 && (strcmp(x->precision, "both") == 0 || strcmp(x->precision, precision) == 0))
+        if (strcmp(x->name, name) == 0 &&
+            (strcmp(x->precision, "both") == 0 || strcmp(x->precision, precision) == 0))
             return x;
     }
     return NULL;
@@ -323,7 +334,8 @@ static bool run_group(struct run *r, const char *group) {
     free(names);
     int all = r->passed + r->failed + r->excused;
     if (all) {
-        printf("%s %s: %d of %d passed, %d failed, %d excused\n", r->precision == PREC_F64 ? "f64" : "f32", group, r->passed, all, r->failed,
+        printf("%s %s: %d of %d passed, %d failed, %d excused\n",
+               r->precision == PREC_F64 ? "f64" : "f32", group, r->passed, all, r->failed,
                r->excused);
         printf("cases: %d passed, %d failed, %d skipped\n", r->passed, r->failed, r->excused);
     }
@@ -383,10 +395,12 @@ static bool parse(struct options *o, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    static const char *const groups[] = { "node", "pytorch-converted", "pytorch-operator", "simple", "light" };
+    static const char *const groups[] = { "node", "pytorch-converted", "pytorch-operator", "simple",
+                                          "light" };
     struct run r = { .passed = 0 };
     if (!parse(&r.o, argc, argv)) {
-        fprintf(stderr, "usage: conformance DATA [--only TEXT] [--op OPERATOR] [--group NAME] [--f64 | --f32] [--excused FILE] [--here] [--passed]\n");
+        fprintf(stderr, "usage: conformance DATA [--only TEXT] [--op OPERATOR] [--group NAME] "
+                        "[--f64 | --f32] [--excused FILE] [--here] [--passed]\n");
         return 2;
     }
     if (r.o.excused && !read_excuses(&r))

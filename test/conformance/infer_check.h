@@ -1,4 +1,5 @@
-/* Whether shape inference told the truth: what it claims of a value is held against the value computed. */
+/* Whether shape inference told the truth: what it claims of a value is held against the value
+ * computed. */
 #ifndef TEST_CONFORMANCE_INFER_CHECK_H
 #define TEST_CONFORMANCE_INFER_CHECK_H
 

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool types_match(const struct tensor *have, const struct tensor *want, char *why, size_t size) {
+static bool types_match(const struct tensor *have, const struct tensor *want, char *why,
+                        size_t size) {
     if (have->dtype != want->dtype) {
-        snprintf(why, size, "dtype %s, expected %s", dtype_name(have->dtype), dtype_name(want->dtype));
+        snprintf(why, size, "dtype %s, expected %s", dtype_name(have->dtype),
+                 dtype_name(want->dtype));
         return false;
     }
     if (dims_equal(have->dim, have->rank, want->dim, want->rank))
@@ -21,7 +23,8 @@ static bool types_match(const struct tensor *have, const struct tensor *want, ch
     return false;
 }
 
-static bool reals_match(const struct tensor *have, const struct tensor *want, int64_t n, double rtol, double atol, char *why, size_t size) {
+static bool reals_match(const struct tensor *have, const struct tensor *want, int64_t n,
+                        double rtol, double atol, char *why, size_t size) {
     int64_t wrong = 0, first = -1;
     for (int64_t i = 0; i < n; i++) {
         double h = tensor_f64(have, i), w = tensor_f64(want, i);
@@ -34,12 +37,14 @@ static bool reals_match(const struct tensor *have, const struct tensor *want, in
             first = i;
     }
     if (wrong)
-        snprintf(why, size, "%lld of %lld elements off, first [%lld]: %.9g, expected %.9g", (long long)wrong, (long long)n, (long long)first,
-                 tensor_f64(have, first), tensor_f64(want, first));
+        snprintf(why, size, "%lld of %lld elements off, first [%lld]: %.9g, expected %.9g",
+                 (long long)wrong, (long long)n, (long long)first, tensor_f64(have, first),
+                 tensor_f64(want, first));
     return wrong == 0;
 }
 
-static bool integers_match(const struct tensor *have, const struct tensor *want, int64_t n, char *why, size_t size) {
+static bool integers_match(const struct tensor *have, const struct tensor *want, int64_t n,
+                           char *why, size_t size) {
     for (int64_t i = 0; i < n; i++) {
         long long h = (long long)tensor_i64(have, i), w = (long long)tensor_i64(want, i);
         if (h != w) {
@@ -50,17 +55,20 @@ static bool integers_match(const struct tensor *have, const struct tensor *want,
     return true;
 }
 
-static bool texts_match(const struct tensor *have, const struct tensor *want, int64_t n, char *why, size_t size) {
+static bool texts_match(const struct tensor *have, const struct tensor *want, int64_t n, char *why,
+                        size_t size) {
     const char *const *h = have->data, *const *w = want->data;
     for (int64_t i = 0; i < n; i++)
         if (strcmp(h[i], w[i]) != 0) {
-            snprintf(why, size, "element [%lld]: '%.40s', expected '%.40s'", (long long)i, h[i], w[i]);
+            snprintf(why, size, "element [%lld]: '%.40s', expected '%.40s'", (long long)i, h[i],
+                     w[i]);
             return false;
         }
     return true;
 }
 
-static bool contents_match(const struct tensor *have, const struct tensor *want, double rtol, double atol, char *why, size_t size) {
+static bool contents_match(const struct tensor *have, const struct tensor *want, double rtol,
+                           double atol, char *why, size_t size) {
     int64_t n = tensor_count(want);
     switch (dtype_row(want->dtype)->class_) {
     case CLASS_STRING:
@@ -79,9 +87,11 @@ static bool contents_match(const struct tensor *have, const struct tensor *want,
     }
 }
 
-static bool items_match(const struct tensor *have, const struct tensor *want, double rtol, double atol, bool types_only, char *why, size_t size) {
+static bool items_match(const struct tensor *have, const struct tensor *want, double rtol,
+                        double atol, bool types_only, char *why, size_t size) {
     if (have->n_items != want->n_items) {
-        snprintf(why, size, "%lld elements, expected %lld", (long long)have->n_items, (long long)want->n_items);
+        snprintf(why, size, "%lld elements, expected %lld", (long long)have->n_items,
+                 (long long)want->n_items);
         return false;
     }
     for (int64_t i = 0; i < want->n_items; i++)
@@ -90,9 +100,12 @@ static bool items_match(const struct tensor *have, const struct tensor *want, do
     return true;
 }
 
-bool tensors_match(const struct tensor *have, const struct tensor *want, double rtol, double atol, bool types_only, char *why, size_t size) {
+bool tensors_match(const struct tensor *have, const struct tensor *want, double rtol, double atol,
+                   bool types_only, char *why, size_t size) {
     if (have->kind != want->kind) {
-        snprintf(why, size, "kind %d, expected %d (0 tensor, 1 sequence, 2 optional, 3 map, 4 sparse)", (int)have->kind, (int)want->kind);
+        snprintf(why, size,
+                 "kind %d, expected %d (0 tensor, 1 sequence, 2 optional, 3 map, 4 sparse)",
+                 (int)have->kind, (int)want->kind);
         return false;
     }
     if (want->kind != KIND_TENSOR)

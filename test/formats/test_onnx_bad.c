@@ -1,4 +1,5 @@
-/* Bad ONNX files: refused with a reason, never a crash, a hang or a read outside the file. Files are made here. */
+/* Bad ONNX files: refused with a reason, never a crash, a hang or a read outside the file. Files
+ * are made here. */
 #define _XOPEN_SOURCE 700
 #include <setjmp.h>
 #include <stdarg.h>
@@ -116,13 +117,17 @@ static void refused(const struct pb_writer *m, enum status want, const char *wor
     struct err e;
     enum status s = read_bytes(m->p, m->n, &e);
     if (s != want || !strstr(e.what, word))
-        fail_msg("status %s, '%s: %s'; expected %s with '%s'", status_name(s), e.where, e.what, status_name(want), word);
+        fail_msg("status %s, '%s: %s'; expected %s with '%s'", status_name(s), e.where, e.what,
+                 status_name(want), word);
 }
 
-/* A small model with every part in it, to be damaged: nodes, attributes, constants of three encodings, a sub-graph. */
+/* A small model with every part in it, to be damaged: nodes, attributes, constants of three
+ * encodings, a sub-graph. */
 static struct pb_writer sample(void) {
-    struct pb_writer g = graph_xy(), then = fresh(), branch_node = node("Relu", "x", "t"), t = named("t");
-    struct pb_writer raw = tensor("w", 3, 1), typed = tensor("v", 2, 7), condition = tensor("c", 1, 9);
+    struct pb_writer g = graph_xy(), then = fresh(), branch_node = node("Relu", "x", "t"),
+                     t = named("t");
+    struct pb_writer raw = tensor("w", 3, 1), typed = tensor("v", 2, 7),
+                     condition = tensor("c", 1, 9);
     static const float w[3] = { 1, 2, 3 };
     static const unsigned char one[1] = { 1 };
     pb_put_bytes(&raw, 9, w, sizeof w);
@@ -131,7 +136,8 @@ static struct pb_writer sample(void) {
     pb_put_bytes(&condition, 9, one, 1);
     put(&then, 1, &branch_node);
     put(&then, 12, &t);
-    struct pb_writer attribute = fresh(), other = fresh(), branch = node("If", "c", "h"), add = node("Add", "h", "y");
+    struct pb_writer attribute = fresh(), other = fresh(), branch = node("If", "c", "h"),
+                     add = node("Add", "h", "y");
     pb_put_string(&attribute, 1, "then_branch");
     put(&attribute, 6, &then);
     pb_put_int(&attribute, 20, 5);
@@ -197,7 +203,8 @@ static void extreme_lengths(void **state) {
 static void real_files_cut(void **state) {
     (void)state;
     const char *corpus = getenv("CALQUE_CORPUS");
-    const char *path = arena_printf(arena, "%s/faults/F001/target.onnx", corpus ? corpus : "../shared");
+    const char *path =
+        arena_printf(arena, "%s/faults/F001/target.onnx", corpus ? corpus : "../shared");
     struct mapfile f;
     struct err e;
     if (mapfile_open(&f, path, arena, &e) != OK) {
@@ -257,7 +264,8 @@ static struct pb_writer with_node(const struct pb_writer *n) {
 
 static void graphs_that_are_none(void **state) {
     (void)state;
-    struct pb_writer lost = node("Relu", "nowhere", "y"), itself = node("Relu", "y", "y"), nameless = fresh();
+    struct pb_writer lost = node("Relu", "nowhere", "y"), itself = node("Relu", "y", "y"),
+                     nameless = fresh();
     struct pb_writer m = with_node(&lost);
     refused(&m, STATUS_CORRUPT, "nowhere");
     m = with_node(&itself);
@@ -265,13 +273,15 @@ static void graphs_that_are_none(void **state) {
     pb_put_string(&nameless, 2, "y");
     m = with_node(&nameless);
     refused(&m, STATUS_CORRUPT, "operator");
-    struct pb_writer g = graph_xy(), a = node("Relu", "b", "a"), b = node("Relu", "a", "b"), y = node("Relu", "a", "y");
+    struct pb_writer g = graph_xy(), a = node("Relu", "b", "a"), b = node("Relu", "a", "b"),
+                     y = node("Relu", "a", "y");
     put(&g, 1, &a);
     put(&g, 1, &b);
     put(&g, 1, &y);
     m = model(&g, 17);
     refused(&m, STATUS_CORRUPT, "cycle");
-    struct pb_writer twice = graph_xy(), first = node("Relu", "x", "y"), second = node("Neg", "x", "y");
+    struct pb_writer twice = graph_xy(), first = node("Relu", "x", "y"),
+                     second = node("Neg", "x", "y");
     put(&twice, 1, &first);
     put(&twice, 1, &second);
     m = model(&twice, 17);
@@ -323,7 +333,9 @@ static void tensors_that_are_none(void **state) {
 
 static struct pb_writer external(const char *location, const char *offset, const char *length) {
     struct pb_writer t = tensor("w", 4, 1);
-    const char *rows[][2] = { { "location", location }, { "offset", offset }, { "length", length } };
+    const char *rows[][2] = { { "location", location },
+                              { "offset", offset },
+                              { "length", length } };
     for (int i = 0; i < 3; i++) {
         struct pb_writer entry = fresh();
         if (!rows[i][1])
@@ -386,7 +398,8 @@ static struct pb_writer function(const char *name, const char *calls, int times)
     pb_put_string(&f, 5, "b");
     pb_put_string(&f, 10, "local");
     for (int i = 0; i < times; i++) {
-        struct pb_writer n = node(calls, i ? arena_printf(arena, "v%d", i - 1) : "a", i == times - 1 ? "b" : arena_printf(arena, "v%d", i));
+        struct pb_writer n = node(calls, i ? arena_printf(arena, "v%d", i - 1) : "a",
+                                  i == times - 1 ? "b" : arena_printf(arena, "v%d", i));
         pb_put_string(&n, 7, "local");
         put(&f, 7, &n);
     }
@@ -427,7 +440,8 @@ static void versions(void **state) {
 
 static void sparse_that_unfolds_too_far(void **state) {
     (void)state;
-    struct pb_writer values = tensor("s", 1, 1), indices = tensor("", 1, 7), sparse = fresh(), g = graph_xy(), n = node("Relu", "x", "y");
+    struct pb_writer values = tensor("s", 1, 1), indices = tensor("", 1, 7), sparse = fresh(),
+                     g = graph_xy(), n = node("Relu", "x", "y");
     float one = 1;
     pb_put_bytes(&values, 9, &one, sizeof one);
     pb_put_int(&indices, 7, 0);
@@ -455,16 +469,27 @@ static void bad_data_files(void **state) {
         put(&outer, 5, &nest);
         nest = outer;
     }
-    assert_int_equal(onnx_data_read(file("model.onnx", nest.p, nest.n), KIND_SEQUENCE, arena, &out, NULL, &e), STATUS_CORRUPT);
+    assert_int_equal(
+        onnx_data_read(file("model.onnx", nest.p, nest.n), KIND_SEQUENCE, arena, &out, NULL, &e),
+        STATUS_CORRUPT);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sample_is_read),        cmocka_unit_test(cut_anywhere),          cmocka_unit_test(flipped_bits),
-        cmocka_unit_test(extreme_lengths),       cmocka_unit_test(real_files_cut),        cmocka_unit_test(nested_messages),
-        cmocka_unit_test(nested_types),          cmocka_unit_test(graphs_that_are_none),  cmocka_unit_test(tensors_that_are_none),
-        cmocka_unit_test(external_data),         cmocka_unit_test(functions_without_end), cmocka_unit_test(versions),
-        cmocka_unit_test(sparse_that_unfolds_too_far), cmocka_unit_test(bad_data_files),
+        cmocka_unit_test(sample_is_read),
+        cmocka_unit_test(cut_anywhere),
+        cmocka_unit_test(flipped_bits),
+        cmocka_unit_test(extreme_lengths),
+        cmocka_unit_test(real_files_cut),
+        cmocka_unit_test(nested_messages),
+        cmocka_unit_test(nested_types),
+        cmocka_unit_test(graphs_that_are_none),
+        cmocka_unit_test(tensors_that_are_none),
+        cmocka_unit_test(external_data),
+        cmocka_unit_test(functions_without_end),
+        cmocka_unit_test(versions),
+        cmocka_unit_test(sparse_that_unfolds_too_far),
+        cmocka_unit_test(bad_data_files),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,4 +1,5 @@
-/* Patched ONNX files: nothing changed gives the same bytes; a change gives, read again, the patched graph. */
+/* Patched ONNX files: nothing changed gives the same bytes; a change gives, read again, the patched
+ * graph. */
 #define _XOPEN_SOURCE 700
 #include <ftw.h>
 #include <setjmp.h>
@@ -22,7 +23,8 @@ static char out_dir[256];
 static int visit(const char *path, const struct stat *st, int flag, struct FTW *ftw) {
     (void)ftw;
     size_t n = strlen(path);
-    if (flag == FTW_F && n > 5 && strcmp(path + n - 5, ".onnx") == 0 && st->st_size < (2 << 20) && n_files < MAX_FILES)
+    if (flag == FTW_F && n > 5 && strcmp(path + n - 5, ".onnx") == 0 && st->st_size < (2 << 20) &&
+        n_files < MAX_FILES)
         files[n_files++] = strdup(path);
     return 0;
 }
@@ -95,8 +97,10 @@ static bool same_constant(const struct tensor *a, const struct tensor *b) {
 /* Inputs that the file states as attributes have no name of their own. */
 static bool same_input(const struct value *a, const struct value *b) {
     bool attribute = a && b && b->origin.op && strcmp(b->origin.op, "attribute") == 0;
-    if (attribute && a->constant && b->constant && tensor_count(a->constant) == 1 && tensor_count(b->constant) == 1)
-        return tensor_f64(a->constant, 0) == tensor_f64(b->constant, 0); /* an attribute has no rank */
+    if (attribute && a->constant && b->constant && tensor_count(a->constant) == 1 &&
+        tensor_count(b->constant) == 1)
+        return tensor_f64(a->constant, 0) ==
+               tensor_f64(b->constant, 0); /* an attribute has no rank */
     if (a && b && a->constant && b->constant)
         return same_constant(a->constant, b->constant);
     return strcmp(shown(a), shown(b)) == 0;
@@ -106,7 +110,8 @@ static bool same_graph(const struct graph *a, const struct graph *b, char *why);
 
 static bool same_node(const struct node *a, const struct node *b, char *why) {
     snprintf(why, 400, "node '%.80s' (%.40s) and '%.80s' (%.40s)", a->name, a->op, b->name, b->op);
-    if (strcmp(a->op, b->op) != 0 || strcmp(a->domain, b->domain) != 0 || a->n_out != b->n_out || a->n_attrs != b->n_attrs)
+    if (strcmp(a->op, b->op) != 0 || strcmp(a->domain, b->domain) != 0 || a->n_out != b->n_out ||
+        a->n_attrs != b->n_attrs)
         return false;
     if ((a->body != NULL) != (b->body != NULL) || (a->body && !same_graph(a->body, b->body, why)))
         return false;
@@ -122,26 +127,31 @@ static bool same_node(const struct node *a, const struct node *b, char *why) {
         const struct attr *x = &a->attrs[i], *y = node_attr(b, x->name);
         if (!y || x->type != y->type)
             return false;
-        if (x->type == ATTR_GRAPH ? !same_graph(x->graph, y->graph, why) : x->type != ATTR_GRAPHS && x->type != ATTR_TENSORS && !attr_equal(x, y))
+        if (x->type == ATTR_GRAPH
+                ? !same_graph(x->graph, y->graph, why)
+                : x->type != ATTR_GRAPHS && x->type != ATTR_TENSORS && !attr_equal(x, y))
             return false;
     }
     return true;
 }
 
 static bool same_graph(const struct graph *a, const struct graph *b, char *why) {
-    snprintf(why, 400, "%d nodes, %d inputs, %d outputs and %d, %d, %d", a->n_nodes, a->n_inputs, a->n_outputs, b->n_nodes, b->n_inputs, b->n_outputs);
+    snprintf(why, 400, "%d nodes, %d inputs, %d outputs and %d, %d, %d", a->n_nodes, a->n_inputs,
+             a->n_outputs, b->n_nodes, b->n_inputs, b->n_outputs);
     if (a->n_nodes != b->n_nodes || a->n_inputs != b->n_inputs || a->n_outputs != b->n_outputs)
         return false;
     for (int i = 0; i < a->n_nodes; i++)
         if (!same_node(a->nodes[i], b->nodes[i], why))
             return false;
     for (int i = 0; i < a->n_outputs; i++) {
-        snprintf(why, 400, "output %d: '%.80s' and '%.80s'", i, a->outputs[i]->name, b->outputs[i]->name);
+        snprintf(why, 400, "output %d: '%.80s' and '%.80s'", i, a->outputs[i]->name,
+                 b->outputs[i]->name);
         if (strcmp(a->outputs[i]->name, b->outputs[i]->name) != 0)
             return false;
     }
     for (int i = 0; i < a->n_inputs; i++) {
-        snprintf(why, 400, "input %d: '%.80s' and '%.80s'", i, a->inputs[i]->name, b->inputs[i]->name);
+        snprintf(why, 400, "input %d: '%.80s' and '%.80s'", i, a->inputs[i]->name,
+                 b->inputs[i]->name);
         if (strcmp(a->inputs[i]->name, b->inputs[i]->name) != 0)
             return false;
     }
@@ -227,7 +237,8 @@ static bool take_attribute(struct model *m, struct patch *p) {
     struct node *n = any_node(m);
     if (!n || !n->n_attrs || n->attrs[0].type == ATTR_GRAPH)
         return false;
-    if (node_is(n, "Softmax") || node_is(n, "LogSoftmax")) /* old sets have another default: the axis is written out */
+    if (node_is(n, "Softmax") ||
+        node_is(n, "LogSoftmax")) /* old sets have another default: the axis is written out */
         return false;
     patch_remove_attr(p, n, n->attrs[0].name);
     return true;
@@ -292,8 +303,10 @@ static bool insert_node(struct model *m, struct patch *p) {
     struct value *x = n && n->n_out ? n->out[0] : NULL;
     if (!x)
         return false;
-    struct value *c = patch_constant(p, n->graph, "factor", tensor_scalar_f32(m->arena, 3)), *in[] = { x, c };
-    struct node *mul = patch_node(p, n->graph, NULL, "Mul", "", in, 2, 1), *t = patch_node(p, n->graph, NULL, "LeakyRelu", "", &mul->out[0], 1, 1);
+    struct value *c = patch_constant(p, n->graph, "factor", tensor_scalar_f32(m->arena, 3)),
+                 *in[] = { x, c };
+    struct node *mul = patch_node(p, n->graph, NULL, "Mul", "", in, 2, 1),
+                *t = patch_node(p, n->graph, NULL, "LeakyRelu", "", &mul->out[0], 1, 1);
     patch_set_float(p, t, "alpha", 0.25);
     patch_replace_uses(p, x, t->out[0]);
     return true;
@@ -301,7 +314,8 @@ static bool insert_node(struct model *m, struct patch *p) {
 
 static bool bypass_node(struct model *m, struct patch *p) {
     struct node *n = any_node(m);
-    if (!n || n->n_out != 1 || !n->n_in || !n->in[0] || n->in[0]->is_input || n->in[0]->is_output || n->in[0]->constant || n->in[0]->graph != n->graph)
+    if (!n || n->n_out != 1 || !n->n_in || !n->in[0] || n->in[0]->is_input || n->in[0]->is_output ||
+        n->in[0]->constant || n->in[0]->graph != n->graph)
         return false;
     patch_replace_uses(p, n->out[0], n->in[0]);
     patch_remove_node(p, n);
@@ -329,19 +343,25 @@ static bool early_reader(struct model *m, struct patch *p) {
 static bool reorder_inputs(struct model *m, struct patch *p) {
     int n = m->graph->n_inputs;
     for (int i = 0; n > 1 && i < n; i++) {
-        struct edit e = { .kind = EDIT_SET_INPUT_ORDER, .graph = m->graph, .index = i, .value = m->graph->inputs[(i + 1) % n] };
+        struct edit e = { .kind = EDIT_SET_INPUT_ORDER,
+                          .graph = m->graph,
+                          .index = i,
+                          .value = m->graph->inputs[(i + 1) % n] };
         PUSH(m->arena, p->edits, p->n, e);
     }
     return n > 1;
 }
 
-/* The format wants nodes in order; for the reader a Constant node is no node, so this is looked at here. */
+/* The format wants nodes in order; for the reader a Constant node is no node, so this is looked at
+ * here. */
 static void constants_come_first(struct graph *g, void *arg) {
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i]->n_in; k++) {
             const struct value *v = g->nodes[i]->in[k];
-            if (v && v->graph == g && v->origin.op && strcmp(v->origin.op, "Constant") == 0 && v->origin.index > g->nodes[i]->origin.index)
-                fail_msg("%s: node '%s' comes before the Constant '%s' that it reads", (const char *)arg, g->nodes[i]->name, v->name);
+            if (v && v->graph == g && v->origin.op && strcmp(v->origin.op, "Constant") == 0 &&
+                v->origin.index > g->nodes[i]->origin.index)
+                fail_msg("%s: node '%s' comes before the Constant '%s' that it reads",
+                         (const char *)arg, g->nodes[i]->name, v->name);
         }
 }
 
@@ -387,16 +407,19 @@ static void changes_read_back(void **state) {
         const char *name;
         change_fn *change;
     } changes[] = {
-        { "attribute", change_attribute },   { "no-attribute", take_attribute }, { "constant", change_constant },
-        { "reshape", reshape_constant },     { "swap", swap_operands },          { "append", append_constant_input },
-        { "insert", insert_node },           { "bypass", bypass_node },          { "operator", change_operator },
-        { "early", early_reader },           { "inputs", reorder_inputs },
+        { "attribute", change_attribute }, { "no-attribute", take_attribute },
+        { "constant", change_constant },   { "reshape", reshape_constant },
+        { "swap", swap_operands },         { "append", append_constant_input },
+        { "insert", insert_node },         { "bypass", bypass_node },
+        { "operator", change_operator },   { "early", early_reader },
+        { "inputs", reorder_inputs },
     };
     for (size_t k = 0; k < sizeof changes / sizeof *changes; k++) {
         int written = n_written, refused = n_refused;
         for (int i = (int)k % 9; i < n_files; i += 9)
             check_change(files[i], changes[k].name, changes[k].change);
-        print_message("%s: %d written, %d refused\n", changes[k].name, n_written - written, n_refused - refused);
+        print_message("%s: %d written, %d refused\n", changes[k].name, n_written - written,
+                      n_refused - refused);
         assert_true(n_written > written);
     }
 }

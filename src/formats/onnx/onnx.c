@@ -14,11 +14,13 @@ const char *onnx_string(struct onnx_reader *r, const struct pb_field *f) {
 }
 
 enum status onnx_bad_wire(struct onnx_reader *r, const struct cursor *c, const char *message) {
-    return err_set(r->e, STATUS_CORRUPT, "the %s is cut short or malformed at byte %zu", message, c->failed_at);
+    return err_set(r->e, STATUS_CORRUPT, "the %s is cut short or malformed at byte %zu", message,
+                   c->failed_at);
 }
 
 enum status onnx_deeper(struct onnx_reader *r) {
-    FAIL_IF(r->depth >= ONNX_MAX_DEPTH, r->e, STATUS_CORRUPT, "messages are nested deeper than %d", (int)ONNX_MAX_DEPTH);
+    FAIL_IF(r->depth >= ONNX_MAX_DEPTH, r->e, STATUS_CORRUPT, "messages are nested deeper than %d",
+            (int)ONNX_MAX_DEPTH);
     r->depth++;
     return OK;
 }
@@ -34,14 +36,16 @@ static enum status read_opset(struct onnx_reader *r, struct cursor c, struct ops
     }
     if (strcmp(o->domain, "ai.onnx") == 0)
         o->domain = "";
-    FAIL_IF(o->version < 0 || o->version > INT32_MAX || (!o->domain[0] && o->version < 1), r->e, STATUS_CORRUPT,
-            "operator set '%s' has version %lld", o->domain, (long long)o->version);
+    FAIL_IF(o->version < 0 || o->version > INT32_MAX || (!o->domain[0] && o->version < 1), r->e,
+            STATUS_CORRUPT, "operator set '%s' has version %lld", o->domain, (long long)o->version);
     FAIL_IF(!o->domain[0] && o->version > ONNX_NEWEST_OPSET, r->e, STATUS_UNSUPPORTED,
-            "operator set %lld of ai.onnx; the newest known here is %d", (long long)o->version, (int)ONNX_NEWEST_OPSET);
+            "operator set %lld of ai.onnx; the newest known here is %d", (long long)o->version,
+            (int)ONNX_NEWEST_OPSET);
     return c.failed ? onnx_bad_wire(r, &c, "OperatorSetIdProto") : OK;
 }
 
-enum status onnx_read_opsets(struct onnx_reader *r, struct span s, uint32_t field, struct opsets *out) {
+enum status onnx_read_opsets(struct onnx_reader *r, struct span s, uint32_t field,
+                             struct opsets *out) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     while (pb_next(&c, &f)) {
@@ -91,7 +95,8 @@ static enum status read_facts(struct onnx_reader *r, struct span *graph) {
         else if (f.number == MODEL_METADATA_PROPS && f.wire == PB_BYTES)
             TRY(read_property(r, pb_enter(&c, &f)));
         else if (f.number == MODEL_GRAPH && f.wire == PB_BYTES) {
-            FAIL_IF(graph->end, r->e, STATUS_CORRUPT, "the file has two main graphs; the second begins at byte %zu", f.begin);
+            FAIL_IF(graph->end, r->e, STATUS_CORRUPT,
+                    "the file has two main graphs; the second begins at byte %zu", f.begin);
             *graph = (struct span) { f.begin, f.end };
         }
     }
@@ -117,14 +122,20 @@ static void state_version(struct onnx_reader *r) {
 static enum status check_ir_version(struct onnx_reader *r) {
     int64_t v = r->notes->ir_version;
     FAIL_IF(v < 1 || v > 1000, r->e, STATUS_CORRUPT, "IR version %lld", (long long)v);
-    FAIL_IF(v < 3, r->e, STATUS_UNSUPPORTED, "IR version %lld; versions from 3 on are read", (long long)v);
+    FAIL_IF(v < 3, r->e, STATUS_UNSUPPORTED, "IR version %lld; versions from 3 on are read",
+            (long long)v);
     return OK;
 }
 
 static enum status onnx_read(struct model *m, struct err *e) {
     struct err unheard;
     struct onnx_notes *notes = NEW(m->arena, struct onnx_notes);
-    struct onnx_reader r = { .m = m, .a = m->arena, .e = e ? e : &unheard, .base = m->files[0].data, .size = m->files[0].size, .notes = notes };
+    struct onnx_reader r = { .m = m,
+                             .a = m->arena,
+                             .e = e ? e : &unheard,
+                             .base = m->files[0].data,
+                             .size = m->files[0].size,
+                             .notes = notes };
     r.opsets = &notes->opsets;
     r.nodes_left = 100000 + (int64_t)(r.size / 8);
     r.dense_left = (UINT64_C(16) << 20) + 2 * (uint64_t)r.size;
@@ -143,15 +154,17 @@ static enum status onnx_read(struct model *m, struct err *e) {
     return OK;
 }
 
-/* How likely the fields at the head are a ModelProto's: ir_version as a small varint comes first from every known writer;
- * without it, a walk over the fields in the head must show only numbers and wire types that ModelProto has. */
+/* How likely the fields at the head are a ModelProto's: ir_version as a small varint comes first
+ * from every known writer; without it, a walk over the fields in the head must show only numbers
+ * and wire types that ModelProto has. */
 static int onnx_probe(const unsigned char *head, size_t n, size_t file_size) {
     struct cursor c = cursor_of(head, 0, n);
     bool graph = false, version = false, opset = false;
     while (c.at < n) {
         uint64_t tag = cursor_varint(&c);
         uint32_t number = (uint32_t)(tag >> 3), wire = (uint32_t)(tag & 7);
-        bool number_known = number == MODEL_IR_VERSION || (number >= 2 && number <= 8) || number == 14 || number == 20 || number == 25 || number == 26;
+        bool number_known = number == MODEL_IR_VERSION || (number >= 2 && number <= 8) ||
+                            number == 14 || number == 20 || number == 25 || number == 26;
         bool is_int = number == MODEL_IR_VERSION || number == 5;
         if (c.failed || !number_known || wire != (is_int ? PB_VARINT : PB_BYTES))
             return 0;

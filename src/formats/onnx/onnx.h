@@ -1,5 +1,5 @@
-/* The ONNX reader's inside: what its files share. Nothing outside this folder includes it but the data files'
- * header onnx_data.h and the tests of this folder.
+/* The ONNX reader's inside: what its files share. Nothing outside this folder includes it but the
+ * data files' header onnx_data.h and the tests of this folder.
  *
  * Field numbers are those of onnx.proto (onnx/onnx on GitHub). */
 #ifndef FORMATS_ONNX_ONNX_H
@@ -127,7 +127,7 @@ struct onnx_function {
     struct span span;
     const char *domain, *name;
     struct opsets opsets;
-    bool open;   /* being expanded: a call now is a recursion */
+    bool open; /* being expanded: a call now is a recursion */
     int n_calls;
 };
 
@@ -160,11 +160,11 @@ struct onnx_reader {
     const unsigned char *base;
     size_t size;
     struct onnx_notes *notes;
-    struct strmap functions; /* "domain:name:overload" -> struct onnx_function */
-    struct strmap externals; /* location -> struct mapfile */
+    struct strmap functions;     /* "domain:name:overload" -> struct onnx_function */
+    struct strmap externals;     /* location -> struct mapfile */
     const struct opsets *opsets; /* of the graph being read */
     int depth;
-    int64_t nodes_left; /* what the expansion of functions may still make */
+    int64_t nodes_left;  /* what the expansion of functions may still make */
     uint64_t dense_left; /* bytes that sparse tensors may still unfold to */
 };
 
@@ -173,7 +173,7 @@ struct onnx_scope {
     struct strmap values;
     const struct onnx_scope *outer;
     struct graph *graph;
-    const struct node *call;           /* in a function's body: the calling node, for attribute references */
+    const struct node *call; /* in a function's body: the calling node, for attribute references */
     const struct onnx_function *function;
 };
 
@@ -188,40 +188,49 @@ enum status onnx_deeper(struct onnx_reader *r);
 enum dtype onnx_dtype(int64_t data_type);
 /* TensorProto.DataType of a dtype; 0 when ONNX has none. */
 int onnx_data_type(enum dtype t);
-enum status onnx_read_tensor(struct onnx_reader *r, struct span s, struct tensor **out, const char **name);
+enum status onnx_read_tensor(struct onnx_reader *r, struct span s, struct tensor **out,
+                             const char **name);
 /* A SparseTensorProto, unfolded: its name is that of its values. */
-enum status onnx_read_sparse(struct onnx_reader *r, struct span s, struct tensor **out, const char **name);
+enum status onnx_read_sparse(struct onnx_reader *r, struct span s, struct tensor **out,
+                             const char **name);
 /* onnx_external.c */
-enum status onnx_read_external(struct onnx_reader *r, struct span tensor, const char *name, uint64_t want,
-                               const void **data);
+enum status onnx_read_external(struct onnx_reader *r, struct span tensor, const char *name,
+                               uint64_t want, const void **data);
 
 /* onnx_type.c: a ValueInfoProto's name and type; v may be NULL to learn the name alone. */
-enum status onnx_read_value_info(struct onnx_reader *r, struct span s, struct value *v, const char **name);
+enum status onnx_read_value_info(struct onnx_reader *r, struct span s, struct value *v,
+                                 const char **name);
 enum status onnx_read_type(struct onnx_reader *r, struct span s, struct value *v);
 
-/* onnx_attribute.c: all attributes of a node (field NODE_ATTRIBUTE), references to a function's attributes resolved. */
-enum status onnx_read_attributes(struct onnx_reader *r, const struct onnx_scope *scope, struct node *n, struct span s,
-                                 uint32_t field);
+/* onnx_attribute.c: all attributes of a node (field NODE_ATTRIBUTE), references to a function's
+ * attributes resolved. */
+enum status onnx_read_attributes(struct onnx_reader *r, const struct onnx_scope *scope,
+                                 struct node *n, struct span s, uint32_t field);
 
 /* onnx_graph.c */
-enum status onnx_read_graph(struct onnx_reader *r, struct graph *parent, const struct onnx_scope *outer, struct span s,
-                            struct graph **out);
-enum status onnx_read_opsets(struct onnx_reader *r, struct span s, uint32_t field, struct opsets *out);
+enum status onnx_read_graph(struct onnx_reader *r, struct graph *parent,
+                            const struct onnx_scope *outer, struct span s, struct graph **out);
+enum status onnx_read_opsets(struct onnx_reader *r, struct span s, uint32_t field,
+                             struct opsets *out);
 int64_t onnx_opset(const struct onnx_reader *r, const char *domain);
 /* onnx_function.c */
 enum status onnx_read_functions(struct onnx_reader *r);
 enum status onnx_expand_call(struct onnx_reader *r, struct node *call, const char *overload);
-/* The nodes of a graph or function (field), read into the scope's graph; names must be in the scope. */
-enum status onnx_declare_outputs(struct onnx_reader *r, struct onnx_scope *scope, struct span s, uint32_t field);
-enum status onnx_read_nodes(struct onnx_reader *r, struct onnx_scope *scope, struct span s, uint32_t field);
-enum status onnx_declare(struct onnx_reader *r, struct onnx_scope *scope, const char *name, struct value **out);
+/* The nodes of a graph or function (field), read into the scope's graph; names must be in the
+ * scope. */
+enum status onnx_declare_outputs(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
+                                 uint32_t field);
+enum status onnx_read_nodes(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
+                            uint32_t field);
+enum status onnx_declare(struct onnx_reader *r, struct onnx_scope *scope, const char *name,
+                         struct value **out);
 struct value *onnx_lookup(const struct onnx_scope *scope, const char *name, bool *found);
 
 /* origin.op of an output that the newest version of its operator has not. */
 #define ONNX_DROPPED "dropped"
 
-/* onnx_upgrade.c: gives n, read literally, the newest operator set's meaning and appends it (or what it becomes) to its
- * graph. */
+/* onnx_upgrade.c: gives n, read literally, the newest operator set's meaning and appends it (or
+ * what it becomes) to its graph. */
 enum status onnx_upgrade(struct onnx_reader *r, struct node *n);
 
 extern const struct format format_onnx;

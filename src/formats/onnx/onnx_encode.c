@@ -22,7 +22,8 @@ static void put_packed_ints(struct pb_writer *w, uint32_t field, const int64_t *
 
 enum status onnx_put_contents(struct pb_writer *w, const struct tensor *t, struct err *e) {
     int type = onnx_data_type(t->dtype);
-    FAIL_IF(t->kind != KIND_TENSOR || !type, e, STATUS_UNSUPPORTED, "a constant of type %s cannot be written to ONNX", dtype_name(t->dtype));
+    FAIL_IF(t->kind != KIND_TENSOR || !type, e, STATUS_UNSUPPORTED,
+            "a constant of type %s cannot be written to ONNX", dtype_name(t->dtype));
     if (t->rank)
         put_packed_ints(w, TENSOR_DIMS, t->dim, t->rank);
     pb_put_int(w, TENSOR_DATA_TYPE, type);
@@ -39,7 +40,8 @@ enum status onnx_put_contents(struct pb_writer *w, const struct tensor *t, struc
     return OK;
 }
 
-enum status onnx_put_tensor(struct pb_writer *w, const struct tensor *t, const char *name, struct err *e) {
+enum status onnx_put_tensor(struct pb_writer *w, const struct tensor *t, const char *name,
+                            struct err *e) {
     TRY(onnx_put_contents(w, t, e));
     if (name)
         pb_put_string(w, TENSOR_NAME, name);
@@ -49,7 +51,8 @@ enum status onnx_put_tensor(struct pb_writer *w, const struct tensor *t, const c
 enum status onnx_put_tensor_type(struct pb_writer *w, const struct tensor *t, struct err *e) {
     struct pb_writer shape = inside(w), tensor = inside(w);
     int type = onnx_data_type(t->dtype);
-    FAIL_IF(!type, e, STATUS_UNSUPPORTED, "type %s cannot be written to ONNX", dtype_name(t->dtype));
+    FAIL_IF(!type, e, STATUS_UNSUPPORTED, "type %s cannot be written to ONNX",
+            dtype_name(t->dtype));
     for (int i = 0; i < t->rank; i++) {
         struct pb_writer dim = inside(w);
         pb_put_int(&dim, 1, t->dim[i]);
@@ -94,9 +97,9 @@ static enum status put_list(struct pb_writer *w, const struct attr *a, struct er
 
 static int attribute_type(enum attr_type t) {
     static const int types[] = {
-        [ATTR_INT] = ONNX_INT,       [ATTR_FLOAT] = ONNX_FLOAT,     [ATTR_STRING] = ONNX_STRING,   [ATTR_TENSOR] = ONNX_TENSOR,
-        [ATTR_INTS] = ONNX_INTS,     [ATTR_FLOATS] = ONNX_FLOATS,   [ATTR_STRINGS] = ONNX_STRINGS, [ATTR_TENSORS] = ONNX_TENSORS,
-        [ATTR_TYPE] = 0,
+        [ATTR_INT] = ONNX_INT,         [ATTR_FLOAT] = ONNX_FLOAT,     [ATTR_STRING] = ONNX_STRING,
+        [ATTR_TENSOR] = ONNX_TENSOR,   [ATTR_INTS] = ONNX_INTS,       [ATTR_FLOATS] = ONNX_FLOATS,
+        [ATTR_STRINGS] = ONNX_STRINGS, [ATTR_TENSORS] = ONNX_TENSORS, [ATTR_TYPE] = 0,
     };
     return (size_t)t < sizeof types / sizeof *types ? types[t] : 0;
 }
@@ -104,7 +107,8 @@ static int attribute_type(enum attr_type t) {
 enum status onnx_put_attribute(struct pb_writer *w, const struct attr *a, struct err *e) {
     struct pb_writer inner = inside(w);
     int type = attribute_type(a->type);
-    FAIL_IF(!type, e, STATUS_UNSUPPORTED, "attribute '%s' holds a graph or type, which a change cannot write", a->name);
+    FAIL_IF(!type, e, STATUS_UNSUPPORTED,
+            "attribute '%s' holds a graph or type, which a change cannot write", a->name);
     pb_put_string(w, ATTRIBUTE_NAME, a->name);
     switch (a->type) {
     case ATTR_INT:

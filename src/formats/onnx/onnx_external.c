@@ -1,5 +1,6 @@
-/* Tensors whose data lies in another file. The location is a relative path that must stay below the model's folder,
- * symbolic links followed (onnx.proto, TensorProto.external_data; docs/ExternalData.md of ONNX). */
+/* Tensors whose data lies in another file. The location is a relative path that must stay below the
+ * model's folder, symbolic links followed (onnx.proto, TensorProto.external_data;
+ * docs/ExternalData.md of ONNX). */
 #define _XOPEN_SOURCE 700
 #include <errno.h>
 #include <limits.h>
@@ -59,25 +60,31 @@ static bool stays_below(const char *location) {
     return true;
 }
 
-static enum status check_links(struct onnx_reader *r, const char *folder, const char *path, const char *location) {
+static enum status check_links(struct onnx_reader *r, const char *folder, const char *path,
+                               const char *location) {
     char *real_folder = realpath(folder, NULL), *real = realpath(path, NULL);
     size_t n = real_folder ? strlen(real_folder) : 0;
     bool found = real_folder && real;
     bool inside = found && (n == 1 || (strncmp(real, real_folder, n) == 0 && real[n] == '/'));
     free(real_folder);
     free(real);
-    FAIL_IF(!found, r->e, STATUS_IO, "the external data file '%s' is missing; put it beside the model", location);
-    FAIL_IF(!inside, r->e, STATUS_CORRUPT, "external data '%s' is a link out of the model's folder", location);
+    FAIL_IF(!found, r->e, STATUS_IO,
+            "the external data file '%s' is missing; put it beside the model", location);
+    FAIL_IF(!inside, r->e, STATUS_CORRUPT, "external data '%s' is a link out of the model's folder",
+            location);
     return OK;
 }
 
-static enum status open_location(struct onnx_reader *r, const char *location, const struct mapfile **out) {
+static enum status open_location(struct onnx_reader *r, const char *location,
+                                 const struct mapfile **out) {
     *out = strmap_get(&r->externals, location);
     if (*out)
         return OK;
-    FAIL_IF(!stays_below(location), r->e, STATUS_CORRUPT, "external data '%s' lies outside the model's folder", location);
+    FAIL_IF(!stays_below(location), r->e, STATUS_CORRUPT,
+            "external data '%s' lies outside the model's folder", location);
     const char *slash = strrchr(r->m->path, '/');
-    const char *folder = slash ? arena_strn(r->a, r->m->path, (size_t)(slash - r->m->path) + 1) : "./";
+    const char *folder =
+        slash ? arena_strn(r->a, r->m->path, (size_t)(slash - r->m->path) + 1) : "./";
     const char *path = arena_printf(r->a, "%s%s", slash ? folder : "", location);
     TRY(check_links(r, folder, path, location));
     struct mapfile *f = NEW(r->a, struct mapfile);
@@ -92,24 +99,26 @@ static enum status open_location(struct onnx_reader *r, const char *location, co
     return OK;
 }
 
-enum status onnx_read_external(struct onnx_reader *r, struct span tensor, const char *name, uint64_t want,
-                               const void **data) {
+enum status onnx_read_external(struct onnx_reader *r, struct span tensor, const char *name,
+                               uint64_t want, const void **data) {
     struct cursor c = cursor_of(r->base, tensor.begin, tensor.end);
     struct pb_field f;
     struct place p = { .location = NULL };
     while (pb_next(&c, &f))
         if (f.number == TENSOR_EXTERNAL_DATA && f.wire == PB_BYTES)
             TRY(read_entry(r, pb_enter(&c, &f), &p));
-    FAIL_IF(!p.location || p.bad_number, r->e, STATUS_CORRUPT, "tensor '%s' has external data without a usable location, offset or length",
-            name);
-    FAIL_IF(!r->m->path[0], r->e, STATUS_UNSUPPORTED, "tensor '%s' has external data, and the model does not come from a file", name);
+    FAIL_IF(!p.location || p.bad_number, r->e, STATUS_CORRUPT,
+            "tensor '%s' has external data without a usable location, offset or length", name);
+    FAIL_IF(!r->m->path[0], r->e, STATUS_UNSUPPORTED,
+            "tensor '%s' has external data, and the model does not come from a file", name);
     const struct mapfile *file;
     TRY(open_location(r, p.location, &file));
-    FAIL_IF(p.has_length && p.length != want, r->e, STATUS_CORRUPT, "tensor '%s' names %llu bytes of external data where its shape needs %llu",
-            name, (unsigned long long)p.length, (unsigned long long)want);
+    FAIL_IF(p.has_length && p.length != want, r->e, STATUS_CORRUPT,
+            "tensor '%s' names %llu bytes of external data where its shape needs %llu", name,
+            (unsigned long long)p.length, (unsigned long long)want);
     FAIL_IF(p.offset > file->size || want > file->size - p.offset, r->e, STATUS_CORRUPT,
-            "tensor '%s' lies at bytes %llu..+%llu of '%s', which has %zu", name, (unsigned long long)p.offset, (unsigned long long)want,
-            p.location, file->size);
+            "tensor '%s' lies at bytes %llu..+%llu of '%s', which has %zu", name,
+            (unsigned long long)p.offset, (unsigned long long)want, p.location, file->size);
     *data = want ? file->data + p.offset : arena_alloc(r->a, 1);
     return OK;
 }

@@ -1,9 +1,11 @@
-/* FunctionProto: a call of a model-local function gets a body of its own, with the call's attributes put in. */
+/* FunctionProto: a call of a model-local function gets a body of its own, with the call's
+ * attributes put in. */
 #include <string.h>
 
 #include "formats/onnx/onnx.h"
 
-static enum status read_header(struct onnx_reader *r, struct span s, struct onnx_function *fn, const char **overload) {
+static enum status read_header(struct onnx_reader *r, struct span s, struct onnx_function *fn,
+                               const char **overload) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     *fn = (struct onnx_function) { .span = s, .name = "", .domain = "" };
@@ -33,13 +35,15 @@ enum status onnx_read_functions(struct onnx_reader *r) {
         const char *overload;
         TRY(read_header(r, (struct span) { f.begin, f.end }, fn, &overload));
         const char *key = arena_printf(r->a, "%s:%s:%s", fn->domain, fn->name, overload);
-        FAIL_IF(strmap_has(&r->functions, key), r->e, STATUS_CORRUPT, "function '%s' of domain '%s' is defined twice", fn->name, fn->domain);
+        FAIL_IF(strmap_has(&r->functions, key), r->e, STATUS_CORRUPT,
+                "function '%s' of domain '%s' is defined twice", fn->name, fn->domain);
         strmap_put(&r->functions, key, fn);
     }
     return OK;
 }
 
-static enum status declare_inputs(struct onnx_reader *r, struct onnx_scope *scope, struct span s, const struct node *call) {
+static enum status declare_inputs(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
+                                  const struct node *call) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     int i = 0;
@@ -56,11 +60,13 @@ static enum status declare_inputs(struct onnx_reader *r, struct onnx_scope *scop
             strmap_put(&scope->values, name, NULL);
         i++;
     }
-    FAIL_IF(call->n_in > i, r->e, STATUS_CORRUPT, "a call with %d inputs of a function that has %d", call->n_in, i);
+    FAIL_IF(call->n_in > i, r->e, STATUS_CORRUPT, "a call with %d inputs of a function that has %d",
+            call->n_in, i);
     return OK;
 }
 
-static enum status read_outputs(struct onnx_reader *r, struct onnx_scope *scope, struct span s, const struct node *call) {
+static enum status read_outputs(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
+                                const struct node *call) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     while (pb_next(&c, &f)) {
@@ -68,10 +74,12 @@ static enum status read_outputs(struct onnx_reader *r, struct onnx_scope *scope,
             continue;
         const char *name = onnx_string(r, &f);
         struct value *v = strmap_get(&scope->values, name);
-        FAIL_IF(!v, r->e, STATUS_CORRUPT, "output '%s' of the function is made by none of its nodes", name);
+        FAIL_IF(!v, r->e, STATUS_CORRUPT,
+                "output '%s' of the function is made by none of its nodes", name);
         graph_add_output(scope->graph, v);
     }
-    FAIL_IF(call->n_out > scope->graph->n_outputs, r->e, STATUS_CORRUPT, "a call with %d outputs of a function that has %d", call->n_out,
+    FAIL_IF(call->n_out > scope->graph->n_outputs, r->e, STATUS_CORRUPT,
+            "a call with %d outputs of a function that has %d", call->n_out,
             scope->graph->n_outputs);
     return OK;
 }

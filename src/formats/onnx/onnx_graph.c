@@ -1,4 +1,5 @@
-/* GraphProto: names first, then nodes, so that a node may be read in any order and the verifier judges the order. */
+/* GraphProto: names first, then nodes, so that a node may be read in any order and the verifier
+ * judges the order. */
 #include <string.h>
 
 #include "formats/onnx/onnx.h"
@@ -13,27 +14,32 @@ struct value *onnx_lookup(const struct onnx_scope *scope, const char *name, bool
     return NULL;
 }
 
-enum status onnx_declare(struct onnx_reader *r, struct onnx_scope *scope, const char *name, struct value **out) {
-    FAIL_IF(strmap_has(&scope->values, name), r->e, STATUS_CORRUPT, "value '%s' is defined twice", name);
+enum status onnx_declare(struct onnx_reader *r, struct onnx_scope *scope, const char *name,
+                         struct value **out) {
+    FAIL_IF(strmap_has(&scope->values, name), r->e, STATUS_CORRUPT, "value '%s' is defined twice",
+            name);
     *out = graph_add_value(scope->graph, name);
     strmap_put(&scope->values, name, *out);
     return OK;
 }
 
 /* The graph's initializers: a constant each; one that is an input too is that input's default. */
-static enum status read_initializer(struct onnx_reader *r, struct onnx_scope *scope, const struct pb_field *f, int index) {
+static enum status read_initializer(struct onnx_reader *r, struct onnx_scope *scope,
+                                    const struct pb_field *f, int index) {
     struct tensor *t = NULL;
     const char *name = "";
     struct span s = { f->begin, f->end };
     bool sparse = f->number == GRAPH_SPARSE_INITIALIZER;
     TRY(sparse ? onnx_read_sparse(r, s, &t, &name) : onnx_read_tensor(r, s, &t, &name));
-    FAIL_IF(!name[0], r->e, STATUS_CORRUPT, "initializer %d at byte %zu has no name", index, f->begin);
+    FAIL_IF(!name[0], r->e, STATUS_CORRUPT, "initializer %d at byte %zu has no name", index,
+            f->begin);
     struct value *v = strmap_get(&scope->values, name);
     if (!v)
         TRY(onnx_declare(r, scope, name, &v));
     FAIL_IF(v->constant, r->e, STATUS_CORRUPT, "initializer '%s' is given twice", name);
-    FAIL_IF(v->dtype != DT_NONE && v->dtype != t->dtype, r->e, STATUS_CORRUPT, "initializer '%s' is %s where its input is %s", name,
-            dtype_name(t->dtype), dtype_name(v->dtype));
+    FAIL_IF(v->dtype != DT_NONE && v->dtype != t->dtype, r->e, STATUS_CORRUPT,
+            "initializer '%s' is %s where its input is %s", name, dtype_name(t->dtype),
+            dtype_name(v->dtype));
     v->constant = t;
     v->kind = KIND_TENSOR;
     v->dtype = t->dtype;
@@ -46,7 +52,8 @@ static enum status read_initializer(struct onnx_reader *r, struct onnx_scope *sc
     return OK;
 }
 
-static enum status read_input(struct onnx_reader *r, struct onnx_scope *scope, const struct pb_field *f) {
+static enum status read_input(struct onnx_reader *r, struct onnx_scope *scope,
+                              const struct pb_field *f) {
     struct span s = { f->begin, f->end };
     const char *name = "";
     struct value *v;
@@ -59,8 +66,10 @@ static enum status read_input(struct onnx_reader *r, struct onnx_scope *scope, c
     return OK;
 }
 
-/* The types that the file states for inner values. What it says of a value that is not here says nothing. */
-static enum status read_stated_type(struct onnx_reader *r, struct onnx_scope *scope, const struct pb_field *f) {
+/* The types that the file states for inner values. What it says of a value that is not here says
+ * nothing. */
+static enum status read_stated_type(struct onnx_reader *r, struct onnx_scope *scope,
+                                    const struct pb_field *f) {
     struct span s = { f->begin, f->end };
     const char *name = "";
     TRY(onnx_read_value_info(r, s, NULL, &name));
@@ -70,20 +79,24 @@ static enum status read_stated_type(struct onnx_reader *r, struct onnx_scope *sc
     return OK;
 }
 
-static enum status read_output(struct onnx_reader *r, struct onnx_scope *scope, const struct pb_field *f) {
+static enum status read_output(struct onnx_reader *r, struct onnx_scope *scope,
+                               const struct pb_field *f) {
     const char *name = "";
     bool found;
     TRY(onnx_read_value_info(r, (struct span) { f->begin, f->end }, NULL, &name));
     struct value *v = onnx_lookup(scope, name, &found);
-    FAIL_IF(!v, r->e, STATUS_CORRUPT, "output '%s' of graph '%s' is made by no node", name, scope->graph->name);
+    FAIL_IF(!v, r->e, STATUS_CORRUPT, "output '%s' of graph '%s' is made by no node", name,
+            scope->graph->name);
     TRY(read_stated_type(r, scope, f));
     graph_add_output(scope->graph, v);
     return OK;
 }
 
-typedef enum status field_fn(struct onnx_reader *r, struct onnx_scope *scope, const struct pb_field *f);
+typedef enum status field_fn(struct onnx_reader *r, struct onnx_scope *scope,
+                             const struct pb_field *f);
 
-static enum status each_field(struct onnx_reader *r, struct onnx_scope *scope, struct span s, uint32_t number, field_fn *visit) {
+static enum status each_field(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
+                              uint32_t number, field_fn *visit) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     while (pb_next(&c, &f))
@@ -92,12 +105,14 @@ static enum status each_field(struct onnx_reader *r, struct onnx_scope *scope, s
     return c.failed ? onnx_bad_wire(r, &c, "GraphProto") : OK;
 }
 
-static enum status read_name(struct onnx_reader *r, struct onnx_scope *scope, const struct pb_field *f) {
+static enum status read_name(struct onnx_reader *r, struct onnx_scope *scope,
+                             const struct pb_field *f) {
     scope->graph->name = onnx_string(r, f);
     return OK;
 }
 
-static enum status read_initializers(struct onnx_reader *r, struct onnx_scope *scope, struct span s, uint32_t field) {
+static enum status read_initializers(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
+                                     uint32_t field) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     int index = 0;
@@ -107,8 +122,9 @@ static enum status read_initializers(struct onnx_reader *r, struct onnx_scope *s
     return OK;
 }
 
-/* An input of the main graph with an initializer is a constant of it: before IR version 4 every initializer had to be
- * listed as an input. Sub-graphs keep theirs, for their inputs are matched by position. */
+/* An input of the main graph with an initializer is a constant of it: before IR version 4 every
+ * initializer had to be listed as an input. Sub-graphs keep theirs, for their inputs are matched by
+ * position. */
 static void drop_constant_inputs(struct graph *g) {
     int n = 0;
     for (int i = 0; i < g->n_inputs; i++) {
@@ -140,8 +156,8 @@ static enum status fill_graph(struct onnx_reader *r, struct onnx_scope *scope, s
     return OK;
 }
 
-enum status onnx_read_graph(struct onnx_reader *r, struct graph *parent, const struct onnx_scope *outer, struct span s,
-                            struct graph **out) {
+enum status onnx_read_graph(struct onnx_reader *r, struct graph *parent,
+                            const struct onnx_scope *outer, struct span s, struct graph **out) {
     TRY(onnx_deeper(r));
     struct graph *g = graph_new(r->m, parent, "");
     struct onnx_graph_place place = { .span = s };

@@ -1,4 +1,5 @@
-/* NodeProto. A Constant node is no node here: its output is a constant, with the node as its origin. */
+/* NodeProto. A Constant node is no node here: its output is a constant, with the node as its
+ * origin. */
 #include <string.h>
 
 #include "formats/onnx/onnx.h"
@@ -29,7 +30,8 @@ static enum status walk(struct onnx_reader *r, struct span s, struct node_fields
     return c.failed ? onnx_bad_wire(r, &c, "NodeProto") : OK;
 }
 
-static enum status declare_outputs_of(struct onnx_reader *r, struct onnx_scope *scope, struct cursor c, int index) {
+static enum status declare_outputs_of(struct onnx_reader *r, struct onnx_scope *scope,
+                                      struct cursor c, int index) {
     struct pb_field f;
     while (pb_next(&c, &f)) {
         if (f.number != NODE_OUTPUT || f.wire != PB_BYTES || f.begin == f.end)
@@ -44,7 +46,8 @@ static enum status declare_outputs_of(struct onnx_reader *r, struct onnx_scope *
     return c.failed ? onnx_bad_wire(r, &c, "NodeProto") : OK;
 }
 
-enum status onnx_declare_outputs(struct onnx_reader *r, struct onnx_scope *scope, struct span s, uint32_t field) {
+enum status onnx_declare_outputs(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
+                                 uint32_t field) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     int index = 0;
@@ -54,7 +57,8 @@ enum status onnx_declare_outputs(struct onnx_reader *r, struct onnx_scope *scope
     return c.failed ? onnx_bad_wire(r, &c, "list of nodes") : OK;
 }
 
-static enum status connect(struct onnx_reader *r, const struct onnx_scope *scope, struct node *n, struct span s) {
+static enum status connect(struct onnx_reader *r, const struct onnx_scope *scope, struct node *n,
+                           struct span s) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     int in = 0, out = 0;
@@ -65,9 +69,12 @@ static enum status connect(struct onnx_reader *r, const struct onnx_scope *scope
         const char *name = onnx_string(r, &f);
         bool found = false;
         struct value *v = name[0] ? onnx_lookup(scope, name, &found) : NULL;
-        FAIL_IF(name[0] && !found, r->e, STATUS_CORRUPT, "input '%s' is made by no node, input or initializer", name);
-        FAIL_IF(v && f.number == NODE_INPUT && v->origin.op && strcmp(v->origin.op, ONNX_DROPPED) == 0, r->e, STATUS_UNSUPPORTED,
-                "input '%s' is an output that the newest version of its operator does not have", name);
+        FAIL_IF(name[0] && !found, r->e, STATUS_CORRUPT,
+                "input '%s' is made by no node, input or initializer", name);
+        FAIL_IF(
+            v && f.number == NODE_INPUT && v->origin.op && strcmp(v->origin.op, ONNX_DROPPED) == 0,
+            r->e, STATUS_UNSUPPORTED,
+            "input '%s' is an output that the newest version of its operator does not have", name);
         if (f.number == NODE_INPUT)
             n->in[in++] = v;
         else if (v)
@@ -78,7 +85,8 @@ static enum status connect(struct onnx_reader *r, const struct onnx_scope *scope
     return OK;
 }
 
-static struct tensor *text_tensor(struct onnx_reader *r, const char *const *strings, int rank, int64_t n) {
+static struct tensor *text_tensor(struct onnx_reader *r, const char *const *strings, int rank,
+                                  int64_t n) {
     struct tensor *t = tensor_in_arena(r->a, DT_STRING, DT_STRING, rank, &n);
     const char **to = t->data = NEW_ARRAY(r->a, n + 1, const char *);
     for (int64_t i = 0; i < n; i++)
@@ -88,7 +96,8 @@ static struct tensor *text_tensor(struct onnx_reader *r, const char *const *stri
 
 /* The contents of a Constant node (ONNX Constant-24): one of seven attributes. */
 static enum status constant_of(struct onnx_reader *r, const struct node *n, struct tensor **out) {
-    FAIL_IF(n->n_attrs != 1, r->e, STATUS_CORRUPT, "a Constant needs exactly one attribute and has %d", n->n_attrs);
+    FAIL_IF(n->n_attrs != 1, r->e, STATUS_CORRUPT,
+            "a Constant needs exactly one attribute and has %d", n->n_attrs);
     const struct attr *a = &n->attrs[0];
     bool value = strcmp(a->name, "value") == 0 || strcmp(a->name, "sparse_value") == 0;
     int rank = a->type == ATTR_INTS || a->type == ATTR_FLOATS || a->type == ATTR_STRINGS;
@@ -106,13 +115,15 @@ static enum status constant_of(struct onnx_reader *r, const struct node *n, stru
     } else if (!value && (a->type == ATTR_STRING || a->type == ATTR_STRINGS)) {
         *out = text_tensor(r, rank ? a->strings : &a->s, rank, count);
     } else {
-        return err_set(r->e, STATUS_CORRUPT, "a Constant with attribute '%s' of another type than it has", a->name);
+        return err_set(r->e, STATUS_CORRUPT,
+                       "a Constant with attribute '%s' of another type than it has", a->name);
     }
     return OK;
 }
 
 static enum status read_constant(struct onnx_reader *r, const struct node *n) {
-    FAIL_IF(n->n_in || n->n_out != 1 || !n->out[0], r->e, STATUS_CORRUPT, "a Constant has no inputs and one output");
+    FAIL_IF(n->n_in || n->n_out != 1 || !n->out[0], r->e, STATUS_CORRUPT,
+            "a Constant has no inputs and one output");
     struct value *v = n->out[0];
     TRY(constant_of(r, n, &v->constant));
     v->producer = NULL;
@@ -138,18 +149,22 @@ static enum status finish(struct onnx_reader *r, struct node *n, const struct no
         PUSH(r->a, n->graph->nodes, n->graph->n_nodes, n);
         return OK;
     }
-    FAIL_IF(!n->domain[0] && !n->version, r->e, STATUS_CORRUPT, "the file imports no operator set of ai.onnx");
+    FAIL_IF(!n->domain[0] && !n->version, r->e, STATUS_CORRUPT,
+            "the file imports no operator set of ai.onnx");
     if (!n->domain[0] && strcmp(n->op, "Constant") == 0)
         return read_constant(r, n);
     return onnx_upgrade(r, n);
 }
 
-static enum status read_node(struct onnx_reader *r, const struct onnx_scope *scope, struct span s, int index) {
+static enum status read_node(struct onnx_reader *r, const struct onnx_scope *scope, struct span s,
+                             int index) {
     struct node_fields t;
     TRY(walk(r, s, &t));
     FAIL_IF(!t.op[0], r->e, STATUS_CORRUPT, "the node has no operator");
-    FAIL_IF(r->nodes_left-- <= 0, r->e, STATUS_UNSUPPORTED, "the file's functions expand to too many nodes");
-    struct node *n = node_new(scope->graph, t.op, is_standard(t.domain) ? "" : t.domain, t.n_in, t.n_out);
+    FAIL_IF(r->nodes_left-- <= 0, r->e, STATUS_UNSUPPORTED,
+            "the file's functions expand to too many nodes");
+    struct node *n =
+        node_new(scope->graph, t.op, is_standard(t.domain) ? "" : t.domain, t.n_in, t.n_out);
     n->name = t.name;
     n->version = (int)onnx_opset(r, n->domain);
     n->group = r->m->next_group++;
@@ -174,7 +189,8 @@ static enum status blame(struct onnx_reader *r, enum status status, struct span 
     return status;
 }
 
-enum status onnx_read_nodes(struct onnx_reader *r, struct onnx_scope *scope, struct span s, uint32_t field) {
+enum status onnx_read_nodes(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
+                            uint32_t field) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     int index = 0;

@@ -1,4 +1,5 @@
-/* The differences of one graph: its nodes in their order, its inputs and outputs, constants that are new. */
+/* The differences of one graph: its nodes in their order, its inputs and outputs, constants that
+ * are new. */
 #include <limits.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@ static bool origin_is(const struct value *v, const char *op) {
 
 /* --- names --- */
 
-const struct value *onnx_old_value(struct onnx_writer *w, const struct graph_before *b, const char *name) {
+const struct value *onnx_old_value(struct onnx_writer *w, const struct graph_before *b,
+                                   const char *name) {
     for (const struct graph *g = b->graph; g; g = g->parent)
         for (int i = 0; i < g->n_values; i++) {
             const char *old = w->old_name[g->values[i]->id];
@@ -32,7 +34,8 @@ enum status onnx_written_name(struct onnx_writer *w, const struct value *v, cons
     bool is_new = !w->old_name[v->id];
     bool stated_elsewhere = origin_is(v, "attribute") || origin_is(v, "upgrade");
     FAIL_IF(!v->constant && !is_new && stated_elsewhere, w->e, STATUS_UNSUPPORTED,
-            "'%s' is inside an operator that the file has as one; it cannot be read from outside", v->name);
+            "'%s' is inside an operator that the file has as one; it cannot be read from outside",
+            v->name);
     if (!v->constant || (!is_new && !stated_elsewhere))
         return OK;
     struct graph_before *b = NULL;
@@ -68,7 +71,8 @@ static bool is_shell(const struct graph_before *b) {
 static enum status find_members(struct onnx_writer *w, struct graph_before *b) {
     for (int i = 0; i < b->n_nodes; i++) {
         int at = b->copies[i].origin.index;
-        FAIL_IF(at < 0 || at >= b->n_files, w->e, STATUS_BUG, "node %s is not where it was in the file", node_label(b->nodes[i], w->a));
+        FAIL_IF(at < 0 || at >= b->n_files, w->e, STATUS_BUG,
+                "node %s is not where it was in the file", node_label(b->nodes[i], w->a));
         struct file_node *f = &b->files[at];
         int n = f->n;
         PUSH(w->a, f->was, n, &b->copies[i]);
@@ -97,7 +101,8 @@ static enum status remove_files(struct onnx_writer *w, struct graph_before *b) {
         struct file_node *f = &b->files[i];
         if (f->n_alive == f->n)
             continue;
-        FAIL_IF(f->n_alive > 0, w->e, STATUS_UNSUPPORTED, "a part of node %s (%s) is taken out; the file has it as one node",
+        FAIL_IF(f->n_alive > 0, w->e, STATUS_UNSUPPORTED,
+                "a part of node %s (%s) is taken out; the file has it as one node",
                 node_label(f->now[0], w->a), f->was[0]->origin.op);
         b->touched = true;
         splice_replace(&w->s, b->span.begin, f->start, f->span.end, NULL, 0);
@@ -137,16 +142,21 @@ static enum status rewrite_outputs(struct onnx_writer *w, struct graph_before *b
     struct pb_field f;
     int i = 0;
     while (pb_next(&c, &f)) {
-        if (f.number != (b->is_function ? (uint32_t)FUNCTION_OUTPUT : (uint32_t)GRAPH_OUTPUT) || f.wire != PB_BYTES)
+        if (f.number != (b->is_function ? (uint32_t)FUNCTION_OUTPUT : (uint32_t)GRAPH_OUTPUT) ||
+            f.wire != PB_BYTES)
             continue;
         if (i >= b->graph->n_outputs)
             break;
-        const char *name, *old = b->is_function ? arena_strn(w->a, (const char *)w->s.base + f.begin, f.end - f.begin) : value_info_name(w, &f);
+        const char *name,
+            *old = b->is_function
+                       ? arena_strn(w->a, (const char *)w->s.base + f.begin, f.end - f.begin)
+                       : value_info_name(w, &f);
         TRY(onnx_written_name(w, b->graph->outputs[i++], &name));
         if (strcmp(old, name) == 0)
             continue;
         b->touched = true;
-        FAIL_IF(!b->graph->parent, w->e, STATUS_UNSUPPORTED, "output '%s' of the model would be called '%s'", old, name);
+        FAIL_IF(!b->graph->parent, w->e, STATUS_UNSUPPORTED,
+                "output '%s' of the model would be called '%s'", old, name);
         if (b->is_function) {
             struct pb_writer field;
             pb_writer_init(&field, w->a);
@@ -174,12 +184,13 @@ static enum status reorder_inputs(struct onnx_writer *w, struct graph_before *b)
         for (int i = 0; f.number == GRAPH_INPUT && i < g->n_inputs; i++)
             if (strcmp(value_info_name(w, &f), b->inputs[i]->name) == 0)
                 PUSH(w->a, fields, n, f);
-    FAIL_IF(b->is_function || n != g->n_inputs, w->e, STATUS_UNSUPPORTED, "another order of the inputs of '%s'", g->name);
+    FAIL_IF(b->is_function || n != g->n_inputs, w->e, STATUS_UNSUPPORTED,
+            "another order of the inputs of '%s'", g->name);
     for (int i = 0; i < n; i++)
         for (int k = 0; k < n; k++)
             if (g->inputs[i] == b->inputs[k] && i != k)
-                splice_replace(&w->s, b->span.begin, fields[i].start, fields[i].end, w->s.base + fields[k].start,
-                               fields[k].end - fields[k].start);
+                splice_replace(&w->s, b->span.begin, fields[i].start, fields[i].end,
+                               w->s.base + fields[k].start, fields[k].end - fields[k].start);
     return OK;
 }
 
@@ -203,24 +214,29 @@ enum status onnx_rewrite_graph(struct onnx_writer *w, struct graph_before *b) {
 /* --- order: new and moved nodes, constants --- */
 
 /* The bytes of a file node as a field, changes made. */
-static void put_file_node(struct onnx_writer *w, const struct graph_before *b, const struct file_node *f, struct pb_writer *out) {
+static void put_file_node(struct onnx_writer *w, const struct graph_before *b,
+                          const struct file_node *f, struct pb_writer *out) {
     struct pb_writer inner;
     pb_writer_init(&inner, w->a);
     splice_message(&w->s, f->span, &inner);
     onnx_put_message(out, b->is_function ? (uint32_t)FUNCTION_NODE : (uint32_t)GRAPH_NODE, &inner);
 }
 
-/* A node that now stands before NodeProto number `at` reads no Constant that stands later: such a one goes to the front. */
+/* A node that now stands before NodeProto number `at` reads no Constant that stands later: such a
+ * one goes to the front. */
 static void hoist_constants(struct graph_before *b, const struct node *n, int at) {
     for (int i = 0; i < n->n_in; i++) {
         const struct value *v = n->in[i];
-        if (v && v->graph == b->graph && origin_is(v, "Constant") && v->origin.index >= at && v->origin.index < b->n_files)
+        if (v && v->graph == b->graph && origin_is(v, "Constant") && v->origin.index >= at &&
+            v->origin.index < b->n_files)
             b->files[v->origin.index].hoisted = true;
     }
 }
 
-/* The NodeProto that a node of the graph belongs to, when it is its last living part; NULL for new nodes and other parts. */
-static struct file_node *ends_file(struct onnx_writer *w, struct graph_before *b, const struct node *n, bool *is_new) {
+/* The NodeProto that a node of the graph belongs to, when it is its last living part; NULL for new
+ * nodes and other parts. */
+static struct file_node *ends_file(struct onnx_writer *w, struct graph_before *b,
+                                   const struct node *n, bool *is_new) {
     uint64_t at;
     *is_new = !intmap_get(&w->known, (uint64_t)(size_t)n, &at);
     if (*is_new)
@@ -234,7 +250,8 @@ static struct file_node *ends_file(struct onnx_writer *w, struct graph_before *b
     return f;
 }
 
-/* Walks the graph in its order: what does not stand in the file's order is put in before the next node that does. */
+/* Walks the graph in its order: what does not stand in the file's order is put in before the next
+ * node that does. */
 static enum status place_nodes(struct onnx_writer *w, struct graph_before *b) {
     struct pb_writer pending;
     const struct node **waiting = NULL;
@@ -277,7 +294,8 @@ static enum status place_nodes(struct onnx_writer *w, struct graph_before *b) {
 }
 
 /* At the front of the nodes, before new nodes that were put in there. */
-static void insert_in_front(struct onnx_writer *w, const struct graph_before *b, const struct pb_writer *field) {
+static void insert_in_front(struct onnx_writer *w, const struct graph_before *b,
+                            const struct pb_writer *field) {
     size_t front = b->n_files ? b->files[0].start : b->span.end;
     splice_insert(&w->s, b->span.begin, front, field->p, field->n);
     w->s.items[w->s.n - 1].order -= INT_MAX;
@@ -296,14 +314,16 @@ static void front_constants(struct onnx_writer *w, struct graph_before *b) {
     }
 }
 
-/* New constants become initializers; where those must be inputs too (IR below 4) or cannot be (functions), Constant nodes. */
+/* New constants become initializers; where those must be inputs too (IR below 4) or cannot be
+ * (functions), Constant nodes. */
 static enum status put_constants(struct onnx_writer *w, struct graph_before *b) {
     bool nodes = b->is_function || w->notes->ir_version < 4;
     struct cursor c = cursor_of(w->s.base, b->span.begin, b->span.end);
     struct pb_field f;
     size_t at = b->span.end;
     FAIL_IF(nodes && onnx_graph_version(w, b, "") <= 0, w->e, STATUS_UNSUPPORTED,
-            "a new constant in '%s', which does not import the operator set that Constant is of", b->graph->name);
+            "a new constant in '%s', which does not import the operator set that Constant is of",
+            b->graph->name);
     while (pb_next(&c, &f))
         if (f.number == GRAPH_INITIALIZER)
             at = f.end;
@@ -323,7 +343,10 @@ static enum status put_constants(struct onnx_writer *w, struct graph_before *b) 
         } else {
             TRY(onnx_put_tensor(&inner, v->constant, v->name, w->e));
         }
-        onnx_put_message(&field, nodes ? b->is_function ? (uint32_t)FUNCTION_NODE : (uint32_t)GRAPH_NODE : (uint32_t)GRAPH_INITIALIZER, &inner);
+        onnx_put_message(&field,
+                         nodes ? b->is_function ? (uint32_t)FUNCTION_NODE : (uint32_t)GRAPH_NODE
+                               : (uint32_t)GRAPH_INITIALIZER,
+                         &inner);
         if (nodes)
             insert_in_front(w, b, &field);
         else
@@ -332,21 +355,24 @@ static enum status put_constants(struct onnx_writer *w, struct graph_before *b) 
     return OK;
 }
 
-/* What the file states of the type of a value that is gone or has another's name now would be wrong. */
+/* What the file states of the type of a value that is gone or has another's name now would be
+ * wrong. */
 static void drop_stale_types(struct onnx_writer *w, const struct graph_before *b) {
     struct cursor c = cursor_of(w->s.base, b->span.begin, b->span.end);
     struct pb_field f;
     uint32_t field = b->is_function ? (uint32_t)FUNCTION_VALUE_INFO : (uint32_t)GRAPH_VALUE_INFO;
     while (pb_next(&c, &f))
-        if (f.number == field && f.wire == PB_BYTES && strmap_has(&w->stale, value_info_name(w, &f)))
+        if (f.number == field && f.wire == PB_BYTES &&
+            strmap_has(&w->stale, value_info_name(w, &f)))
             splice_replace(&w->s, b->span.begin, f.start, f.end, NULL, 0);
 }
 
 enum status onnx_rewrite_finish(struct onnx_writer *w, struct graph_before *b) {
     if (is_shell(b)) {
         for (int i = 0; i < b->n_nodes; i++)
-            FAIL_IF(b->copies[i].in != b->nodes[i]->in || b->copies[i].attrs != b->nodes[i]->attrs || b->graph->n_nodes != b->n_nodes, w->e,
-                    STATUS_UNSUPPORTED, "a change of a Scan of operator set 8");
+            FAIL_IF(b->copies[i].in != b->nodes[i]->in ||
+                        b->copies[i].attrs != b->nodes[i]->attrs || b->graph->n_nodes != b->n_nodes,
+                    w->e, STATUS_UNSUPPORTED, "a change of a Scan of operator set 8");
         return OK;
     }
     TRY(place_nodes(w, b));

@@ -29,7 +29,8 @@ static bool same_text(const struct onnx_writer *w, const struct pb_field *f, con
     return f->wire == PB_BYTES && f->end - f->begin == n && memcmp(w->s.base + f->begin, s, n) == 0;
 }
 
-static enum status change_tensor(struct onnx_writer *w, struct span message, const struct value *v, bool contents) {
+static enum status change_tensor(struct onnx_writer *w, struct span message, const struct value *v,
+                                 bool contents) {
     struct cursor c = cursor_of(w->s.base, message.begin, message.end);
     struct pb_field f;
     struct pb_writer fresh;
@@ -46,7 +47,8 @@ static enum status change_tensor(struct onnx_writer *w, struct span message, con
         }
         if (!contents || !is_contents(f.number))
             continue;
-        splice_replace(&w->s, message.begin, f.start, f.end, placed ? NULL : fresh.p, placed ? 0 : fresh.n);
+        splice_replace(&w->s, message.begin, f.start, f.end, placed ? NULL : fresh.p,
+                       placed ? 0 : fresh.n);
         placed = true;
     }
     if (!placed)
@@ -54,13 +56,16 @@ static enum status change_tensor(struct onnx_writer *w, struct span message, con
     return OK;
 }
 
-/* The type stated for a name in the graph's inputs, outputs or value_info follows the new contents. */
-static enum status change_stated_type(struct onnx_writer *w, const struct graph_before *b, const struct value *v) {
+/* The type stated for a name in the graph's inputs, outputs or value_info follows the new contents.
+ */
+static enum status change_stated_type(struct onnx_writer *w, const struct graph_before *b,
+                                      const struct value *v) {
     struct cursor c = cursor_of(w->s.base, b->span.begin, b->span.end);
     struct pb_field f, g;
     const char *name = w->old_name[v->id];
     while (pb_next(&c, &f)) {
-        if (b->is_function || (f.number != GRAPH_INPUT && f.number != GRAPH_VALUE_INFO) || f.wire != PB_BYTES)
+        if (b->is_function || (f.number != GRAPH_INPUT && f.number != GRAPH_VALUE_INFO) ||
+            f.wire != PB_BYTES)
             continue;
         struct cursor in = pb_enter(&c, &f);
         bool match = false;
@@ -82,7 +87,8 @@ static enum status change_stated_type(struct onnx_writer *w, const struct graph_
 }
 
 /* The initializer with this offset: its field. */
-static bool find_field(const struct onnx_writer *w, const struct graph_before *b, size_t begin, struct pb_field *f) {
+static bool find_field(const struct onnx_writer *w, const struct graph_before *b, size_t begin,
+                       struct pb_field *f) {
     struct cursor c = cursor_of(w->s.base, b->span.begin, b->span.end);
     while (pb_next(&c, f))
         if (f->begin == begin && f->wire == PB_BYTES)
@@ -90,11 +96,14 @@ static bool find_field(const struct onnx_writer *w, const struct graph_before *b
     return false;
 }
 
-static enum status change_initializer(struct onnx_writer *w, struct graph_before *b, const struct value *v, bool contents) {
+static enum status change_initializer(struct onnx_writer *w, struct graph_before *b,
+                                      const struct value *v, bool contents) {
     struct pb_field f;
-    FAIL_IF(!find_field(w, b, (size_t)v->origin.offset, &f), w->e, STATUS_BUG, "the initializer of '%s' is not where it was", v->name);
+    FAIL_IF(!find_field(w, b, (size_t)v->origin.offset, &f), w->e, STATUS_BUG,
+            "the initializer of '%s' is not where it was", v->name);
     if (v->origin.op) { /* sparse: a dense one takes its place */
-        FAIL_IF(f.number != GRAPH_SPARSE_INITIALIZER, w->e, STATUS_BUG, "'%s' is no sparse initializer", v->name);
+        FAIL_IF(f.number != GRAPH_SPARSE_INITIALIZER, w->e, STATUS_BUG,
+                "'%s' is no sparse initializer", v->name);
         struct pb_writer tensor, field;
         pb_writer_init(&tensor, w->a);
         pb_writer_init(&field, w->a);
@@ -107,8 +116,10 @@ static enum status change_initializer(struct onnx_writer *w, struct graph_before
 }
 
 /* A Constant node: whatever attribute it had, it has `value` now. */
-static enum status change_constant_node(struct onnx_writer *w, struct graph_before *b, const struct value *v) {
-    FAIL_IF(v->origin.index < 0 || v->origin.index >= b->n_files, w->e, STATUS_BUG, "the Constant node of '%s' is not where it was", v->name);
+static enum status change_constant_node(struct onnx_writer *w, struct graph_before *b,
+                                        const struct value *v) {
+    FAIL_IF(v->origin.index < 0 || v->origin.index >= b->n_files, w->e, STATUS_BUG,
+            "the Constant node of '%s' is not where it was", v->name);
     const struct file_node *node = &b->files[v->origin.index];
     struct cursor c = cursor_of(w->s.base, node->span.begin, node->span.end);
     struct pb_field f;
@@ -126,8 +137,10 @@ static enum status change_constant_node(struct onnx_writer *w, struct graph_befo
     return err_set(w->e, STATUS_BUG, "the Constant node of '%s' has no attribute", v->name);
 }
 
-enum status onnx_rewrite_constant(struct onnx_writer *w, struct graph_before *b, const struct value *v) {
-    bool contents = v->constant != w->old_constant[v->id], renamed = strcmp(v->name, w->old_name[v->id]) != 0;
+enum status onnx_rewrite_constant(struct onnx_writer *w, struct graph_before *b,
+                                  const struct value *v) {
+    bool contents = v->constant != w->old_constant[v->id],
+         renamed = strcmp(v->name, w->old_name[v->id]) != 0;
     const struct tensor *old = w->old_constant[v->id];
     const char *op = v->origin.op;
     if (!old || !v->constant || (!contents && !renamed))
@@ -135,12 +148,18 @@ enum status onnx_rewrite_constant(struct onnx_writer *w, struct graph_before *b,
     b->touched = true;
     if (op && strcmp(op, "attribute") == 0)
         return OK; /* the node's own affair */
-    FAIL_IF(op && strcmp(op, "upgrade") == 0, w->e, STATUS_UNSUPPORTED, "'%s' cannot be changed: the file does not state it", v->name);
-    FAIL_IF(b->function && b->function->n_calls > 1, w->e, STATUS_UNSUPPORTED, "constant '%s' of function '%s', which is called %d times",
-            v->name, b->function->name, b->function->n_calls);
+    FAIL_IF(op && strcmp(op, "upgrade") == 0, w->e, STATUS_UNSUPPORTED,
+            "'%s' cannot be changed: the file does not state it", v->name);
+    FAIL_IF(b->function && b->function->n_calls > 1, w->e, STATUS_UNSUPPORTED,
+            "constant '%s' of function '%s', which is called %d times", v->name, b->function->name,
+            b->function->n_calls);
     FAIL_IF(renamed && w->notes->ir_version < 4, w->e, STATUS_UNSUPPORTED,
-            "constant '%s' as an output; this old file has it as an input too: put an Identity node between", w->old_name[v->id]);
-    bool retyped = contents && (old->dtype != v->constant->dtype || !dims_equal(old->dim, old->rank, v->constant->dim, v->constant->rank));
+            "constant '%s' as an output; this old file has it as an input too: put an Identity "
+            "node between",
+            w->old_name[v->id]);
+    bool retyped =
+        contents && (old->dtype != v->constant->dtype ||
+                     !dims_equal(old->dim, old->rank, v->constant->dim, v->constant->rank));
     if (retyped)
         TRY(change_stated_type(w, b, v));
     if (op && strcmp(op, "Constant") == 0)

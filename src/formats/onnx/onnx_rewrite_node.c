@@ -49,15 +49,18 @@ static const char *attribute_name(struct onnx_writer *w, const struct pb_field *
     return name;
 }
 
-int onnx_graph_version(const struct onnx_writer *w, const struct graph_before *b, const char *domain) {
-    const struct opsets *o = b->function && b->function->opsets.n ? &b->function->opsets : &w->notes->opsets;
+int onnx_graph_version(const struct onnx_writer *w, const struct graph_before *b,
+                       const char *domain) {
+    const struct opsets *o =
+        b->function && b->function->opsets.n ? &b->function->opsets : &w->notes->opsets;
     for (int i = 0; i < o->n; i++)
         if (strcmp(o->items[i].domain, domain) == 0)
             return (int)o->items[i].version;
     return 0;
 }
 
-static void put_text(struct onnx_writer *w, const struct file_node *f, const struct pb_field *old, uint32_t number, const char *text) {
+static void put_text(struct onnx_writer *w, const struct file_node *f, const struct pb_field *old,
+                     uint32_t number, const char *text) {
     struct pb_writer field;
     pb_writer_init(&field, w->a);
     pb_put_string(&field, number, text);
@@ -69,8 +72,8 @@ static void put_text(struct onnx_writer *w, const struct file_node *f, const str
 
 /* --- inputs and outputs --- */
 
-static enum status rewrite_inputs(struct onnx_writer *w, const struct file_node *f, const struct node_layout *l,
-                                  struct value *const *in, int n_in) {
+static enum status rewrite_inputs(struct onnx_writer *w, const struct file_node *f,
+                                  const struct node_layout *l, struct value *const *in, int n_in) {
     struct pb_writer more;
     pb_writer_init(&more, w->a);
     for (int i = 0; i < n_in; i++) {
@@ -91,7 +94,8 @@ static enum status rewrite_inputs(struct onnx_writer *w, const struct file_node 
 }
 
 /* Names of outputs change when a patch made two values swap theirs. */
-static void rewrite_outputs(struct onnx_writer *w, const struct graph_before *b, const struct file_node *f, const struct node_layout *l) {
+static void rewrite_outputs(struct onnx_writer *w, const struct graph_before *b,
+                            const struct file_node *f, const struct node_layout *l) {
     for (int i = 0; i < l->n_out; i++) {
         const char *name = text_of(w, &l->out[i]);
         const struct value *v = name[0] ? strmap_get(&b->renamed, name) : NULL;
@@ -123,8 +127,8 @@ static bool same_attr(const struct attr *a, const struct attr *b) {
     return attr_equal(a, b);
 }
 
-static enum status put_attr(struct onnx_writer *w, const struct file_node *f, const struct node_layout *l, const char *name,
-                            const struct attr *now) {
+static enum status put_attr(struct onnx_writer *w, const struct file_node *f,
+                            const struct node_layout *l, const char *name, const struct attr *now) {
     struct pb_writer inner, field;
     pb_writer_init(&inner, w->a);
     pb_writer_init(&field, w->a);
@@ -142,8 +146,9 @@ static enum status put_attr(struct onnx_writer *w, const struct file_node *f, co
     return OK;
 }
 
-static enum status rewrite_attrs(struct onnx_writer *w, const struct file_node *f, const struct node_layout *l,
-                                 const struct onnx_lowered *was, const struct onnx_lowered *now) {
+static enum status rewrite_attrs(struct onnx_writer *w, const struct file_node *f,
+                                 const struct node_layout *l, const struct onnx_lowered *was,
+                                 const struct onnx_lowered *now) {
     for (int i = 0; i < was->n_attrs; i++)
         if (!find_attr(now->attrs, now->n_attrs, was->attrs[i].name))
             TRY(put_attr(w, f, l, was->attrs[i].name, NULL));
@@ -155,7 +160,8 @@ static enum status rewrite_attrs(struct onnx_writer *w, const struct file_node *
 
 /* --- one file node --- */
 
-static enum status lower_as_it_was(struct onnx_writer *w, const struct node *n, int version, struct onnx_lowered *out) {
+static enum status lower_as_it_was(struct onnx_writer *w, const struct node *n, int version,
+                                   struct onnx_lowered *out) {
     struct tensor **kept = NEW_ARRAY(w->a, n->n_in + 1, struct tensor *);
     for (int i = 0; i < n->n_in; i++)
         if (n->in[i]) {
@@ -169,13 +175,18 @@ static enum status lower_as_it_was(struct onnx_writer *w, const struct node *n, 
     return s;
 }
 
-/* The attribute that the set lacks is the same as before: nothing was asked that cannot be written. */
-static enum status check_missing(struct onnx_writer *w, const struct node *was, const struct node *now, int version) {
+/* The attribute that the set lacks is the same as before: nothing was asked that cannot be written.
+ */
+static enum status check_missing(struct onnx_writer *w, const struct node *was,
+                                 const struct node *now, int version) {
     struct onnx_lowered l;
     bool sized = node_is(now, "Split") && now->n_in > 1 && now->in[1];
     for (int i = 0; i < was->n_attrs; i++)
-        FAIL_IF(!sized && !node_attr(now, was->attrs[i].name) && onnx_attribute_since(was->op, was->attrs[i].name) > version, w->e, STATUS_UNSUPPORTED,
-                "taking attribute '%s' from %s, which operator set %d of the file does not have", was->attrs[i].name, was->op, version);
+        FAIL_IF(!sized && !node_attr(now, was->attrs[i].name) &&
+                    onnx_attribute_since(was->op, was->attrs[i].name) > version,
+                w->e, STATUS_UNSUPPORTED,
+                "taking attribute '%s' from %s, which operator set %d of the file does not have",
+                was->attrs[i].name, was->op, version);
     for (int i = 0; i < now->n_attrs; i++) {
         const struct attr *a = &now->attrs[i];
         if (same_attr(node_attr(was, a->name), a))
@@ -184,13 +195,15 @@ static enum status check_missing(struct onnx_writer *w, const struct node *was, 
         alone.attrs = &now->attrs[i];
         alone.n_attrs = 1;
         TRY(onnx_lower(w->a, &alone, NULL, version, &l, w->e));
-        FAIL_IF(l.missing, w->e, STATUS_UNSUPPORTED, "attribute '%s' of %s; operator set %d of the file does not have it", a->name, now->op,
-                version);
+        FAIL_IF(l.missing, w->e, STATUS_UNSUPPORTED,
+                "attribute '%s' of %s; operator set %d of the file does not have it", a->name,
+                now->op, version);
     }
     return OK;
 }
 
-static enum status rewrite_plain(struct onnx_writer *w, struct graph_before *b, struct file_node *f, const struct node_layout *l) {
+static enum status rewrite_plain(struct onnx_writer *w, struct graph_before *b, struct file_node *f,
+                                 const struct node_layout *l) {
     const struct node *was = f->was[0], *now = f->now[0];
     struct onnx_lowered before, after;
     int version = was->version;
@@ -211,7 +224,8 @@ static enum status rewrite_plain(struct onnx_writer *w, struct graph_before *b, 
 }
 
 /* What the operator's single node in the file has at an input that several nodes of the IR read. */
-static enum status new_input(struct onnx_writer *w, const struct file_node *f, const char *name, struct value **out, bool *found) {
+static enum status new_input(struct onnx_writer *w, const struct file_node *f, const char *name,
+                             struct value **out, bool *found) {
     *found = false;
     for (int m = 0; m < f->n; m++)
         for (int i = 0; i < f->was[m]->n_in; i++) {
@@ -220,19 +234,22 @@ static enum status new_input(struct onnx_writer *w, const struct file_node *f, c
                 continue;
             struct value *now = i < f->now[m]->n_in ? f->now[m]->in[i] : NULL;
             FAIL_IF(*found && now != *out, w->e, STATUS_UNSUPPORTED,
-                    "input '%s' of %s is changed for a part of the operator only", name, f->was[0]->origin.op);
+                    "input '%s' of %s is changed for a part of the operator only", name,
+                    f->was[0]->origin.op);
             *out = now;
             *found = true;
         }
     return OK;
 }
 
-/* Parts of an operator: only its inputs can be exchanged, the attributes of the part that has the operator's name, and the
- * axis at which a softmax flattens. */
-static enum status rewrite_part(struct onnx_writer *w, const struct file_node *f, const struct node_layout *l, int m) {
+/* Parts of an operator: only its inputs can be exchanged, the attributes of the part that has the
+ * operator's name, and the axis at which a softmax flattens. */
+static enum status rewrite_part(struct onnx_writer *w, const struct file_node *f,
+                                const struct node_layout *l, int m) {
     const struct node *was = f->was[m], *now = f->now[m];
     struct onnx_lowered before, after;
-    bool main_part = strcmp(was->op, was->origin.op) == 0, flatten = strcmp(was->op, "Flatten") == 0;
+    bool main_part = strcmp(was->op, was->origin.op) == 0,
+         flatten = strcmp(was->op, "Flatten") == 0;
     FAIL_IF(strcmp(was->op, now->op) != 0 || was->n_in != now->n_in, w->e, STATUS_UNSUPPORTED,
             "a change of the operator or number of inputs of a part of %s", was->origin.op);
     if (main_part) {
@@ -244,15 +261,18 @@ static enum status rewrite_part(struct onnx_writer *w, const struct file_node *f
         const struct attr *a = &now->attrs[i];
         if (same_attr(node_attr(was, a->name), a))
             continue;
-        FAIL_IF(!flatten || strcmp(a->name, "axis") != 0, w->e, STATUS_UNSUPPORTED, "attribute '%s' of a part of %s, which the file does not state",
-                a->name, was->origin.op);
+        FAIL_IF(!flatten || strcmp(a->name, "axis") != 0, w->e, STATUS_UNSUPPORTED,
+                "attribute '%s' of a part of %s, which the file does not state", a->name,
+                was->origin.op);
         TRY(put_attr(w, f, l, "axis", a));
     }
-    FAIL_IF(was->n_attrs > now->n_attrs, w->e, STATUS_UNSUPPORTED, "taking an attribute from a part of %s", was->origin.op);
+    FAIL_IF(was->n_attrs > now->n_attrs, w->e, STATUS_UNSUPPORTED,
+            "taking an attribute from a part of %s", was->origin.op);
     return OK;
 }
 
-static enum status rewrite_parts(struct onnx_writer *w, struct graph_before *b, struct file_node *f, const struct node_layout *l) {
+static enum status rewrite_parts(struct onnx_writer *w, struct graph_before *b, struct file_node *f,
+                                 const struct node_layout *l) {
     struct value **in = NEW_ARRAY(w->a, l->n_in + 1, struct value *);
     for (int i = 0; i < l->n_in; i++) {
         const char *name = text_of(w, &l->in[i]);
@@ -268,16 +288,19 @@ static enum status rewrite_parts(struct onnx_writer *w, struct graph_before *b, 
 }
 
 static bool attribute_changed(const struct onnx_writer *w, const struct value *v) {
-    return v && v->origin.op && strcmp(v->origin.op, "attribute") == 0 && w->old_name[v->id] && v->constant != w->old_constant[v->id];
+    return v && v->origin.op && strcmp(v->origin.op, "attribute") == 0 && w->old_name[v->id] &&
+           v->constant != w->old_constant[v->id];
 }
 
 static bool renamed(const struct onnx_writer *w, const struct value *v) {
     return v && (!w->old_name[v->id] || strcmp(w->old_name[v->id], v->name) != 0);
 }
 
-static bool is_changed(const struct onnx_writer *w, const struct node *was, const struct node *now) {
-    if (was->in != now->in || was->n_in != now->n_in || was->attrs != now->attrs || was->n_attrs != now->n_attrs ||
-        strcmp(was->op, now->op) != 0 || strcmp(was->domain, now->domain) != 0)
+static bool is_changed(const struct onnx_writer *w, const struct node *was,
+                       const struct node *now) {
+    if (was->in != now->in || was->n_in != now->n_in || was->attrs != now->attrs ||
+        was->n_attrs != now->n_attrs || strcmp(was->op, now->op) != 0 ||
+        strcmp(was->domain, now->domain) != 0)
         return true;
     for (int i = 0; i < now->n_in; i++)
         if (renamed(w, now->in[i]) || attribute_changed(w, now->in[i]))
@@ -299,28 +322,32 @@ enum status onnx_rewrite_node(struct onnx_writer *w, struct graph_before *b, str
     if (!changed)
         return OK;
     b->touched = true;
-    FAIL_IF(b->function && b->function->n_calls > 1, w->e, STATUS_UNSUPPORTED, "a node of function '%s', which is called %d times",
-            b->function->name, b->function->n_calls);
+    FAIL_IF(b->function && b->function->n_calls > 1, w->e, STATUS_UNSUPPORTED,
+            "a node of function '%s', which is called %d times", b->function->name,
+            b->function->n_calls);
     const struct node *first = f->was[0];
-    bool plain = f->n == 1 && (strcmp(first->op, first->origin.op) == 0 || strcmp(first->origin.op, "Upsample") == 0 ||
+    bool plain = f->n == 1 && (strcmp(first->op, first->origin.op) == 0 ||
+                               strcmp(first->origin.op, "Upsample") == 0 ||
                                strcmp(first->origin.op, "Scatter") == 0);
-    FAIL_IF(first->version < 9 && !first->domain[0] && strcmp(first->origin.op, "Scan") == 0, w->e, STATUS_UNSUPPORTED,
-            "a change of a Scan of operator set 8");
+    FAIL_IF(first->version < 9 && !first->domain[0] && strcmp(first->origin.op, "Scan") == 0, w->e,
+            STATUS_UNSUPPORTED, "a change of a Scan of operator set 8");
     enum status s = plain ? rewrite_plain(w, b, f, &l) : rewrite_parts(w, b, f, &l);
     if (s != OK)
         err_at(w->e, "node %s", node_label(f->now[0], w->a));
     return s;
 }
 
-enum status onnx_new_node(struct onnx_writer *w, struct graph_before *b, const struct node *n, struct pb_writer *out) {
+enum status onnx_new_node(struct onnx_writer *w, struct graph_before *b, const struct node *n,
+                          struct pb_writer *out) {
     struct onnx_lowered l;
     int version = onnx_graph_version(w, b, n->domain);
     enum status s = onnx_can_write(n, version, w->e);
     if (s == OK)
         s = onnx_lower(w->a, n, NULL, version, &l, w->e);
     if (s == OK && l.missing)
-        s = err_set(w->e, STATUS_UNSUPPORTED, "attribute '%s' of %s; operator set %d of the file does not have it", l.missing->name, n->op,
-                    version);
+        s = err_set(w->e, STATUS_UNSUPPORTED,
+                    "attribute '%s' of %s; operator set %d of the file does not have it",
+                    l.missing->name, n->op, version);
     if (s != OK) {
         err_at(w->e, "new node %s", node_label(n, w->a));
         return s;

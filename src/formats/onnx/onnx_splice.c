@@ -24,7 +24,8 @@ static size_t flush(struct output *o, size_t at) {
     return n;
 }
 
-void splice_replace(struct splices *s, size_t message, size_t begin, size_t end, const void *data, size_t n) {
+void splice_replace(struct splices *s, size_t message, size_t begin, size_t end, const void *data,
+                    size_t n) {
     struct splice x = { message, begin, end, data, n, s->n };
     PUSH(s->arena, s->items, s->n, x);
 }
@@ -33,7 +34,8 @@ void splice_insert(struct splices *s, size_t message, size_t at, const void *dat
     splice_replace(s, message, at, at, data, n);
 }
 
-void splice_writer(struct splices *s, size_t message, size_t begin, size_t end, const struct pb_writer *w) {
+void splice_writer(struct splices *s, size_t message, size_t begin, size_t end,
+                   const struct pb_writer *w) {
     splice_replace(s, message, begin, end, w->p, w->n);
 }
 
@@ -54,8 +56,9 @@ enum status splice_finish(struct splices *s, struct err *e) {
     if (s->n)
         qsort(s->items, (size_t)s->n, sizeof *s->items, by_place);
     for (int i = 1; i < s->n; i++)
-        FAIL_IF(s->items[i].message == s->items[i - 1].message && s->items[i].begin < s->items[i - 1].end, e, STATUS_BUG,
-                "two changes of the file overlap at byte %zu", s->items[i].begin);
+        FAIL_IF(s->items[i].message == s->items[i - 1].message &&
+                    s->items[i].begin < s->items[i - 1].end,
+                e, STATUS_BUG, "two changes of the file overlap at byte %zu", s->items[i].begin);
     s->n_sorted = s->n;
     return OK;
 }
@@ -96,7 +99,8 @@ static size_t emit_field(struct output *o, const struct pb_field *f) {
     return written + header.n + n;
 }
 
-/* Puts out the message's payload and gives its length. The message is known to be well formed: it was read before. */
+/* Puts out the message's payload and gives its length. The message is known to be well formed: it
+ * was read before. */
 static size_t emit(struct output *o, struct span message) {
     struct cursor c = cursor_of(o->s->base, message.begin, message.end);
     struct pb_field f;
@@ -106,7 +110,9 @@ static size_t emit(struct output *o, struct span message) {
     for (;;) {
         size_t at = c.at;
         bool more = pb_next(&c, &f), replaced = false;
-        for (; next < o->s->n_sorted && o->s->items[next].message == message.begin && o->s->items[next].begin <= at && !replaced; next++) {
+        for (; next < o->s->n_sorted && o->s->items[next].message == message.begin &&
+               o->s->items[next].begin <= at && !replaced;
+             next++) {
             const struct splice *x = &o->s->items[next];
             total += flush(o, at);
             if (x->n)

@@ -1,14 +1,17 @@
-/* TensorProto and SparseTensorProto. Raw data is never touched: the tensor points into the mapped file. */
+/* TensorProto and SparseTensorProto. Raw data is never touched: the tensor points into the mapped
+ * file. */
 #include <string.h>
 
 #include "formats/onnx/onnx.h"
 
 static const enum dtype by_data_type[] = {
-    [1] = DT_F32,   [2] = DT_U8,    [3] = DT_I8,    [4] = DT_U16,         [5] = DT_I16,   [6] = DT_I32,
-    [7] = DT_I64,   [8] = DT_STRING, [9] = DT_BOOL, [10] = DT_F16,        [11] = DT_F64,  [12] = DT_U32,
-    [13] = DT_U64,  [14] = DT_C64,  [15] = DT_C128, [16] = DT_BF16,       [17] = DT_F8E4M3FN, [18] = DT_F8E4M3FNUZ,
-    [19] = DT_F8E5M2, [20] = DT_F8E5M2FNUZ, [21] = DT_U4, [22] = DT_I4,   [23] = DT_F4E2M1, [24] = DT_F8E8M0,
-    [25] = DT_U2,   [26] = DT_I2,
+    [1] = DT_F32,       [2] = DT_U8,          [3] = DT_I8,      [4] = DT_U16,
+    [5] = DT_I16,       [6] = DT_I32,         [7] = DT_I64,     [8] = DT_STRING,
+    [9] = DT_BOOL,      [10] = DT_F16,        [11] = DT_F64,    [12] = DT_U32,
+    [13] = DT_U64,      [14] = DT_C64,        [15] = DT_C128,   [16] = DT_BF16,
+    [17] = DT_F8E4M3FN, [18] = DT_F8E4M3FNUZ, [19] = DT_F8E5M2, [20] = DT_F8E5M2FNUZ,
+    [21] = DT_U4,       [22] = DT_I4,         [23] = DT_F4E2M1, [24] = DT_F8E8M0,
+    [25] = DT_U2,       [26] = DT_I2,
 };
 
 enum { N_DATA_TYPES = sizeof by_data_type / sizeof *by_data_type };
@@ -32,11 +35,11 @@ struct tensor_fields {
     int64_t data_type;
     const char *name;
     struct pb_field raw_data;
-    uint32_t typed;  /* number of the typed data field met, 0 none */
-    size_t n_typed;  /* its elements */
-    int n_chunks;    /* its occurrences */
+    uint32_t typed; /* number of the typed data field met, 0 none */
+    size_t n_typed; /* its elements */
+    int n_chunks;   /* its occurrences */
     struct pb_field chunk;
-    bool mixed;      /* more than one kind of typed data */
+    bool mixed; /* more than one kind of typed data */
 };
 
 static enum pb_wire typed_wire(uint32_t field) {
@@ -88,8 +91,8 @@ static enum status walk(struct onnx_reader *r, struct span s, struct tensor_fiel
             t->raw_data = f;
         } else if (f.number == TENSOR_DATA_LOCATION)
             t->external = f.value == 1;
-        else if ((f.number >= TENSOR_FLOAT_DATA && f.number <= TENSOR_INT64_DATA) || f.number == TENSOR_DOUBLE_DATA ||
-                 f.number == TENSOR_UINT64_DATA)
+        else if ((f.number >= TENSOR_FLOAT_DATA && f.number <= TENSOR_INT64_DATA) ||
+                 f.number == TENSOR_DOUBLE_DATA || f.number == TENSOR_UINT64_DATA)
             add_typed(t, &c, &f);
     }
     return c.failed ? onnx_bad_wire(r, &c, "TensorProto") : OK;
@@ -116,7 +119,8 @@ static uint32_t field_of(enum dtype t) {
     }
 }
 
-/* Elements of the typed field that n elements of t take: two reals a complex number, one integer a byte of packed ones. */
+/* Elements of the typed field that n elements of t take: two reals a complex number, one integer a
+ * byte of packed ones. */
 static uint64_t units_of(enum dtype t, int64_t n) {
     enum dtype_class k = dtype_row(t)->class_;
     if (k == CLASS_COMPLEX)
@@ -130,7 +134,8 @@ static void store_unit(void *to, size_t i, uint64_t v, size_t size) {
         p[k] = (unsigned char)(v >> (8 * k));
 }
 
-static enum status decode_typed(struct onnx_reader *r, struct span s, const struct tensor_fields *t, struct tensor *out) {
+static enum status decode_typed(struct onnx_reader *r, struct span s, const struct tensor_fields *t,
+                                struct tensor *out) {
     enum pb_wire wire = typed_wire(t->typed);
     size_t unit = wire == PB_FIXED32 ? 4 : wire == PB_FIXED64 ? 8 : dtype_size(out->dtype);
     if (t->n_chunks == 1 && wire != PB_VARINT && wire != PB_BYTES && t->chunk.wire == PB_BYTES) {
@@ -159,17 +164,22 @@ static enum status decode_typed(struct onnx_reader *r, struct span s, const stru
         }
     }
     out->data = to;
-    return i == t->n_typed ? OK : err_set(r->e, STATUS_CORRUPT, "TensorProto '%s' has malformed elements", t->name);
+    return i == t->n_typed
+               ? OK
+               : err_set(r->e, STATUS_CORRUPT, "TensorProto '%s' has malformed elements", t->name);
 }
 
-static enum status find_data(struct onnx_reader *r, struct span s, const struct tensor_fields *t, struct tensor *out) {
+static enum status find_data(struct onnx_reader *r, struct span s, const struct tensor_fields *t,
+                             struct tensor *out) {
     int64_t count;
     FAIL_IF(!dims_count(t->dim, t->rank, &count), r->e, STATUS_CORRUPT,
-            "tensor '%s' has dimensions that are negative or whose product does not fit 63 bits", t->name);
+            "tensor '%s' has dimensions that are negative or whose product does not fit 63 bits",
+            t->name);
     uint64_t want = dtype_bytes(out->dtype, count);
     if (t->external) {
         const void *data;
-        FAIL_IF(out->dtype == DT_STRING, r->e, STATUS_CORRUPT, "tensor '%s' of strings has external data", t->name);
+        FAIL_IF(out->dtype == DT_STRING, r->e, STATUS_CORRUPT,
+                "tensor '%s' of strings has external data", t->name);
         TRY(onnx_read_external(r, s, t->name, want, &data));
         out->data = (void *)(size_t)data;
         return OK;
@@ -177,34 +187,40 @@ static enum status find_data(struct onnx_reader *r, struct span s, const struct 
     if (t->raw && (t->raw_data.end > t->raw_data.begin || !t->typed)) {
         uint64_t have = t->raw_data.end - t->raw_data.begin;
         FAIL_IF(out->dtype == DT_STRING || have != want, r->e, STATUS_CORRUPT,
-                "tensor '%s' of %s has %llu bytes of raw_data where its shape needs %llu", t->name, dtype_name(out->dtype),
-                (unsigned long long)have, (unsigned long long)want);
+                "tensor '%s' of %s has %llu bytes of raw_data where its shape needs %llu", t->name,
+                dtype_name(out->dtype), (unsigned long long)have, (unsigned long long)want);
         out->data = (void *)(size_t)(r->base + t->raw_data.begin);
         return OK;
     }
     uint64_t units = units_of(out->dtype, count);
-    FAIL_IF(!t->typed && units, r->e, STATUS_CORRUPT, "tensor '%s' has no data where its shape needs %llu elements", t->name,
+    FAIL_IF(!t->typed && units, r->e, STATUS_CORRUPT,
+            "tensor '%s' has no data where its shape needs %llu elements", t->name,
             (unsigned long long)count);
     if (!units && !t->typed) {
         out->data = arena_alloc(r->a, 1);
         return OK;
     }
-    FAIL_IF(t->mixed || t->typed != field_of(out->dtype), r->e, STATUS_CORRUPT, "tensor '%s' of %s has its data in field %u", t->name,
-            dtype_name(out->dtype), (unsigned)t->typed);
-    FAIL_IF(t->n_typed != units, r->e, STATUS_CORRUPT, "tensor '%s' holds %llu elements where its shape needs %llu", t->name,
+    FAIL_IF(t->mixed || t->typed != field_of(out->dtype), r->e, STATUS_CORRUPT,
+            "tensor '%s' of %s has its data in field %u", t->name, dtype_name(out->dtype),
+            (unsigned)t->typed);
+    FAIL_IF(t->n_typed != units, r->e, STATUS_CORRUPT,
+            "tensor '%s' holds %llu elements where its shape needs %llu", t->name,
             (unsigned long long)t->n_typed, (unsigned long long)units);
     return decode_typed(r, s, t, out);
 }
 
-enum status onnx_read_tensor(struct onnx_reader *r, struct span s, struct tensor **out, const char **name) {
+enum status onnx_read_tensor(struct onnx_reader *r, struct span s, struct tensor **out,
+                             const char **name) {
     struct tensor_fields t = { .rank = 0 };
     TRY(walk(r, s, &t));
     if (name)
         *name = t.name;
     FAIL_IF(t.segment, r->e, STATUS_UNSUPPORTED, "tensor '%s' is stored in segments", t.name);
-    FAIL_IF(t.too_many_dims, r->e, STATUS_UNSUPPORTED, "tensor '%s' has more than %d dimensions", t.name, (int)MAX_RANK);
+    FAIL_IF(t.too_many_dims, r->e, STATUS_UNSUPPORTED, "tensor '%s' has more than %d dimensions",
+            t.name, (int)MAX_RANK);
     enum dtype dtype = onnx_dtype(t.data_type);
-    FAIL_IF(dtype == DT_NONE, r->e, t.data_type > 0 && t.data_type < 64 ? STATUS_UNSUPPORTED : STATUS_CORRUPT,
+    FAIL_IF(dtype == DT_NONE, r->e,
+            t.data_type > 0 && t.data_type < 64 ? STATUS_UNSUPPORTED : STATUS_CORRUPT,
             "tensor '%s' has the unknown element type %lld", t.name, (long long)t.data_type);
     struct tensor *x = NEW(r->a, struct tensor);
     *x = (struct tensor) { .kind = KIND_TENSOR, .dtype = dtype, .store = dtype, .rank = t.rank };
@@ -219,7 +235,8 @@ enum status onnx_read_tensor(struct onnx_reader *r, struct span s, struct tensor
 }
 
 /* Element i of the indices: a flat index, or the coordinates of one element. */
-static bool dense_index(const struct tensor *indices, const struct tensor *dense, int64_t i, int64_t *at) {
+static bool dense_index(const struct tensor *indices, const struct tensor *dense, int64_t i,
+                        int64_t *at) {
     if (indices->rank == 1) {
         *at = tensor_i64(indices, i);
         return *at >= 0 && *at < tensor_count(dense);
@@ -234,30 +251,37 @@ static bool dense_index(const struct tensor *indices, const struct tensor *dense
     return true;
 }
 
-static enum status unfold(struct onnx_reader *r, const struct tensor *values, const struct tensor *indices, const char *name,
-                          const int64_t *dim, int rank, struct tensor **out) {
+static enum status unfold(struct onnx_reader *r, const struct tensor *values,
+                          const struct tensor *indices, const char *name, const int64_t *dim,
+                          int rank, struct tensor **out) {
     int64_t count, nnz = tensor_count(values);
-    FAIL_IF(!dims_count(dim, rank, &count), r->e, STATUS_CORRUPT, "sparse tensor '%s' has impossible dimensions", name);
+    FAIL_IF(!dims_count(dim, rank, &count), r->e, STATUS_CORRUPT,
+            "sparse tensor '%s' has impossible dimensions", name);
     uint64_t bytes = dtype_bytes(values->dtype, count);
-    FAIL_IF(values->rank != 1 || indices->dtype != DT_I64 || indices->rank < 1 || indices->rank > 2 || indices->dim[0] != nnz ||
+    FAIL_IF(values->rank != 1 || indices->dtype != DT_I64 || indices->rank < 1 ||
+                indices->rank > 2 || indices->dim[0] != nnz ||
                 (indices->rank == 2 && indices->dim[1] != rank),
-            r->e, STATUS_CORRUPT, "sparse tensor '%s' has values and indices that do not fit each other", name);
-    FAIL_IF(dtype_row(values->dtype)->bits < 8 || values->dtype == DT_STRING, r->e, STATUS_UNSUPPORTED,
-            "sparse tensor '%s' of %s", name, dtype_name(values->dtype));
-    FAIL_IF(bytes > r->dense_left, r->e, STATUS_UNSUPPORTED, "sparse tensor '%s' would unfold to %llu bytes", name,
-            (unsigned long long)bytes);
+            r->e, STATUS_CORRUPT,
+            "sparse tensor '%s' has values and indices that do not fit each other", name);
+    FAIL_IF(dtype_row(values->dtype)->bits < 8 || values->dtype == DT_STRING, r->e,
+            STATUS_UNSUPPORTED, "sparse tensor '%s' of %s", name, dtype_name(values->dtype));
+    FAIL_IF(bytes > r->dense_left, r->e, STATUS_UNSUPPORTED,
+            "sparse tensor '%s' would unfold to %llu bytes", name, (unsigned long long)bytes);
     r->dense_left -= bytes;
     *out = tensor_in_arena(r->a, values->dtype, values->dtype, rank, dim);
     size_t size = dtype_size(values->dtype);
     for (int64_t i = 0; i < nnz; i++) {
         int64_t at;
-        FAIL_IF(!dense_index(indices, *out, i, &at), r->e, STATUS_CORRUPT, "sparse tensor '%s' has an index outside its shape", name);
-        memcpy((char *)(*out)->data + (size_t)at * size, (const char *)values->data + (size_t)i * size, size);
+        FAIL_IF(!dense_index(indices, *out, i, &at), r->e, STATUS_CORRUPT,
+                "sparse tensor '%s' has an index outside its shape", name);
+        memcpy((char *)(*out)->data + (size_t)at * size,
+               (const char *)values->data + (size_t)i * size, size);
     }
     return OK;
 }
 
-enum status onnx_read_sparse(struct onnx_reader *r, struct span s, struct tensor **out, const char **name) {
+enum status onnx_read_sparse(struct onnx_reader *r, struct span s, struct tensor **out,
+                             const char **name) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     struct tensor *values = NULL, *indices = NULL;
@@ -274,7 +298,9 @@ enum status onnx_read_sparse(struct onnx_reader *r, struct span s, struct tensor
         return onnx_bad_wire(r, &c, "SparseTensorProto");
     if (name)
         *name = t.name;
-    FAIL_IF(t.too_many_dims, r->e, STATUS_UNSUPPORTED, "sparse tensor '%s' has more than %d dimensions", t.name, (int)MAX_RANK);
-    FAIL_IF(!values || !indices, r->e, STATUS_CORRUPT, "sparse tensor '%s' lacks its values or indices", t.name);
+    FAIL_IF(t.too_many_dims, r->e, STATUS_UNSUPPORTED,
+            "sparse tensor '%s' has more than %d dimensions", t.name, (int)MAX_RANK);
+    FAIL_IF(!values || !indices, r->e, STATUS_CORRUPT,
+            "sparse tensor '%s' lacks its values or indices", t.name);
     return unfold(r, values, indices, t.name, t.dim, t.rank, out);
 }

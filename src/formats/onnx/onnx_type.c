@@ -1,7 +1,13 @@
 /* ValueInfoProto and TypeProto. */
 #include "formats/onnx/onnx.h"
 
-enum type_field { TYPE_TENSOR = 1, TYPE_SEQUENCE = 4, TYPE_MAP = 5, TYPE_SPARSE = 8, TYPE_OPTIONAL = 9 };
+enum type_field {
+    TYPE_TENSOR = 1,
+    TYPE_SEQUENCE = 4,
+    TYPE_MAP = 5,
+    TYPE_SPARSE = 8,
+    TYPE_OPTIONAL = 9
+};
 
 static int64_t read_dim(struct onnx_reader *r, struct cursor c) {
     struct pb_field f;
@@ -23,7 +29,8 @@ static enum status read_shape(struct onnx_reader *r, struct cursor c, struct val
     while (pb_next(&c, &f)) {
         if (f.number != 1 || f.wire != PB_BYTES)
             continue;
-        FAIL_IF(rank == MAX_RANK, r->e, STATUS_UNSUPPORTED, "value '%s' has more than %d dimensions", v->name, (int)MAX_RANK);
+        FAIL_IF(rank == MAX_RANK, r->e, STATUS_UNSUPPORTED,
+                "value '%s' has more than %d dimensions", v->name, (int)MAX_RANK);
         v->dim[rank++] = read_dim(r, pb_enter(&c, &f));
     }
     v->rank = rank;
@@ -41,8 +48,10 @@ static enum status read_tensor_type(struct onnx_reader *r, struct cursor c, stru
     return c.failed ? onnx_bad_wire(r, &c, "TypeProto") : OK;
 }
 
-/* The element type of a sequence, optional or map: the outermost kind stays, dims are of no single tensor. */
-static enum status read_inner(struct onnx_reader *r, struct cursor c, uint32_t element, enum tensor_kind kind, struct value *v) {
+/* The element type of a sequence, optional or map: the outermost kind stays, dims are of no single
+ * tensor. */
+static enum status read_inner(struct onnx_reader *r, struct cursor c, uint32_t element,
+                              enum tensor_kind kind, struct value *v) {
     struct pb_field f;
     while (pb_next(&c, &f))
         if (f.number == element && f.wire == PB_BYTES)
@@ -78,7 +87,8 @@ enum status onnx_read_type(struct onnx_reader *r, struct span s, struct value *v
     return c.failed ? onnx_bad_wire(r, &c, "TypeProto") : OK;
 }
 
-enum status onnx_read_value_info(struct onnx_reader *r, struct span s, struct value *v, const char **name) {
+enum status onnx_read_value_info(struct onnx_reader *r, struct span s, struct value *v,
+                                 const char **name) {
     struct cursor c = cursor_of(r->base, s.begin, s.end);
     struct pb_field f;
     while (pb_next(&c, &f)) {

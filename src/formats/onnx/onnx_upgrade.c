@@ -1,4 +1,5 @@
-/* Older operator versions become the newest meaning: the machinery. The rewrites are in onnx_upgrade_rows.c. */
+/* Older operator versions become the newest meaning: the machinery. The rewrites are in
+ * onnx_upgrade_rows.c. */
 #include "formats/onnx/onnx_upgrade.h"
 
 #include <string.h>
@@ -19,7 +20,8 @@ static const char *first_output(const struct node *n) {
 struct value *upgrade_value(struct upgrade *u, const char *stem) {
     const char *name = arena_printf(u->r->a, "@%s.%s%d", first_output(u->n), stem, u->n_made++);
     struct value *v = graph_add_value(u->n->graph, name);
-    v->origin = (struct origin) { name, "upgrade", u->n->origin.offset, u->n->graph->index, u->n->origin.index };
+    v->origin = (struct origin) { name, "upgrade", u->n->origin.offset, u->n->graph->index,
+                                  u->n->origin.index };
     return v;
 }
 
@@ -58,7 +60,8 @@ void upgrade_set_input(struct upgrade *u, int i, struct value *v) {
 struct value *upgrade_constant(struct upgrade *u, const char *attribute, struct tensor *t) {
     const char *name = arena_printf(u->r->a, "@%s.%s", first_output(u->n), attribute);
     struct value *v = graph_add_constant(u->n->graph, name, t);
-    v->origin = (struct origin) { attribute, "attribute", u->n->origin.offset, u->n->graph->index, u->n->origin.index };
+    v->origin = (struct origin) { attribute, "attribute", u->n->origin.offset, u->n->graph->index,
+                                  u->n->origin.index };
     return v;
 }
 
@@ -75,7 +78,8 @@ struct value *upgrade_scalar(struct upgrade *u, const char *attribute, double v,
 struct value *upgrade_helper(struct upgrade *u, const int64_t *v, int64_t n) {
     struct value *c = graph_add_constant(u->n->graph, NULL, tensor_vec_i64(u->r->a, v, n));
     c->name = arena_printf(u->r->a, "@%s.helper%d", first_output(u->n), u->n_made++);
-    c->origin = (struct origin) { c->name, "upgrade", u->n->origin.offset, u->n->graph->index, u->n->origin.index };
+    c->origin = (struct origin) { c->name, "upgrade", u->n->origin.offset, u->n->graph->index,
+                                  u->n->origin.index };
     return c;
 }
 
@@ -121,13 +125,16 @@ static int rank_of_output(const struct node *n, bool *same) {
         return 2;
     if (is_one_of(n->op, "Conv ConvTranspose"))
         return second ? second->rank : -1;
-    if (is_one_of(n->op, "Reshape Expand") && second && second->rank == 1 && second->dim[0] >= 0 && second->constant)
+    if (is_one_of(n->op, "Reshape Expand") && second && second->rank == 1 && second->dim[0] >= 0 &&
+        second->constant)
         return (int)second->dim[0];
     const struct attr *perm = node_attr(n, "perm");
     if (is_one_of(n->op, "Transpose") && perm)
         return (int)perm->n;
-    *same = is_one_of(n->op, "Relu Sigmoid Tanh LeakyRelu PRelu Elu Selu Clip Dropout Identity BatchNormalization LRN MaxPool AveragePool "
-                             "GlobalAveragePool GlobalMaxPool InstanceNormalization Concat Pad Slice Softmax Exp Log Neg Abs Sqrt Cast");
+    *same = is_one_of(n->op, "Relu Sigmoid Tanh LeakyRelu PRelu Elu Selu Clip Dropout Identity "
+                             "BatchNormalization LRN MaxPool AveragePool "
+                             "GlobalAveragePool GlobalMaxPool InstanceNormalization Concat Pad "
+                             "Slice Softmax Exp Log Neg Abs Sqrt Cast");
     return -1;
 }
 
@@ -159,7 +166,8 @@ enum status onnx_upgrade(struct onnx_reader *r, struct node *n) {
     if (!n->domain[0])
         node_remove_attr(n, "consumed_inputs"); /* operator sets 1 to 5: a hint for memory */
     for (const struct upgrade_row *row = onnx_upgrades; row->op; row++)
-        if (n->version < row->below && strcmp(n->op, row->op) == 0 && strcmp(n->domain, row->domain ? row->domain : "") == 0)
+        if (n->version < row->below && strcmp(n->op, row->op) == 0 &&
+            strcmp(n->domain, row->domain ? row->domain : "") == 0)
             TRY(row->fn(&u));
     if (!u.emitted)
         upgrade_emit(&u, n);

@@ -1,5 +1,6 @@
-/* What the rewrites of older operator versions share. A rewrite changes the node in place and may append nodes before it;
- * when it appends the node itself (because nodes follow it) it says so in `emitted`. */
+/* What the rewrites of older operator versions share. A rewrite changes the node in place and may
+ * append nodes before it; when it appends the node itself (because nodes follow it) it says so in
+ * `emitted`. */
 #ifndef FORMATS_ONNX_ONNX_UPGRADE_H
 #define FORMATS_ONNX_ONNX_UPGRADE_H
 
@@ -14,7 +15,8 @@ struct upgrade {
 
 typedef enum status upgrade_fn(struct upgrade *u);
 
-/* A rewrite of nodes whose operator-set version is below `below`. Rows of one operator are in ascending order. */
+/* A rewrite of nodes whose operator-set version is below `below`. Rows of one operator are in
+ * ascending order. */
 struct upgrade_row {
     const char *op;
     int below;

@@ -1,11 +1,13 @@
-/* The rewrites: what changed between operator-set versions of ai.onnx (ONNX, docs/Changelog.md). Versions that only added
- * types, or attributes and inputs whose default is the old behaviour, need no row. */
+/* The rewrites: what changed between operator-set versions of ai.onnx (ONNX, docs/Changelog.md).
+ * Versions that only added types, or attributes and inputs whose default is the old behaviour, need
+ * no row. */
 #include <string.h>
 
 #include "formats/onnx/onnx_upgrade.h"
 
 static enum status refuse(struct upgrade *u, const char *what) {
-    return err_set(u->r->e, STATUS_UNSUPPORTED, "%s of operator set %d with %s", u->n->op, u->n->version, what);
+    return err_set(u->r->e, STATUS_UNSUPPORTED, "%s of operator set %d with %s", u->n->op,
+                   u->n->version, what);
 }
 
 static enum status axes_to_input(struct upgrade *u) {
@@ -24,7 +26,8 @@ static enum status clip_bounds(struct upgrade *u) {
         const struct attr *a = node_attr(u->n, names[i]);
         if (!a || a->type != ATTR_FLOAT)
             continue;
-        upgrade_set_input(u, i + 1, upgrade_scalar(u, names[i], a->f, upgrade_float_type(u->n->in[0])));
+        upgrade_set_input(u, i + 1,
+                          upgrade_scalar(u, names[i], a->f, upgrade_float_type(u->n->in[0])));
         node_remove_attr(u->n, names[i]);
     }
     return OK;
@@ -48,7 +51,8 @@ static enum status pad_amounts(struct upgrade *u) {
     const struct attr *value = node_attr(u->n, "value");
     upgrade_ints_to_input(u, "pads", 1);
     if (value && value->type == ATTR_FLOAT) {
-        upgrade_set_input(u, 2, upgrade_scalar(u, "value", value->f, upgrade_float_type(u->n->in[0])));
+        upgrade_set_input(u, 2,
+                          upgrade_scalar(u, "value", value->f, upgrade_float_type(u->n->in[0])));
         node_remove_attr(u->n, "value");
     }
     return OK;
@@ -83,7 +87,8 @@ static enum status dft_axis(struct upgrade *u) {
     return OK;
 }
 
-/* Below 7 `is_test` chose the mode; from 7 to 11 Dropout was always in test mode. Its mask had the data's type below 10. */
+/* Below 7 `is_test` chose the mode; from 7 to 11 Dropout was always in test mode. Its mask had the
+ * data's type below 10. */
 static enum status dropout_modes(struct upgrade *u) {
     const struct attr *ratio = node_attr(u->n, "ratio");
     if (ratio && ratio->type == ATTR_FLOAT) {
@@ -115,8 +120,9 @@ static enum status concat_axis(struct upgrade *u) {
 
 /* Cast named its type by a text below 6. */
 static enum status cast_type(struct upgrade *u) {
-    static const char *const names[] = { "UNDEFINED", "FLOAT", "UINT8",   "INT8",   "UINT16", "INT16",  "INT32",
-                                         "INT64",     "STRING", "BOOL",   "FLOAT16", "DOUBLE", "UINT32", "UINT64" };
+    static const char *const names[] = { "UNDEFINED", "FLOAT",  "UINT8",  "INT8",   "UINT16",
+                                         "INT16",     "INT32",  "INT64",  "STRING", "BOOL",
+                                         "FLOAT16",   "DOUBLE", "UINT32", "UINT64" };
     const struct attr *to = node_attr(u->n, "to");
     if (!to || to->type != ATTR_STRING)
         return OK;
@@ -128,7 +134,8 @@ static enum status cast_type(struct upgrade *u) {
     return refuse(u, "an unknown type");
 }
 
-/* Softmax, LogSoftmax and Hardmax below 13 see the input as a matrix whose rows are the dimensions before `axis`. */
+/* Softmax, LogSoftmax and Hardmax below 13 see the input as a matrix whose rows are the dimensions
+ * before `axis`. */
 static enum status flatten_rows(struct upgrade *u) {
     struct node *n = u->n;
     int64_t axis = upgrade_int(u, "axis", 1);
@@ -155,18 +162,21 @@ static enum status flatten_rows(struct upgrade *u) {
 }
 
 /* Adds trailing dimensions of 1 so that b's dimensions lie against a's from `axis` on. */
-static enum status align_operand(struct upgrade *u, int input, int64_t axis, int rank_a, int rank_b) {
+static enum status align_operand(struct upgrade *u, int input, int64_t axis, int rank_a,
+                                 int rank_b) {
     int64_t trailing = rank_a - axis - rank_b, axes[MAX_RANK];
     if (trailing < 0 || trailing > MAX_RANK)
         return refuse(u, "an axis outside the operand");
     for (int i = 0; i < trailing; i++)
         axes[i] = rank_b + i;
     if (trailing)
-        u->n->in[input] = upgrade_apply(u, "Unsqueeze", u->n->in[input], upgrade_helper(u, axes, trailing));
+        u->n->in[input] =
+            upgrade_apply(u, "Unsqueeze", u->n->in[input], upgrade_helper(u, axes, trailing));
     return OK;
 }
 
-/* Arithmetic below 7 broadcast only when told to, and then B against a middle part of A's dimensions. */
+/* Arithmetic below 7 broadcast only when told to, and then B against a middle part of A's
+ * dimensions. */
 static enum status limited_broadcast(struct upgrade *u) {
     struct node *n = u->n;
     const struct attr *axis = node_attr(n, "axis");
@@ -197,15 +207,18 @@ static enum status prelu_channels(struct upgrade *u) {
     return a < 2 ? OK : align_operand(u, 1, 1, a, b);
 }
 
-/* `spatial` 0 normalises every activation by itself: mean and variance have the shape of an instance. */
+/* `spatial` 0 normalises every activation by itself: mean and variance have the shape of an
+ * instance. */
 static enum status normalise_activations(struct upgrade *u) {
     struct node *n = u->n;
     const struct attr *epsilon = node_attr(n, "epsilon");
     struct value *y = n->out[0];
-    struct value *e = upgrade_scalar(u, "epsilon", epsilon ? epsilon->f : (double)1e-5f, upgrade_float_type(n->in[0]));
+    struct value *e = upgrade_scalar(u, "epsilon", epsilon ? epsilon->f : (double)1e-5f,
+                                     upgrade_float_type(n->in[0]));
     struct value *centred = upgrade_apply(u, "Sub", n->in[0], n->in[3]);
     struct value *deviation = upgrade_apply(u, "Sqrt", upgrade_apply(u, "Add", n->in[4], e), NULL);
-    struct value *scaled = upgrade_apply(u, "Mul", upgrade_apply(u, "Div", centred, deviation), n->in[1]);
+    struct value *scaled =
+        upgrade_apply(u, "Mul", upgrade_apply(u, "Div", centred, deviation), n->in[1]);
     struct node *shift = upgrade_add(u, "Add", 2, 1);
     shift->in[0] = scaled;
     shift->in[1] = n->in[2];
@@ -246,7 +259,8 @@ static enum status grid_modes(struct upgrade *u) {
     return OK;
 }
 
-/* GroupNormalization 18 has one scale and bias a group, 21 one a channel: each is repeated channels / groups times. */
+/* GroupNormalization 18 has one scale and bias a group, 21 one a channel: each is repeated channels
+ * / groups times. */
 static enum status group_norm_channels(struct upgrade *u) {
     struct node *n = u->n;
     int64_t groups = upgrade_int(u, "num_groups", 1), one = 1, flat = -1;
@@ -265,7 +279,8 @@ static enum status group_norm_channels(struct upgrade *u) {
     struct value *axes = upgrade_helper(u, &one, 1), *line = upgrade_helper(u, &flat, 1);
     for (int i = 1; i < 3; i++) {
         struct value *column = upgrade_apply(u, "Unsqueeze", n->in[i], axes);
-        n->in[i] = upgrade_apply(u, "Reshape", upgrade_apply(u, "Expand", column, grid->out[0]), line);
+        n->in[i] =
+            upgrade_apply(u, "Reshape", upgrade_apply(u, "Expand", column, grid->out[0]), line);
     }
     return OK;
 }
@@ -343,8 +358,8 @@ static int direction_of(const struct value *scales) {
     return up ? 1 : down ? -1 : 0;
 }
 
-/* Resize 10 and Upsample: no region, asymmetric coordinates; the nearest element is the one below when enlarging, the one
- * above when reducing (the stored cases of Resize 10). */
+/* Resize 10 and Upsample: no region, asymmetric coordinates; the nearest element is the one below
+ * when enlarging, the one above when reducing (the stored cases of Resize 10). */
 static enum status resize_plain(struct upgrade *u) {
     struct node *n = u->n;
     struct value *scales = n->n_in > 1 ? n->in[1] : NULL;
@@ -364,9 +379,11 @@ static enum status resize_plain(struct upgrade *u) {
     return OK;
 }
 
-/* tf_half_pixel_for_nn, stated by Resize 11 and met in files of later sets too: x = (i + 0.5) / scale, which is half_pixel + 0.5. */
+/* tf_half_pixel_for_nn, stated by Resize 11 and met in files of later sets too: x = (i + 0.5) /
+ * scale, which is half_pixel + 0.5. */
 static enum status resize_half_pixel(struct upgrade *u) {
-    const struct attr *c = node_attr(u->n, "coordinate_transformation_mode"), *m = node_attr(u->n, "nearest_mode");
+    const struct attr *c = node_attr(u->n, "coordinate_transformation_mode"),
+                      *m = node_attr(u->n, "nearest_mode");
     if (!c || c->type != ATTR_STRING || strcmp(c->s, "tf_half_pixel_for_nn") != 0)
         return OK;
     const char *mode = m && m->type == ATTR_STRING ? m->s : "round_prefer_floor";
@@ -421,7 +438,8 @@ static enum status tile_one_axis(struct upgrade *u) {
     return u->n->n_in == 3 ? refuse(u, "an axis input") : OK;
 }
 
-/* LabelEncoder 1 of ai.onnx.ml mapped texts to their places in one list, or places to texts, as its input is. */
+/* LabelEncoder 1 of ai.onnx.ml mapped texts to their places in one list, or places to texts, as its
+ * input is. */
 static enum status label_tables(struct upgrade *u) {
     struct node *n = u->n;
     const struct attr *classes = node_attr(n, "classes_strings");

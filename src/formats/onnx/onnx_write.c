@@ -16,7 +16,10 @@ static void note_values(struct onnx_writer *w, const struct graph *g) {
 static void note_graph(struct graph *g, void *arg) {
     struct onnx_writer *w = arg;
     const struct onnx_graph_place *place = &w->notes->graphs[g->index];
-    struct graph_before b = { .graph = g, .span = place->span, .is_function = place->function != NULL, .function = place->function };
+    struct graph_before b = { .graph = g,
+                              .span = place->span,
+                              .is_function = place->function != NULL,
+                              .function = place->function };
     b.n_nodes = g->n_nodes;
     b.nodes = arena_copy(w->a, g->nodes, (size_t)g->n_nodes * sizeof *g->nodes);
     b.copies = NEW_ARRAY(w->a, g->n_nodes + 1, struct node);
@@ -49,7 +52,8 @@ static enum status rewrite(struct onnx_writer *w) {
     return splice_finish(&w->s, w->e);
 }
 
-static enum status apply_and_rewrite(struct onnx_writer *w, const struct patch *const *patches, int n) {
+static enum status apply_and_rewrite(struct onnx_writer *w, const struct patch *const *patches,
+                                     int n) {
     enum status s = OK;
     int applied = 0;
     for (; s == OK && applied < n; applied += s == OK)
@@ -65,31 +69,37 @@ static enum status apply_and_rewrite(struct onnx_writer *w, const struct patch *
 
 static enum status refuse_inputs(const struct model *m, const char *path, struct err *e) {
     for (int i = 0; i < m->n_files; i++)
-        FAIL_IF(file_same(path, m->files[i].path), e, STATUS_USAGE, "'%s' is a file of the model that is read; choose another name", path);
+        FAIL_IF(file_same(path, m->files[i].path), e, STATUS_USAGE,
+                "'%s' is a file of the model that is read; choose another name", path);
     return OK;
 }
 
 static enum status make_folders(struct arena *a, const char *path, struct err *e) {
     for (const char *s = strchr(path + 1, '/'); s; s = strchr(s + 1, '/')) {
         const char *folder = arena_strn(a, path, (size_t)(s - path));
-        FAIL_IF(mkdir(folder, 0777) != 0 && errno != EEXIST, e, STATUS_IO, "cannot make the folder '%s': %s", folder, strerror(errno));
+        FAIL_IF(mkdir(folder, 0777) != 0 && errno != EEXIST, e, STATUS_IO,
+                "cannot make the folder '%s': %s", folder, strerror(errno));
     }
     return OK;
 }
 
-/* External data is found beside the model, so a file written to another folder gets copies. One that is there already with
- * the same bytes is left alone, one with other bytes is refused. */
-static enum status copy_external(struct onnx_writer *w, const struct onnx_external *x, const char *path) {
+/* External data is found beside the model, so a file written to another folder gets copies. One
+ * that is there already with the same bytes is left alone, one with other bytes is refused. */
+static enum status copy_external(struct onnx_writer *w, const struct onnx_external *x,
+                                 const char *path) {
     const char *slash = strrchr(path, '/');
-    const char *to = slash ? arena_printf(w->a, "%.*s/%s", (int)(slash - path), path, x->location) : x->location;
+    const char *to =
+        slash ? arena_printf(w->a, "%.*s/%s", (int)(slash - path), path, x->location) : x->location;
     struct mapfile there;
     struct err none;
     if (file_same(to, x->file.path))
         return OK;
     if (mapfile_open(&there, to, w->a, &none) == OK) {
-        bool same = there.size == x->file.size && (!there.size || memcmp(there.data, x->file.data, there.size) == 0);
+        bool same = there.size == x->file.size &&
+                    (!there.size || memcmp(there.data, x->file.data, there.size) == 0);
         mapfile_close(&there);
-        FAIL_IF(!same, w->e, STATUS_USAGE, "'%s' exists and is not the model's external data; write to another folder", to);
+        FAIL_IF(!same, w->e, STATUS_USAGE,
+                "'%s' exists and is not the model's external data; write to another folder", to);
         return OK;
     }
     TRY(make_folders(w->a, to, w->e));
@@ -106,18 +116,23 @@ static enum status write_files(struct onnx_writer *w, const char *path) {
     return file_write(path, pieces, n, w->e);
 }
 
-static enum status write_with(struct onnx_writer *w, const struct patch *const *patches, int n, const char *path) {
+static enum status write_with(struct onnx_writer *w, const struct patch *const *patches, int n,
+                              const char *path) {
     model_each_graph(w->m, note_graph, w);
     TRY(apply_and_rewrite(w, patches, n));
     return write_files(w, path);
 }
 
-enum status onnx_write_patched(const struct model *m, const struct patch *const *patches, int n, const char *path, struct err *e) {
+enum status onnx_write_patched(const struct model *m, const struct patch *const *patches, int n,
+                               const char *path, struct err *e) {
     struct err unheard;
-    FAIL_IF(m->applied != NULL, e, STATUS_BUG, "patches are applied to the model that is to be written with patches");
+    FAIL_IF(m->applied != NULL, e, STATUS_BUG,
+            "patches are applied to the model that is to be written with patches");
     TRY(refuse_inputs(m, path, e));
     struct arena *a = arena_new();
-    struct onnx_writer w = { .m = (struct model *)(size_t)m, .notes = m->format_data, .a = a, .e = e ? e : &unheard };
+    struct onnx_writer w = {
+        .m = (struct model *)(size_t)m, .notes = m->format_data, .a = a, .e = e ? e : &unheard
+    };
     w.s = (struct splices) { .arena = a, .base = m->files[0].data, .size = m->files[0].size };
     w.old_name = NEW_ARRAY(a, m->next_value_id + 1, const char *);
     w.old_constant = NEW_ARRAY(a, m->next_value_id + 1, struct tensor *);

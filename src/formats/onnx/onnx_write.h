@@ -1,5 +1,5 @@
-/* Writing a patched ONNX file: the patches are applied to the graph, the graph is held against what it was, and each
- * difference becomes a splice of the file's bytes. */
+/* Writing a patched ONNX file: the patches are applied to the graph, the graph is held against what
+ * it was, and each difference becomes a splice of the file's bytes. */
 #ifndef FORMATS_ONNX_ONNX_WRITE_H
 #define FORMATS_ONNX_ONNX_WRITE_H
 
@@ -54,20 +54,26 @@ struct onnx_writer {
 enum status onnx_rewrite_graph(struct onnx_writer *w, struct graph_before *b);
 /* Then, sub-graphs first: nodes put in and moved, constants put in. */
 enum status onnx_rewrite_finish(struct onnx_writer *w, struct graph_before *b);
-/* The value's name in the changed file; puts constants that the file does not have yet on the list. */
+/* The value's name in the changed file; puts constants that the file does not have yet on the list.
+ */
 enum status onnx_written_name(struct onnx_writer *w, const struct value *v, const char **name);
 
 /* The value that had this name in the file, in the graph or around it; NULL when none had. */
-const struct value *onnx_old_value(struct onnx_writer *w, const struct graph_before *b, const char *name);
+const struct value *onnx_old_value(struct onnx_writer *w, const struct graph_before *b,
+                                   const char *name);
 
 /* onnx_rewrite_node.c */
 enum status onnx_rewrite_node(struct onnx_writer *w, struct graph_before *b, struct file_node *f);
-enum status onnx_new_node(struct onnx_writer *w, struct graph_before *b, const struct node *n, struct pb_writer *out);
-int onnx_graph_version(const struct onnx_writer *w, const struct graph_before *b, const char *domain);
+enum status onnx_new_node(struct onnx_writer *w, struct graph_before *b, const struct node *n,
+                          struct pb_writer *out);
+int onnx_graph_version(const struct onnx_writer *w, const struct graph_before *b,
+                       const char *domain);
 
 /* onnx_rewrite_constant.c */
-enum status onnx_rewrite_constant(struct onnx_writer *w, struct graph_before *b, const struct value *v);
+enum status onnx_rewrite_constant(struct onnx_writer *w, struct graph_before *b,
+                                  const struct value *v);
 
-enum status onnx_write_patched(const struct model *m, const struct patch *const *patches, int n, const char *path, struct err *e);
+enum status onnx_write_patched(const struct model *m, const struct patch *const *patches, int n,
+                               const char *path, struct err *e);
 
 #endif
