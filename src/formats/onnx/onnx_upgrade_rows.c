@@ -139,6 +139,8 @@ static enum status cast_type(struct upgrade *u) {
 static enum status flatten_rows(struct upgrade *u) {
     struct node *n = u->n;
     int64_t axis = upgrade_int(u, "axis", 1);
+    if (n->n_in < 1 || n->n_out < 1 || !n->out[0])
+        return OK; /* nothing is asked of it */
     int rank = upgrade_rank(n->in[0]);
     if (axis == -1 || (rank > 0 && axis == rank - 1)) {
         node_set_int(n, "axis", axis);
