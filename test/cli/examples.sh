@@ -44,7 +44,7 @@ example osim0436_pad_maxpool pool 'maxpool-zero-pad|pad-side' 0
 example oscr056_shared_weight right 'fold-shared|weights' 0
 example ovc_resize_linear up 'resize-mode' 0
 example t2o_softmax_beta Identity 'attribute-default' 0
-example o2tf_resize_nearest_ceil '#1' 'resize-mode' 1
+example o2tf_resize_nearest_ceil '#1' 'resize-mode' 0
 expect "demo" 0 tools/demo "$calque"
 echo "cases: $passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
