@@ -166,7 +166,7 @@ static void fill_float(struct tensor *t, const struct input_range *range, struct
     double m = range->mean, sd = range->deviation;
     for (int64_t i = 0; i < n; i++) {
         double v;
-        switch (k % 4) {
+        switch (k % 8) {
         case 0:
             v = m + sd * random_normal(r);
             break;
@@ -174,10 +174,17 @@ static void fill_float(struct tensor *t, const struct input_range *range, struct
             v = m + sd * (2 * random_uniform(r) - 0.5);
             break;
         case 2:
+        case 6:
             v = m + 3 * sd * random_normal(r);
             break;
+        case 4: /* far out, where a unit that sleeps near the mean wakes */
+            v = m + 10 * sd * random_normal(r);
+            break;
+        case 5:
+            v = m + sd * (random_normal(r) - 4);
+            break;
         default: /* a ramp over the index, with noise: position shows in every value */
-            v = m + sd * (2.5 * (2 * (double)i / (double)(n > 1 ? n - 1 : 1) - 1) + 0.25 * random_normal(r));
+            v = m + sd * (2.5 * (2 * (double)i / (double)(n > 1 ? n - 1 : 1) - 1) * (k % 8 == 3 ? 1 : -1) + 0.25 * random_normal(r));
         }
         if (range->low <= range->high)
             v = v < range->low ? range->low : v > range->high ? range->high : v;

@@ -24,7 +24,9 @@ static bool feeds_op(const struct uses *u, const struct value *v, const char *op
 const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing) {
     const struct uses *u = missing ? h->z->al.source_uses : h->z->al.target_uses;
     if (node_is(n, "Transpose")) {
-        if (!missing && (feeds_op(u, n->out[0], "Flatten", 3) || feeds_op(u, n->out[0], "Gemm", 3) || feeds_op(u, n->out[0], "MatMul", 3)))
+        const struct attr *perm = node_attr(n, "perm");
+        bool keeps_channels = perm && perm->n > 2 && perm->ints[1] == 1;
+        if (!missing && !keeps_channels && (feeds_op(u, n->out[0], "Flatten", 3) || feeds_op(u, n->out[0], "Gemm", 3) || feeds_op(u, n->out[0], "MatMul", 3)))
             return feeds_op(u, n->out[0], "Flatten", 2) || feeds_op(u, n->out[0], "Gemm", 3) ? "flatten-dense-order" : "transpose-equal-dims";
         return near_input(h, at) && !missing && at->is_input ? "preprocessing" : "transpose-equal-dims";
     }
@@ -223,7 +225,10 @@ static void insert_copy(struct hunt *h, const struct node *m, struct value *at, 
     if (!fresh)
         return;
     patch_set_input(p, n, k, fresh);
-    struct candidate *c = hunt_add(h, name_operator(h, m, at, true), n, m, p, 23);
+    /* an activation that is missing belongs to the node before it */
+    const char *cause = name_operator(h, m, at, true);
+    const struct node *blamed = strcmp(cause, "clip-bounds") == 0 && at->producer ? at->producer : n;
+    struct candidate *c = hunt_add(h, cause, blamed, m, p, 23);
     candidate_detail(h, c, m->op, "present", "(absent)");
 }
 
@@ -283,10 +288,10 @@ void hunt_graph(struct hunt *h) {
         bypass_upstream(h, h->r->inputs[i], 0, &tries);
     if (h->solved || !region_is_small(h))
         return;
-    for (int k = 0; k < h->r->n_source_nodes && !h->solved; k++)
-        insertions(h, h->r->source_nodes[k]);
     for (int i = 0; i < h->r->n_nodes && !h->solved; i++)
         for (int k = 0; k < h->r->n_source_nodes && !h->solved; k++)
             if (data_input(h, h->r->nodes[i]) >= 0)
                 replace_operator(h, (struct node *)(size_t)h->r->nodes[i], h->r->source_nodes[k]);
+    for (int k = 0; k < h->r->n_source_nodes && !h->solved; k++)
+        insertions(h, h->r->source_nodes[k]);
 }

@@ -4,7 +4,7 @@
 
 #include "locate/hunt.h"
 
-enum { BEST = 14 };
+enum { BEST = 14, EACH = 4 };
 
 static int closer(const void *a, const void *b) {
     const struct candidate *x = *(const struct candidate *const *)a, *y = *(const struct candidate *const *)b;
@@ -81,14 +81,18 @@ void hunt_pairs(struct hunt *h) {
     }
     if (n > 1)
         qsort(list, (size_t)n, sizeof *list, closer);
-    /* the closest, and the first few attribute edits and bypasses whatever they came to */
-    struct candidate *chosen[BEST + 16];
+    /* the closest, and the best few of every kind whatever they came to */
+    struct candidate *chosen[BEST + 8 * EACH];
     int m = 0;
     for (int i = 0; i < n && m < BEST; i++)
         chosen[m++] = list[i];
-    for (int i = 0; i < n && m < BEST + 16; i++)
-        if (i >= BEST && (list[i]->rank == 10 || list[i]->rank == 12 || list[i]->rank == 20 || list[i]->rank == 21))
-            chosen[m++] = list[i];
+    static const int ranks[8] = { 10, 11, 12, 19, 20, 21, 22, 23 };
+    for (int r = 0; r < 8; r++)
+        for (int i = BEST, taken = 0; i < n && taken < EACH; i++)
+            if (list[i]->rank == ranks[r]) {
+                chosen[m++] = list[i];
+                taken++;
+            }
     for (int i = 0; i < m && !h->solved; i++)
         for (int k = i + 1; k < m && !h->solved; k++)
             combine(h, chosen[i], chosen[k]);

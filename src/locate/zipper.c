@@ -80,6 +80,23 @@ static bool any_output_pinned(const struct zipper *z, const struct node *n) {
     return false;
 }
 
+/* A product without its bias is near the product with it; when the value's only reader, run on it as it is, gives the source's
+ * value exactly, that reader is the counterpart. */
+static bool completed_by_reader(struct zipper *z, const struct value *v, const struct value *source) {
+    const struct uses *u = z->al.target_uses;
+    struct link l;
+    struct err e;
+    if (u->n[v->id] != 1 || v->is_output)
+        return false;
+    const struct node *reader = u->of[v->id][0].node;
+    if (reader->graph != z->target->model->graph || reader->n_out != 1)
+        return false;
+    for (int i = 0; i < reader->n_in; i++)
+        if (reader->in[i] && reader->in[i] != v && !trace_value(z->target, reader->in[i], 0))
+            return false;
+    return eval_all(z, reader, &e) && match_pair(&z->al, source, reader->out[0], 1e-6, &l);
+}
+
 /* Evaluates nodes from `first` on and links what matches. Nodes whose outputs are all linked already keep them. */
 static void zip_from(struct zipper *z, int first) {
     const struct graph *g = z->target->model->graph;
@@ -98,7 +115,8 @@ static void zip_from(struct zipper *z, int first) {
         }
         for (int k = 0; k < n->n_out; k++) {
             struct link l;
-            if (n->out[k] && is_dynamic(z, n->out[k]) && !z->doubted[n->out[k]->id] && match_value(&z->al, n->out[k], inputs_linked(z, n) ? MATCH_NEAR : 1e-6, &l))
+            if (n->out[k] && is_dynamic(z, n->out[k]) && !z->doubted[n->out[k]->id] && match_value(&z->al, n->out[k], inputs_linked(z, n) ? MATCH_NEAR : 1e-6, &l) &&
+                (l.error <= 1e-6 * l.scale || !completed_by_reader(z, n->out[k], l.source)))
                 link_and_take(z, n->out[k], &l);
         }
     }
