@@ -215,6 +215,20 @@ static void replace_operator(struct hunt *h, struct node *n, const struct node *
 
 /* --- a node too few --- */
 
+/* What is missing when m is: m itself, or what stands before it in the region when m only moves data. */
+static const struct node *first_meaning(const struct hunt *h, const struct node *m) {
+    const struct node *n = m;
+    while (moves_data(n) && n->in[0] && n->in[0]->producer) {
+        bool inside = false;
+        for (int i = 0; i < h->r->n_source_nodes; i++)
+            inside = inside || h->r->source_nodes[i] == n->in[0]->producer;
+        if (!inside)
+            break;
+        n = n->in[0]->producer;
+    }
+    return moves_data(n) ? m : n;
+}
+
 /* The value that source node m makes, put on the edge from `at` to input k of the region's node n. */
 static void insert_copy(struct hunt *h, const struct node *m, struct value *at, struct node *n, int k) {
     const struct tensor *have = trace_value(h->z->target, at, 0), *want = trace_value(h->z->source, m->out[0], 0);
@@ -225,11 +239,14 @@ static void insert_copy(struct hunt *h, const struct node *m, struct value *at, 
     if (!fresh)
         return;
     patch_set_input(p, n, k, fresh);
+    const struct node *says = first_meaning(h, m);
+    const char *cause = name_operator(h, says, at, true);
     /* an activation that is missing belongs to the node before it */
-    const char *cause = name_operator(h, m, at, true);
-    const struct node *blamed = strcmp(cause, "clip-bounds") == 0 && at->producer ? at->producer : n;
-    struct candidate *c = hunt_add(h, cause, blamed, m, p, 23);
-    candidate_detail(h, c, m->op, "present", "(absent)");
+    struct pair_view view;
+    const struct value *before = strcmp(cause, "clip-bounds") == 0 && says->in[0] ? target_of(h, n, says->in[0], &view) : NULL;
+    const struct node *blamed = before && before->producer ? before->producer : n;
+    struct candidate *c = hunt_add(h, cause, blamed, says, p, 23);
+    candidate_detail(h, c, says->op, "present", "(absent)");
 }
 
 static bool target_has(const struct hunt *h, const struct node *m) {

@@ -419,6 +419,9 @@ static void try_target(struct zipper *z, const struct value *t, int low, const b
                 best->t = t;
                 best->link = l;
             }
+            /* between axes of equal length the plain reading goes first: another is taken only where it leads nowhere */
+            if (views[k].identity && score > 0)
+                break;
         }
     }
 }
