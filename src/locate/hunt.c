@@ -102,7 +102,7 @@ static int better(const void *a, const void *b) {
     return (x->error > y->error) - (x->error < y->error);
 }
 
-static int closer(const void *a, const void *b) {
+int candidate_closer(const void *a, const void *b) {
     const struct candidate *x = *(const struct candidate *const *)a, *y = *(const struct candidate *const *)b;
     return (x->error > y->error) - (x->error < y->error);
 }
@@ -127,7 +127,7 @@ static void add_rivals(struct hunt *h, const struct candidate *chosen, struct fa
         if (&h->list[i] != chosen && h->list[i].error < HUGE_VAL && (!chosen || strcmp(h->list[i].cause, chosen->cause) != 0))
             list[n++] = &h->list[i];
     if (n > 1)
-        qsort(list, (size_t)n, sizeof *list, closer);
+        qsort(list, (size_t)n, sizeof *list, candidate_closer);
     for (int i = 0; i < n && f->n_rivals < 3; i++) {
         bool seen = false;
         for (int k = 0; k < f->n_rivals; k++)
@@ -261,6 +261,35 @@ int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int ma
     if (n == 1 && c)
         add_others(&h, out[0].repair, &out[0]);
     return n;
+}
+
+bool attr_copyable(const struct attr *a) {
+    return a->type != ATTR_GRAPH && a->type != ATTR_GRAPHS && a->type != ATTR_TENSORS && a->type != ATTR_TYPE;
+}
+
+struct attr attr_copy(const struct attr *a, struct arena *m) {
+    struct attr c = *a;
+    c.name = arena_str(m, a->name);
+    if (a->type == ATTR_STRING)
+        c.s = arena_strn(m, a->s, (size_t)a->n);
+    if (a->type == ATTR_INTS)
+        c.ints = arena_copy(m, a->ints, (size_t)a->n * sizeof *a->ints);
+    if (a->type == ATTR_FLOATS)
+        c.floats = arena_copy(m, a->floats, (size_t)a->n * sizeof *a->floats);
+    if (a->type == ATTR_STRINGS) {
+        const char **list = NEW_ARRAY(m, a->n + 1, const char *);
+        for (int64_t i = 0; i < a->n; i++)
+            list[i] = arena_str(m, a->strings[i]);
+        c.strings = list;
+    }
+    if (a->type == ATTR_TENSOR) {
+        struct tensor *t = NEW(m, struct tensor);
+        *t = *a->tensor;
+        t->buf = NULL;
+        t->data = arena_copy(m, a->tensor->data, tensor_bytes(a->tensor));
+        c.tensor = t;
+    }
+    return c;
 }
 
 /* --- texts --- */

@@ -62,6 +62,12 @@ struct value *target_of(const struct hunt *h, const struct node *before, const s
 /* The operator-based name of a node that is there on one side only. */
 const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing);
 
+/* A copy of a source's attribute that lives in arena m. Graphs and types are not copied: attr_copyable says which are. */
+struct attr attr_copy(const struct attr *a, struct arena *m);
+bool attr_copyable(const struct attr *a);
+/* Sorts pointers to candidates by error. */
+int candidate_closer(const void *a, const void *b);
+
 /* Texts of values for details. */
 const char *attr_text(const struct attr *a, struct arena *arena);
 const char *tensor_text(const struct tensor *t, struct arena *arena);

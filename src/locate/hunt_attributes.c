@@ -92,38 +92,12 @@ static bool same_attr(const struct attr *a, const struct attr *b, const struct a
     return false;
 }
 
-/* A copy that lives in the target's model. */
-static struct attr own_attr(const struct attr *a, struct arena *m) {
-    struct attr c = *a;
-    c.name = arena_str(m, a->name);
-    if (a->type == ATTR_STRING)
-        c.s = arena_strn(m, a->s, (size_t)a->n);
-    if (a->type == ATTR_INTS)
-        c.ints = arena_copy(m, a->ints, (size_t)a->n * sizeof *a->ints);
-    if (a->type == ATTR_FLOATS)
-        c.floats = arena_copy(m, a->floats, (size_t)a->n * sizeof *a->floats);
-    if (a->type == ATTR_STRINGS) {
-        const char **list = NEW_ARRAY(m, a->n + 1, const char *);
-        for (int64_t i = 0; i < a->n; i++)
-            list[i] = arena_str(m, a->strings[i]);
-        c.strings = list;
-    }
-    if (a->type == ATTR_TENSOR) {
-        struct tensor *t = NEW(m, struct tensor);
-        *t = *a->tensor;
-        t->buf = NULL;
-        t->data = arena_copy(m, a->tensor->data, tensor_bytes(a->tensor));
-        c.tensor = t;
-    }
-    return c;
-}
-
 static void transfer(struct hunt *h, struct patch *p, struct node *n, const struct attr *from, const char *name) {
     if (!from) {
         patch_remove_attr(p, n, name);
         return;
     }
-    struct attr a = own_attr(from, h->target->arena);
+    struct attr a = attr_copy(from, h->target->arena);
     patch_set_attr(p, n, &a);
 }
 

@@ -113,21 +113,11 @@ static struct value *made(struct graft *gr, const struct value *s) {
 }
 
 static bool copy_attributes(struct graft *gr, struct node *n, const struct node *m) {
-    struct arena *a = gr->h->target->arena;
     for (int i = 0; i < m->n_attrs; i++) {
-        const struct attr *from = &m->attrs[i];
-        if (from->type == ATTR_GRAPH || from->type == ATTR_GRAPHS || from->type == ATTR_TENSORS || from->type == ATTR_TYPE)
+        if (!attr_copyable(&m->attrs[i]))
             return false;
-        struct attr *to = node_set_attr(n, arena_str(a, from->name), from->type);
-        const char *name = to->name;
-        *to = *from;
-        to->name = name;
-        if (from->type == ATTR_STRING)
-            to->s = arena_strn(a, from->s, (size_t)from->n);
-        if (from->type == ATTR_INTS)
-            to->ints = arena_copy(a, from->ints, (size_t)from->n * sizeof *from->ints);
-        if (from->type == ATTR_FLOATS)
-            to->floats = arena_copy(a, from->floats, (size_t)from->n * sizeof *from->floats);
+        struct attr a = attr_copy(&m->attrs[i], gr->h->target->arena);
+        *node_set_attr(n, a.name, a.type) = a;
     }
     return !m->body;
 }

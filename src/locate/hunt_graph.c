@@ -155,28 +155,10 @@ static struct value *copy_constant(struct hunt *h, struct patch *p, struct graph
 }
 
 static bool copyable(const struct node *m) {
-    for (int i = 0; i < m->n_attrs; i++) {
-        enum attr_type t = m->attrs[i].type;
-        if (t == ATTR_GRAPH || t == ATTR_GRAPHS || t == ATTR_TENSORS || t == ATTR_TYPE || t == ATTR_TENSOR)
+    for (int i = 0; i < m->n_attrs; i++)
+        if (!attr_copyable(&m->attrs[i]))
             return false;
-    }
     return !m->body && m->n_out >= 1 && m->out[0];
-}
-
-static void copy_attrs(struct hunt *h, struct node *n, const struct node *m) {
-    struct arena *a = h->target->arena;
-    for (int i = 0; i < m->n_attrs; i++) {
-        struct attr *to = node_set_attr(n, arena_str(a, m->attrs[i].name), m->attrs[i].type);
-        const char *name = to->name;
-        *to = m->attrs[i];
-        to->name = name;
-        if (to->type == ATTR_STRING)
-            to->s = arena_strn(a, to->s, (size_t)to->n);
-        if (to->type == ATTR_INTS)
-            to->ints = arena_copy(a, to->ints, (size_t)to->n * sizeof *to->ints);
-        if (to->type == ATTR_FLOATS)
-            to->floats = arena_copy(a, to->floats, (size_t)to->n * sizeof *to->floats);
-    }
 }
 
 /* A node of the source's kind in n's place: n's data inputs, the source's constants and attributes. */
@@ -205,7 +187,10 @@ static void replace_operator(struct hunt *h, struct node *n, const struct node *
         in[i] = n->in[next++];
     }
     struct node *fresh = patch_node(p, n->graph, n, arena_str(h->target->arena, m->op), arena_str(h->target->arena, m->domain), in, m->n_in, 1);
-    copy_attrs(h, fresh, m);
+    for (int i = 0; i < m->n_attrs; i++) {
+        struct attr a = attr_copy(&m->attrs[i], h->target->arena);
+        *node_set_attr(fresh, a.name, a.type) = a;
+    }
     fresh->out[0]->dtype = n->out[0]->dtype;
     patch_replace_uses(p, n->out[0], fresh->out[0]);
     patch_remove_node(p, n);

@@ -6,11 +6,6 @@
 
 enum { BEST = 14, EACH = 4 };
 
-static int closer(const void *a, const void *b) {
-    const struct candidate *x = *(const struct candidate *const *)a, *y = *(const struct candidate *const *)b;
-    return (x->error > y->error) - (x->error < y->error);
-}
-
 static bool touches_same(const struct patch *a, const struct patch *b) {
     for (int i = 0; i < a->n; i++)
         for (int k = 0; k < b->n; k++) {
@@ -80,7 +75,7 @@ void hunt_pairs(struct hunt *h) {
             list[n++] = &copy[i];
     }
     if (n > 1)
-        qsort(list, (size_t)n, sizeof *list, closer);
+        qsort(list, (size_t)n, sizeof *list, candidate_closer);
     /* the closest, and the best few of every kind whatever they came to */
     struct candidate *chosen[BEST + 8 * EACH];
     int m = 0;
