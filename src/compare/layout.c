@@ -234,7 +234,8 @@ double layout_scale(const struct tensor *const *t, int samples) {
     if (!n)
         return 0;
     qsort(of, (size_t)n, sizeof *of, by_size);
-    return of[(n - 1) / 2];
+    double most = 8 * of[(n - 1) / 2];
+    return of[n - 1] < most ? of[n - 1] : most;
 }
 
 struct doubles {

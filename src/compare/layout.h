@@ -20,8 +20,8 @@ struct layout_match {
 bool layout_find(const struct tensor *const *source, const struct tensor *const *target, int samples, double scale, double tol,
                  const struct pair_view *hints, int n_hints, struct layout_match *out);
 
-/* The magnitude that most elements keep below: the median over the samples of each array's largest, or 8 times its 90th
- * percentile when that is less. Elements beyond it (masks of -1e9) are compared relative to themselves. */
+/* The magnitude that most elements keep below: the largest over the samples, but at most 8 times their median, of each array's
+ * largest, or of 8 times its 90th percentile when that is less. Elements beyond it (masks of -1e9) are compared relative to themselves. */
 double layout_scale(const struct tensor *const *t, int samples);
 
 /* All views that the shapes allow, the plainest first, at most max; contents are not looked at. */

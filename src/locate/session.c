@@ -6,7 +6,7 @@
 #include "ops/op.h"
 #include "passes/canonical.h"
 
-enum { TRACE_BYTES = 512 << 20 }; /* of one model's values, all samples together */
+enum { TRACE_BYTES = 256 << 20 }; /* of one model's values, all samples together */
 
 static bool same_output_dtype(const struct value *a, const struct value *b) {
     return a->dtype == b->dtype || a->dtype == DT_NONE || b->dtype == DT_NONE;

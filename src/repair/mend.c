@@ -61,6 +61,11 @@ static char *beside(const char *path, struct arena *a, int round) {
     return arena_printf(a, "%s.part%d%s", path, round, strrchr(path, '.') ? strrchr(path, '.') : "");
 }
 
+/* A target that declares a narrower storage keeps it: what its rounding explains is no fault left. */
+static bool agrees(enum verdict v) {
+    return v == VERDICT_SAME || v == VERDICT_PROVED || v == VERDICT_QUANTIZED;
+}
+
 /* Fresh inputs: another seed, more samples; and the given ones when there are any. */
 static enum status proof(struct model *source, struct model *fixed, const struct compare_options *o, struct result *r, bool *good, struct err *e) {
     struct compare_options fresh = *o;
@@ -69,7 +74,7 @@ static enum status proof(struct model *source, struct model *fixed, const struct
     fresh.samples = o->samples > FRESH_SAMPLES ? o->samples : FRESH_SAMPLES;
     struct result *check = NULL;
     TRY(verb_compare(source, fixed, &fresh, &check, e));
-    *good = check->verdict == VERDICT_SAME || check->verdict == VERDICT_PROVED;
+    *good = agrees(check->verdict);
     r->proof_method = check->verdict == VERDICT_PROVED ? "canonical" : "tested";
     r->proof_samples = check->samples;
     r->proof_max_abs = 0;
@@ -80,7 +85,7 @@ static enum status proof(struct model *source, struct model *fixed, const struct
     if (!*good || !o->inputs)
         return OK;
     TRY(verb_compare(source, fixed, o, &check, e));
-    *good = check->verdict == VERDICT_SAME || check->verdict == VERDICT_PROVED;
+    *good = agrees(check->verdict);
     result_free(check);
     return OK;
 }
