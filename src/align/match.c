@@ -140,10 +140,15 @@ static int expected_order(const struct alignment *al, const struct value *v, int
     return best;
 }
 
-static bool same_operator(const struct value *a, const struct value *b) {
+bool same_operator(const struct node *a, const struct node *b) {
+    return strcmp(a->op, b->op) == 0 && strcmp(a->domain, b->domain) == 0;
+}
+
+/* Made by the same operator, or both by none. */
+static bool same_making(const struct value *a, const struct value *b) {
     if (!a->producer || !b->producer)
         return !a->producer && !b->producer;
-    return strcmp(a->producer->op, b->producer->op) == 0 && strcmp(a->producer->domain, b->producer->domain) == 0;
+    return same_operator(a->producer, b->producer);
 }
 
 /* A convolution and the normalisation folded into it end in the same value. */
@@ -168,7 +173,7 @@ static double misfit(const struct alignment *al, const struct value *t, const st
     double cost = 0;
     if (l->error > MATCH_EXACT * l->scale)
         cost += 100 + log10(l->error / l->scale + 1e-300) * 10;
-    if (!same_operator(s, t))
+    if (!same_making(s, t))
         cost += 8;
     if (al->claims[s->id])
         cost += 4;
@@ -215,7 +220,7 @@ bool match_value(const struct alignment *al, const struct value *target, double 
             continue;
         const struct value *s = al->list[i];
         bool near_only = l.error > 1e-6 * l.scale;
-        if (near_only && (al->claims[s->id] || al->order[s->id] < expected || !(same_operator(s, target) || both_linear(s, target))))
+        if (near_only && (al->claims[s->id] || al->order[s->id] < expected || !(same_making(s, target) || both_linear(s, target))))
             continue;
         double cost = misfit(al, target, &l, expected);
         if (cost < best) {

@@ -57,6 +57,9 @@ bool match_value(const struct alignment *al, const struct value *target, double 
 /* Do these two values agree? Fills view, error, scale. */
 bool match_pair(const struct alignment *al, const struct value *source, const struct value *target, double tol, struct link *out);
 
+/* Operator and domain are the same. */
+bool same_operator(const struct node *a, const struct node *b);
+
 /* Contents of all samples; false when any is missing or not made of real numbers. */
 bool samples_of(const struct trace *t, const struct value *v, const struct tensor **out);
 

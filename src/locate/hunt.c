@@ -167,15 +167,11 @@ static void generate(struct hunt *h, bool with_graft) {
         generators[i](h);
 }
 
-static bool same_kind(const struct node *a, const struct node *b) {
-    return strcmp(a->op, b->op) == 0 && strcmp(a->domain, b->domain) == 0;
-}
-
 /* A source node of the same operator that reads the counterparts of what target node n reads. */
 static const struct node *twin(const struct zipper *z, const struct region *r, const struct node *n) {
     for (int i = 0; i < r->n_source_nodes; i++) {
         const struct node *m = r->source_nodes[i];
-        if (!same_kind(n, m) || m->out[0] == r->source)
+        if (!same_operator(n, m) || m->out[0] == r->source)
             continue;
         bool all = true, any = false;
         for (int k = 0; all && k < n->n_in; k++) {

@@ -163,7 +163,7 @@ void hunt_attributes(struct hunt *h) {
         for (int k = 0; k < h->r->n_source_nodes; k++) {
             struct node *n = (struct node *)(size_t)h->r->nodes[i];
             const struct node *m = h->r->source_nodes[k];
-            if (!n->def || strcmp(n->op, m->op) != 0 || strcmp(n->domain, m->domain) != 0)
+            if (!n->def || !same_operator(n, m))
                 continue;
             for (const struct attr_def *d = n->def->attrs; d && d->name; d++)
                 if (!is_layout(d->name) && comparable_attr(d->type) && !same_attr(node_attr(n, d->name), node_attr(m, d->name), d))

@@ -205,7 +205,7 @@ void hunt_constants(struct hunt *h) {
             for (int k = 0; k < h->r->n_source_nodes; k++) {
                 struct node *n = (struct node *)(size_t)h->r->nodes[i];
                 const struct node *m = h->r->source_nodes[k];
-                if (!n->def || strcmp(n->op, m->op) != 0 || strcmp(n->domain, m->domain) != 0)
+                if (!n->def || !same_operator(n, m))
                     continue;
                 try_missing(h, n, m);
                 try_extra(h, n, m);

@@ -346,11 +346,6 @@ static int lowest_source_order(const struct zipper *z, const struct node *f) {
     return low == INT32_MAX ? -1 : low;
 }
 
-static bool same_operator(const struct value *a, const struct value *b) {
-    return a->producer && b->producer && strcmp(a->producer->op, b->producer->op) == 0 &&
-           strcmp(a->producer->domain, b->producer->domain) == 0;
-}
-
 struct option {
     const struct value *s;
     int rank;
@@ -371,7 +366,7 @@ static int source_options(const struct zipper *z, const struct value *t, int low
         const struct tensor *st = trace_value(z->source, s, 0);
         if (z->al.order[s->id] < low || !st || st->kind != KIND_TENSOR || tensor_count(st) != tensor_count(tt))
             continue;
-        bool same = same_operator(s, t), claimed = z->al.claims[s->id] > 0;
+        bool same = s->producer && t->producer && same_operator(s->producer, t->producer), claimed = z->al.claims[s->id] > 0;
         if (claimed && !same && z->al.order[s->id] > low)
             continue;
         all[n++] = (struct option) { s, z->al.order[s->id] - (same ? 100000 : 0) + (claimed ? 200000 : 0) };
