@@ -1,4 +1,5 @@
-/* What the drivers of model formats do with one input: read it; what reads must verify and print. */
+/* What the drivers of model formats do with one input: read it; what reads must verify and print.
+ */
 #ifndef FUZZ_FUZZ_MODEL_H
 #define FUZZ_FUZZ_MODEL_H
 
@@ -32,12 +33,12 @@ static inline void fuzz_model(const struct format *format, const uint8_t *data, 
 }
 
 /* The driver of a format: its reader, whatever the bytes look like. */
-#define FUZZ_FORMAT(name)                                                                          \
-    extern const struct format format_##name;                                                      \
-    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);                                  \
-    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {                                 \
-        fuzz_model(&format_##name, data, size);                                                    \
-        return 0;                                                                                  \
+#define FUZZ_FORMAT(name)                                          \
+    extern const struct format format_##name;                      \
+    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);  \
+    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { \
+        fuzz_model(&format_##name, data, size);                    \
+        return 0;                                                  \
     }
 
 #endif

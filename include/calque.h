@@ -1,9 +1,10 @@
 /* calque: compares, locates faults in and repairs converted models.
  *
- * The library never prints and never ends the process but when memory is exhausted (abort). Handles are opaque; each is freed
- * with its own function, and NULL may be given to any of these. What a function returns as `const char *` belongs to the handle it
- * was asked of and lives as long. Functions that can fail return a status and fill `error`, which may be NULL.
- * Different handles may be used from different threads at the same time; one handle by one thread at a time. */
+ * The library never prints and never ends the process but when memory is exhausted (abort). Handles
+ * are opaque; each is freed with its own function, and NULL may be given to any of these. What a
+ * function returns as `const char *` belongs to the handle it was asked of and lives as long.
+ * Functions that can fail return a status and fill `error`, which may be NULL. Different handles
+ * may be used from different threads at the same time; one handle by one thread at a time. */
 #ifndef CALQUE_H
 #define CALQUE_H
 
@@ -54,7 +55,8 @@ struct calque_result;
 
 /* How models are compared; a structure of zeros, or NULL, means the defaults. */
 struct calque_options {
-    const char *inputs; /* .npz or .npy by the source's input names, or a test_data_set folder; NULL: made */
+    const char *inputs; /* .npz or .npy by the source's input names, or a test_data_set folder;
+                           NULL: made */
     int samples;        /* how many to make; 0: 8 */
     uint64_t seed;      /* of made inputs */
     int threads;        /* 0: one for each processor. Results do not depend on it */
@@ -62,12 +64,13 @@ struct calque_options {
     double atol, rtol;  /* what outputs may be apart; 0 for both: measured rounding */
 };
 
-/* One fault, in the words of the report. Texts belong to the result; a text that is not known is NULL. */
+/* One fault, in the words of the report. Texts belong to the result; a text that is not known is
+ * NULL. */
 struct calque_fault {
     const char *node, *op, *output;                      /* in the target */
     const char *source_node, *source_op, *source_output; /* what it corresponds to */
-    const char *cause;      /* "pad-side", ..., "weights", "structure", "unknown": see calque_cause */
-    const char *title;      /* what is wrong, in plain words */
+    const char *cause; /* "pad-side", ..., "weights", "structure", "unknown": see calque_cause */
+    const char *title; /* what is wrong, in plain words */
     const char *confidence; /* "proved", "replayed", "suspected" */
     double own_error;       /* largest difference when fed the source's values */
     double noise_floor;     /* what rounding may explain of it */
@@ -83,7 +86,8 @@ struct calque_cause {
 CALQUE_API const char *calque_version(void);
 
 /* Reads the model at `path`; the format is found by content. On failure *model is NULL. */
-CALQUE_API enum calque_status calque_model_open(const char *path, struct calque_model **model, struct calque_error *error);
+CALQUE_API enum calque_status calque_model_open(const char *path, struct calque_model **model,
+                                                struct calque_error *error);
 /* Frees the model. Results made from it must be freed before. */
 CALQUE_API void calque_model_close(struct calque_model *model);
 /* "onnx", "tflite". */
@@ -94,25 +98,38 @@ CALQUE_API int calque_model_outputs(const struct calque_model *model);
 /* Name of input or output i; NULL when there is none. */
 CALQUE_API const char *calque_model_input_name(const struct calque_model *model, int i);
 CALQUE_API const char *calque_model_output_name(const struct calque_model *model, int i);
-/* The report of `calque inspect --format json`, made anew by each call. Free it with calque_text_free. */
-CALQUE_API enum calque_status calque_model_inspect(struct calque_model *model, char **json, struct calque_error *error);
+/* The report of `calque inspect --format json`, made anew by each call. Free it with
+ * calque_text_free. */
+CALQUE_API enum calque_status calque_model_inspect(struct calque_model *model, char **json,
+                                                   struct calque_error *error);
 
-/* Runs the model in float64 on the arrays of the file `inputs` (.npz, .npy or a test_data_set folder) and writes its
- * outputs to the .npz `outputs`, in their declared types and keyed by their names. */
-CALQUE_API enum calque_status calque_model_run(struct calque_model *model, const char *inputs, const char *outputs,
-                                               struct calque_error *error);
+/* Runs the model in float64 on the arrays of the file `inputs` (.npz, .npy or a test_data_set
+ * folder) and writes its outputs to the .npz `outputs`, in their declared types and keyed by their
+ * names. */
+CALQUE_API enum calque_status calque_model_run(struct calque_model *model, const char *inputs,
+                                               const char *outputs, struct calque_error *error);
 
-/* Are the two models the same function? A result is made even when the answer is `inconclusive`; on failure *result is
- * NULL. The models must outlive the result. */
-CALQUE_API enum calque_status calque_compare(struct calque_model *source, struct calque_model *target, const struct calque_options *options,
-                                             struct calque_result **result, struct calque_error *error);
+/* Are the two models the same function? A result is made even when the answer is `inconclusive`; on
+ * failure *result is NULL. The models must outlive the result. */
+CALQUE_API enum calque_status calque_compare(struct calque_model *source,
+                                             struct calque_model *target,
+                                             const struct calque_options *options,
+                                             struct calque_result **result,
+                                             struct calque_error *error);
 /* The same, with the faulty nodes and their causes. */
-CALQUE_API enum calque_status calque_locate(struct calque_model *source, struct calque_model *target, const struct calque_options *options,
-                                            struct calque_result **result, struct calque_error *error);
-/* The same, and writes the corrected target to `path`, which must be neither model's file (CALQUE_USAGE). Nothing is written
- * when the proof fails: the verdict then is not CALQUE_PROVED or CALQUE_SAME. */
-CALQUE_API enum calque_status calque_repair(struct calque_model *source, struct calque_model *target, const struct calque_options *options,
-                                            const char *path, struct calque_result **result, struct calque_error *error);
+CALQUE_API enum calque_status calque_locate(struct calque_model *source,
+                                            struct calque_model *target,
+                                            const struct calque_options *options,
+                                            struct calque_result **result,
+                                            struct calque_error *error);
+/* The same, and writes the corrected target to `path`, which must be neither model's file
+ * (CALQUE_USAGE). Nothing is written when the proof fails: the verdict then is not CALQUE_PROVED or
+ * CALQUE_SAME. */
+CALQUE_API enum calque_status calque_repair(struct calque_model *source,
+                                            struct calque_model *target,
+                                            const struct calque_options *options, const char *path,
+                                            struct calque_result **result,
+                                            struct calque_error *error);
 CALQUE_API void calque_result_free(struct calque_result *result);
 
 /* The verdict: of the repaired file when one was written, else of the target. */
@@ -124,12 +141,14 @@ CALQUE_API const char *calque_result_why(const struct calque_result *result);
 /* Number of faults; 0 for a result of calque_compare. */
 CALQUE_API int calque_result_faults(const struct calque_result *result);
 /* Fills `fault` with fault i. CALQUE_USAGE when there is none. */
-CALQUE_API enum calque_status calque_result_fault(const struct calque_result *result, int i, struct calque_fault *fault);
+CALQUE_API enum calque_status calque_result_fault(const struct calque_result *result, int i,
+                                                  struct calque_fault *fault);
 /* The reports of the program: for people and as JSON. They belong to the result. */
 CALQUE_API const char *calque_result_text(struct calque_result *result);
 CALQUE_API const char *calque_result_json(struct calque_result *result);
 
-/* Cause i of all that calque knows, or by name. CALQUE_USAGE when there is none. The texts live for ever. */
+/* Cause i of all that calque knows, or by name. CALQUE_USAGE when there is none. The texts live for
+ * ever. */
 CALQUE_API enum calque_status calque_cause(int i, struct calque_cause *cause);
 CALQUE_API enum calque_status calque_cause_find(const char *name, struct calque_cause *cause);
 

@@ -44,11 +44,13 @@ static void sketch_source(struct alignment *al, const struct value *v) {
     al->scale[v->id] = layout_scale(x, al->source->samples);
 }
 
-/* Could arrays of `count` elements with these sketches agree within tol of their scale at every element? */
+/* Could arrays of `count` elements with these sketches agree within tol of their scale at every
+ * element? */
 static bool sketch_near(const struct sketch *a, const struct sketch *b, int64_t count, double tol) {
     double scale = fmax(fmax(fabs(a->low), fabs(a->high)), 1e-300);
     double slack = 1.01 * tol * scale + 1e-13 * scale;
-    return fabs(a->low - b->low) <= slack && fabs(a->high - b->high) <= slack && fabs(a->sum - b->sum) <= slack * (double)count &&
+    return fabs(a->low - b->low) <= slack && fabs(a->high - b->high) <= slack &&
+           fabs(a->sum - b->sum) <= slack * (double)count &&
            fabs(a->sum_sq - b->sum_sq) <= 2.1 * slack * scale * (double)count;
 }
 
@@ -61,7 +63,8 @@ static void note_order(int *order, const struct model *m) {
                 order[m->graph->nodes[i]->out[k]->id] = i;
 }
 
-void alignment_init(struct alignment *al, struct trace *source, struct trace *target, struct arena *a) {
+void alignment_init(struct alignment *al, struct trace *source, struct trace *target,
+                    struct arena *a) {
     *al = (struct alignment) { .arena = a, .source = source, .target = target };
     struct model *s = source->model, *t = target->model;
     al->n_link = t->next_value_id;
@@ -104,16 +107,19 @@ void alignment_link(struct alignment *al, const struct value *target, const stru
 }
 
 /* Views seen at the inputs of the value's producer, for hints. */
-static int views_nearby(const struct alignment *al, const struct value *target, struct pair_view *out, int max) {
+static int views_nearby(const struct alignment *al, const struct value *target,
+                        struct pair_view *out, int max) {
     const struct node *n = target->producer;
     int count = 0;
     for (int i = 0; n && i < n->n_in && count < max; i++)
-        if (n->in[i] && n->in[i]->id < al->n_link && al->link[n->in[i]->id].source && al->link[n->in[i]->id].view.n_permute)
+        if (n->in[i] && n->in[i]->id < al->n_link && al->link[n->in[i]->id].source &&
+            al->link[n->in[i]->id].view.n_permute)
             out[count++] = al->link[n->in[i]->id].view;
     return count;
 }
 
-bool match_pair(const struct alignment *al, const struct value *source, const struct value *target, double tol, struct link *out) {
+bool match_pair(const struct alignment *al, const struct value *source, const struct value *target,
+                double tol, struct link *out) {
     const struct tensor *s[COMPARED_SAMPLES], *t[COMPARED_SAMPLES];
     struct pair_view hints[4];
     if (!samples_of(al->source, source, s) || !samples_of(al->target, target, t))
@@ -153,10 +159,13 @@ static bool same_making(const struct value *a, const struct value *b) {
 
 /* A convolution and the normalisation folded into it end in the same value. */
 static bool both_linear(const struct value *a, const struct value *b) {
-    static const char *const linear[] = { "Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "Add", "Mul" };
+    static const char *const linear[] = { "Conv",   "ConvTranspose",      "Gemm",
+                                          "MatMul", "BatchNormalization", "Add",
+                                          "Mul" };
     int hits = 0;
     for (size_t i = 0; i < sizeof linear / sizeof *linear; i++)
-        hits += (a->producer && node_is(a->producer, linear[i])) + (b->producer && node_is(b->producer, linear[i]));
+        hits += (a->producer && node_is(a->producer, linear[i])) +
+                (b->producer && node_is(b->producer, linear[i]));
     return hits == 2;
 }
 
@@ -167,8 +176,10 @@ static bool hinted(const struct alignment *al, const struct value *s, const stru
     return false;
 }
 
-/* Lower is better: how well source value s fits the place of target value t, given the link found. */
-static double misfit(const struct alignment *al, const struct value *t, const struct link *l, int expected) {
+/* Lower is better: how well source value s fits the place of target value t, given the link found.
+ */
+static double misfit(const struct alignment *al, const struct value *t, const struct link *l,
+                     int expected) {
     const struct value *s = l->source;
     double cost = 0;
     if (l->error > MATCH_EXACT * l->scale)
@@ -190,7 +201,8 @@ static double misfit(const struct alignment *al, const struct value *t, const st
 }
 
 /* Source values whose sketches fit the target's in every sample. */
-static int candidates(const struct alignment *al, const struct value *target, double tol, const struct value **out) {
+static int candidates(const struct alignment *al, const struct value *target, double tol,
+                      const struct value **out) {
     const struct tensor *t[COMPARED_SAMPLES], *s;
     if (!samples_of(al->target, target, t))
         return 0;
@@ -211,7 +223,8 @@ static int candidates(const struct alignment *al, const struct value *target, do
     return n;
 }
 
-bool match_value(const struct alignment *al, const struct value *target, double tol, struct link *out) {
+bool match_value(const struct alignment *al, const struct value *target, double tol,
+                 struct link *out) {
     int n = candidates(al, target, tol, al->list), expected = n ? expected_order(al, target, 0) : 0;
     double best = HUGE_VAL;
     for (int i = 0; i < n; i++) {
@@ -220,7 +233,8 @@ bool match_value(const struct alignment *al, const struct value *target, double 
             continue;
         const struct value *s = al->list[i];
         bool near_only = l.error > 1e-6 * l.scale;
-        if (near_only && (al->claims[s->id] || al->order[s->id] < expected || !(same_making(s, target) || both_linear(s, target))))
+        if (near_only && (al->claims[s->id] || al->order[s->id] < expected ||
+                          !(same_making(s, target) || both_linear(s, target))))
             continue;
         double cost = misfit(al, target, &l, expected);
         if (cost < best) {

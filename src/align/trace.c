@@ -4,7 +4,9 @@
 
 /* Operators that look at an input's shape only. */
 static bool shape_only(const struct node *n) {
-    return node_is(n, "Shape") || node_is(n, "Size") || (strcmp(n->domain, "tflite") == 0 && (strcmp(n->op, "SHAPE") == 0 || strcmp(n->op, "RANK") == 0));
+    return node_is(n, "Shape") || node_is(n, "Size") ||
+           (strcmp(n->domain, "tflite") == 0 &&
+            (strcmp(n->op, "SHAPE") == 0 || strcmp(n->op, "RANK") == 0));
 }
 
 static bool reads_dynamic(const struct trace *t, const struct graph *g);
@@ -54,11 +56,13 @@ static void mark_dynamic(struct trace *t, struct arena *a) {
     }
 }
 
-static enum status set_inputs(struct trace *t, struct tensor *const *inputs, struct exec_env *env, struct err *e) {
+static enum status set_inputs(struct trace *t, struct tensor *const *inputs, struct exec_env *env,
+                              struct err *e) {
     const struct graph *g = t->model->graph;
     for (int i = 0; i < g->n_inputs; i++) {
         if (!inputs[i]) {
-            FAIL_IF(!g->inputs[i]->constant, e, STATUS_USAGE, "no array for input '%s'", g->inputs[i]->name);
+            FAIL_IF(!g->inputs[i]->constant, e, STATUS_USAGE, "no array for input '%s'",
+                    g->inputs[i]->name);
             continue;
         }
         struct tensor *x;
@@ -78,11 +82,15 @@ static bool inputs_there(const struct trace *t, const struct node *n, int k) {
     return true;
 }
 
-enum status trace_new(struct trace **out, struct model *m, struct tensor ***samples, int n_samples, struct pool *pool,
-                      double deadline, struct arena *a, struct err *e) {
+enum status trace_new(struct trace **out, struct model *m, struct tensor ***samples, int n_samples,
+                      struct pool *pool, double deadline, struct arena *a, struct err *e) {
     struct trace *t = NEW(a, struct trace);
     *t = (struct trace) { .model = m, .samples = n_samples };
-    struct exec_options o = { .precision = PREC_F64, .pool = pool, .keep_values = true, .keep_casts = true, .deadline = deadline };
+    struct exec_options o = { .precision = PREC_F64,
+                              .pool = pool,
+                              .keep_values = true,
+                              .keep_casts = true,
+                              .deadline = deadline };
     TRY(exec_new(&t->exec, m, &o, e));
     mark_dynamic(t, a);
     t->env = NEW_ARRAY(a, n_samples + 1, struct exec_env *);
@@ -108,7 +116,8 @@ void trace_run(struct trace *t, size_t max_bytes, struct arena *a) {
     for (int k = 0; k < t->samples; k++) {
         for (int i = 0; i < g->n_nodes; i++) {
             struct err why = { 0 };
-            if (t->failed[i] || !inputs_there(t, g->nodes[i], k) || exec_node(t->exec, t->env[k], g->nodes[i], &why) == OK)
+            if (t->failed[i] || !inputs_there(t, g->nodes[i], k) ||
+                exec_node(t->exec, t->env[k], g->nodes[i], &why) == OK)
                 continue;
             t->failed[i] = arena_printf(a, "%s%s%s", why.where, why.where[0] ? ": " : "", why.what);
             t->n_failed++;

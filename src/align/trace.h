@@ -16,10 +16,11 @@ struct trace {
 };
 
 /* Sets the inputs of every sample; runs nothing. */
-enum status trace_new(struct trace **out, struct model *m, struct tensor ***samples, int n_samples, struct pool *pool,
-                      double deadline, struct arena *a, struct err *e);
-/* Runs the samples. Nodes that cannot be run are noted in `failed`; what depends on them is not computed. When the first
- * sample shows that all would take more than max_bytes, fewer are run (at least one) and `samples` says how many. */
+enum status trace_new(struct trace **out, struct model *m, struct tensor ***samples, int n_samples,
+                      struct pool *pool, double deadline, struct arena *a, struct err *e);
+/* Runs the samples. Nodes that cannot be run are noted in `failed`; what depends on them is not
+ * computed. When the first sample shows that all would take more than max_bytes, fewer are run (at
+ * least one) and `samples` says how many. */
 void trace_run(struct trace *t, size_t max_bytes, struct arena *a);
 /* Lets go of all samples but the first so many. */
 void trace_keep(struct trace *t, int samples);

@@ -37,7 +37,8 @@ void calque_text_free(char *text) {
 
 /* --- models --- */
 
-enum calque_status calque_model_open(const char *path, struct calque_model **model, struct calque_error *error) {
+enum calque_status calque_model_open(const char *path, struct calque_model **model,
+                                     struct calque_error *error) {
     struct err e = { 0 };
     if (!model)
         return api_misuse(error, "calque_model_open: model is NULL");
@@ -80,7 +81,8 @@ const char *calque_model_output_name(const struct calque_model *model, int i) {
     return i >= 0 && i < g->n_outputs ? g->outputs[i]->name : NULL;
 }
 
-enum calque_status calque_model_inspect(struct calque_model *model, char **json, struct calque_error *error) {
+enum calque_status calque_model_inspect(struct calque_model *model, char **json,
+                                        struct calque_error *error) {
     struct arena *a = arena_new();
     struct inspection x;
     struct err e = { 0 };
@@ -101,7 +103,8 @@ enum calque_status calque_model_inspect(struct calque_model *model, char **json,
 
 /* --- running --- */
 
-static enum status write_results(const struct graph *g, struct tensor ***results, const struct samples *samples, const char *path, struct arena *a,
+static enum status write_results(const struct graph *g, struct tensor ***results,
+                                 const struct samples *samples, const char *path, struct arena *a,
                                  struct err *e) {
     struct named_tensor *items = NEW_ARRAY(a, g->n_outputs + 1, struct named_tensor);
     enum status s = OK;
@@ -117,7 +120,8 @@ static enum status write_results(const struct graph *g, struct tensor ***results
     return s;
 }
 
-static enum status run_one(struct exec *x, const struct graph *g, struct tensor *const *inputs, struct tensor ***results, int k, struct err *e) {
+static enum status run_one(struct exec *x, const struct graph *g, struct tensor *const *inputs,
+                           struct tensor ***results, int k, struct err *e) {
     struct exec_env *env = exec_env_new(x);
     enum status s = exec_run(x, g, (const struct tensor *const *)inputs, env, e);
     for (int i = 0; s == OK && i < g->n_outputs; i++) {
@@ -130,7 +134,8 @@ static enum status run_one(struct exec *x, const struct graph *g, struct tensor 
     return s;
 }
 
-static enum status run_samples(struct model *m, const struct samples *samples, const char *path, struct arena *a, struct err *e) {
+static enum status run_samples(struct model *m, const struct samples *samples, const char *path,
+                               struct arena *a, struct err *e) {
     const struct graph *g = m->graph;
     struct exec_options options = { .precision = PREC_F64 };
     struct exec *x;
@@ -150,7 +155,8 @@ static enum status run_samples(struct model *m, const struct samples *samples, c
     return s;
 }
 
-enum calque_status calque_model_run(struct calque_model *model, const char *inputs, const char *outputs, struct calque_error *error) {
+enum calque_status calque_model_run(struct calque_model *model, const char *inputs,
+                                    const char *outputs, struct calque_error *error) {
     if (!model || !inputs || !outputs)
         return api_misuse(error, "calque_model_run: an argument is NULL");
     struct model *m = model->model;
@@ -175,7 +181,7 @@ enum calque_status calque_model_run(struct calque_model *model, const char *inpu
 static enum calque_status fill_cause(const struct cause_row *row, struct calque_cause *cause) {
     if (!row || !row->name)
         return CALQUE_USAGE;
-    *cause = (struct calque_cause){ row->name, row->title, row->what, row->how, row->fix };
+    *cause = (struct calque_cause) { row->name, row->title, row->what, row->how, row->fix };
     return CALQUE_OK;
 }
 

@@ -15,8 +15,9 @@ static double now(void) {
 
 enum which { COMPARE, LOCATE, REPAIR };
 
-static enum status call(enum which verb, struct model *source, struct model *target, const struct compare_options *o, const char *path,
-                        struct result **out, struct err *e) {
+static enum status call(enum which verb, struct model *source, struct model *target,
+                        const struct compare_options *o, const char *path, struct result **out,
+                        struct err *e) {
     switch (verb) {
     case COMPARE:
         return verb_compare(source, target, o, out, e);
@@ -28,8 +29,10 @@ static enum status call(enum which verb, struct model *source, struct model *tar
     return verb_repair(source, target, o, path, out, e);
 }
 
-static enum calque_status run(enum which verb, struct calque_model *source, struct calque_model *target, const struct calque_options *options,
-                              const char *path, struct calque_result **result, struct calque_error *error) {
+static enum calque_status run(enum which verb, struct calque_model *source,
+                              struct calque_model *target, const struct calque_options *options,
+                              const char *path, struct calque_result **result,
+                              struct calque_error *error) {
     if (!source || !target || !result)
         return api_misuse(error, "a model or the place for the result is NULL");
     *result = NULL;
@@ -54,21 +57,24 @@ static enum calque_status run(enum which verb, struct calque_model *source, stru
         return api_fail(&e, error);
     struct arena *a = arena_new();
     *result = NEW(a, struct calque_result);
-    **result = (struct calque_result){ .arena = a, .result = r, .seconds = now() - start };
+    **result = (struct calque_result) { .arena = a, .result = r, .seconds = now() - start };
     return CALQUE_OK;
 }
 
-enum calque_status calque_compare(struct calque_model *source, struct calque_model *target, const struct calque_options *options,
+enum calque_status calque_compare(struct calque_model *source, struct calque_model *target,
+                                  const struct calque_options *options,
                                   struct calque_result **result, struct calque_error *error) {
     return run(COMPARE, source, target, options, NULL, result, error);
 }
 
-enum calque_status calque_locate(struct calque_model *source, struct calque_model *target, const struct calque_options *options,
+enum calque_status calque_locate(struct calque_model *source, struct calque_model *target,
+                                 const struct calque_options *options,
                                  struct calque_result **result, struct calque_error *error) {
     return run(LOCATE, source, target, options, NULL, result, error);
 }
 
-enum calque_status calque_repair(struct calque_model *source, struct calque_model *target, const struct calque_options *options, const char *path,
+enum calque_status calque_repair(struct calque_model *source, struct calque_model *target,
+                                 const struct calque_options *options, const char *path,
                                  struct calque_result **result, struct calque_error *error) {
     return run(REPAIR, source, target, options, path, result, error);
 }
@@ -100,28 +106,32 @@ static const char *name_or_null(const struct value *v) {
     return v ? v->name : NULL;
 }
 
-enum calque_status calque_result_fault(const struct calque_result *result, int i, struct calque_fault *fault) {
+enum calque_status calque_result_fault(const struct calque_result *result, int i,
+                                       struct calque_fault *fault) {
     if (i < 0 || i >= result->result->n_faults)
         return CALQUE_USAGE;
     const struct fault *f = &result->result->faults[i];
     struct arena *a = result->arena;
-    *fault = (struct calque_fault){ .node = f->node ? label_of(f->node, a) : NULL,
-                                    .op = f->node ? operator_of(f->node) : NULL,
-                                    .output = name_or_null(f->output),
-                                    .source_node = f->source_node ? label_of(f->source_node, a) : NULL,
-                                    .source_op = f->source_node ? operator_of(f->source_node) : NULL,
-                                    .source_output = name_or_null(f->source_output),
-                                    .cause = f->cause,
-                                    .title = f->title,
-                                    .confidence = f->confidence,
-                                    .own_error = f->own_error,
-                                    .noise_floor = f->noise_floor,
-                                    .error_after_fix = f->error_after_fix };
+    *fault =
+        (struct calque_fault) { .node = f->node ? label_of(f->node, a) : NULL,
+                                .op = f->node ? operator_of(f->node) : NULL,
+                                .output = name_or_null(f->output),
+                                .source_node = f->source_node ? label_of(f->source_node, a) : NULL,
+                                .source_op = f->source_node ? operator_of(f->source_node) : NULL,
+                                .source_output = name_or_null(f->source_output),
+                                .cause = f->cause,
+                                .title = f->title,
+                                .confidence = f->confidence,
+                                .own_error = f->own_error,
+                                .noise_floor = f->noise_floor,
+                                .error_after_fix = f->error_after_fix };
     return CALQUE_OK;
 }
 
 static struct style style_of(const struct calque_result *result) {
-    return (struct style){ .seconds = result->seconds, .repeat = "", .exit_code = result_exit(result->result) };
+    return (struct style) { .seconds = result->seconds,
+                            .repeat = "",
+                            .exit_code = result_exit(result->result) };
 }
 
 const char *calque_result_text(struct calque_result *result) {

@@ -1,7 +1,8 @@
 /* An arena: memory with one lifetime, freed at once.
  *
- * arena_alloc never returns NULL: on exhaustion the hook is called and the process ends. That is safe
- * because every size that comes from a file is bounded by the bytes left in it before it gets here. */
+ * arena_alloc never returns NULL: on exhaustion the hook is called and the process ends. That is
+ * safe because every size that comes from a file is bounded by the bytes left in it before it gets
+ * here. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -38,14 +39,14 @@ extern void (*arena_exhausted)(size_t size);
 
 /* Appends to a growing array that lives in an arena: PUSH(a, g->nodes, g->n_nodes, node).
  * Capacity is the next power of two, so nothing but the count is stored. */
-#define PUSH(a, array, count, item)                                                                \
-    do {                                                                                           \
-        size_t push_n_ = (size_t)(count);                                                          \
-        if ((push_n_ & (push_n_ - 1)) == 0)                                                        \
-            (array) = arena_grow((a), (void *)(array), push_n_ * sizeof *(array),                  \
-                                 (push_n_ ? push_n_ * 2 : 1) * sizeof *(array));                   \
-        (array)[push_n_] = (item);                                                                 \
-        (count)++;                                                                                 \
+#define PUSH(a, array, count, item)                                               \
+    do {                                                                          \
+        size_t push_n_ = (size_t)(count);                                         \
+        if ((push_n_ & (push_n_ - 1)) == 0)                                       \
+            (array) = arena_grow((a), (void *)(array), push_n_ * sizeof *(array), \
+                                 (push_n_ ? push_n_ * 2 : 1) * sizeof *(array));  \
+        (array)[push_n_] = (item);                                                \
+        (count)++;                                                                \
     } while (0)
 
 #endif

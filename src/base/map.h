@@ -15,7 +15,7 @@ struct strmap {
         const char *key;
         void *value;
         uint64_t hash;
-    } *slots;
+    } * slots;
     size_t cap, count;
 };
 
@@ -32,7 +32,7 @@ struct intmap {
     struct intmap_slot {
         uint64_t key, value;
         bool used;
-    } *slots;
+    } * slots;
     size_t cap, count;
 };
 

@@ -19,7 +19,8 @@ struct mapfile {
 enum status mapfile_open(struct mapfile *f, const char *path, struct arena *a, struct err *e);
 void mapfile_close(struct mapfile *f);
 
-/* Writes the pieces one after another to a new file beside `path`, flushes and renames it over `path`. */
+/* Writes the pieces one after another to a new file beside `path`, flushes and renames it over
+ * `path`. */
 struct piece {
     const void *data;
     size_t size;

@@ -1,5 +1,6 @@
-/* A small thread pool. Work is split into n_tasks independent tasks; results must not depend on which
- * thread runs a task (the rule of reproducible arithmetic). Workers spin for a bounded time, then wait. */
+/* A small thread pool. Work is split into n_tasks independent tasks; results must not depend on
+ * which thread runs a task (the rule of reproducible arithmetic). Workers spin for a bounded time,
+ * then wait. */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
@@ -7,7 +8,8 @@
 
 struct pool;
 
-/* n_threads counts the caller; 0 means one per online processor. NULL is a valid pool of one thread. */
+/* n_threads counts the caller; 0 means one per online processor. NULL is a valid pool of one
+ * thread. */
 struct pool *pool_new(int n_threads);
 void pool_free(struct pool *p);
 int pool_threads(const struct pool *p);

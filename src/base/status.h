@@ -1,7 +1,8 @@
 /* Status codes and the error record that travels with them.
  *
- * Every function that can fail returns `enum status` and takes a `struct err *` last. The message is
- * made once, where the fault is known; callers may prepend the place. Only src/cli prints or exits. */
+ * Every function that can fail returns `enum status` and takes a `struct err *` last. The message
+ * is made once, where the fault is known; callers may prepend the place. Only src/cli prints or
+ * exits. */
 #ifndef BASE_STATUS_H
 #define BASE_STATUS_H
 
@@ -39,18 +40,18 @@ enum status err_at(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 const char *status_name(enum status s);
 
 /* Passes a failure on. */
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        enum status try_status_ = (call);                                                          \
-        if (try_status_ != OK)                                                                     \
-            return try_status_;                                                                    \
+#define TRY(call)                         \
+    do {                                  \
+        enum status try_status_ = (call); \
+        if (try_status_ != OK)            \
+            return try_status_;           \
     } while (0)
 
 /* Fails when `cond` holds: FAIL_IF(n < 0, e, STATUS_CORRUPT, "length %d is negative", n). */
-#define FAIL_IF(cond, e, ...)                                                                      \
-    do {                                                                                           \
-        if (cond)                                                                                  \
-            return err_set((e), __VA_ARGS__);                                                      \
+#define FAIL_IF(cond, e, ...)                 \
+    do {                                      \
+        if (cond)                             \
+            return err_set((e), __VA_ARGS__); \
     } while (0)
 
 #endif

@@ -61,7 +61,8 @@ static bool one_of(const char *word, const char *choices) {
 }
 
 /* Names may hold colons ("serving_default_x:0"): the last one separates. */
-static enum status parse_shape(struct args *a, const char *option, const char *text, struct err *e) {
+static enum status parse_shape(struct args *a, const char *option, const char *text,
+                               struct err *e) {
     const char *colon = strrchr(text, ':');
     FAIL_IF(!colon || colon == text, e, STATUS_USAGE,
             "%s %s: expected NAME:DIMS, as in image:1,3,224,224", option, text);
@@ -70,8 +71,8 @@ static enum status parse_shape(struct args *a, const char *option, const char *t
         char *end;
         errno = 0;
         long long dim = strtoll(p, &end, 10);
-        FAIL_IF(end == p || errno || dim < 0 || (*end && *end != ',') || (*end == ',' && !end[1]), e,
-                STATUS_USAGE, "%s %s: '%s' is no list of dimensions", option, text, colon + 1);
+        FAIL_IF(end == p || errno || dim < 0 || (*end && *end != ',') || (*end == ',' && !end[1]),
+                e, STATUS_USAGE, "%s %s: '%s' is no list of dimensions", option, text, colon + 1);
         FAIL_IF(s.rank == MAX_RANK, e, STATUS_USAGE, "%s %s: more than %d dimensions", option, text,
                 MAX_RANK);
         s.dim[s.rank++] = dim;
@@ -81,18 +82,20 @@ static enum status parse_shape(struct args *a, const char *option, const char *t
     return OK;
 }
 
-static enum status parse_tolerance(struct args *a, const char *option, bool relative, const char *text,
-                                   struct err *e) {
+static enum status parse_tolerance(struct args *a, const char *option, bool relative,
+                                   const char *text, struct err *e) {
     const char *colon = strrchr(text, ':');
     double x;
     FAIL_IF(!real_number(colon ? colon + 1 : text, &x) || colon == text, e, STATUS_USAGE,
             "%s %s: expected a number or NAME:NUMBER", option, text);
-    struct tolerance t = { .name = colon ? arena_strn(a->arena, text, (size_t)(colon - text)) : NULL,
+    struct tolerance t = { .name =
+                               colon ? arena_strn(a->arena, text, (size_t)(colon - text)) : NULL,
                            .atol = relative ? -1 : x,
                            .rtol = relative ? x : -1 };
     for (int i = 0; i < a->n_tolerances; i++) {
         struct tolerance *known = &a->tolerances[i];
-        bool same = t.name && known->name ? strcmp(t.name, known->name) == 0 : t.name == known->name;
+        bool same =
+            t.name && known->name ? strcmp(t.name, known->name) == 0 : t.name == known->name;
         if (!same)
             continue;
         *(relative ? &known->rtol : &known->atol) = x;
@@ -104,8 +107,8 @@ static enum status parse_tolerance(struct args *a, const char *option, bool rela
 
 static enum status parse_map(struct args *a, const char *option, const char *text, struct err *e) {
     const char *sign = strchr(text, '=');
-    FAIL_IF(!sign || sign == text || !sign[1], e, STATUS_USAGE, "%s %s: expected SOURCE=TARGET", option,
-            text);
+    FAIL_IF(!sign || sign == text || !sign[1], e, STATUS_USAGE, "%s %s: expected SOURCE=TARGET",
+            option, text);
     struct map_hint hint = { arena_strn(a->arena, text, (size_t)(sign - text)),
                              arena_str(a->arena, sign + 1) };
     PUSH(a->arena, a->map, a->n_map, hint);
@@ -125,8 +128,8 @@ static enum status take(struct args *a, const struct option_row *row, const char
         *(const char **)field = text;
         return OK;
     case TAKES_CHOICE:
-        FAIL_IF(!one_of(text, row->argument), e, STATUS_USAGE, "%s %s: expected one of %s", option, text,
-                row->argument);
+        FAIL_IF(!one_of(text, row->argument), e, STATUS_USAGE, "%s %s: expected one of %s", option,
+                text, row->argument);
         *(const char **)field = text;
         return OK;
     case TAKES_WHOLE:
@@ -172,8 +175,8 @@ static const struct option_row *find_option(const char *word, size_t length) {
     return NULL;
 }
 
-static enum status unknown_option(const struct verb *v, const char *word, size_t length, struct arena *a,
-                                  struct err *e) {
+static enum status unknown_option(const struct verb *v, const char *word, size_t length,
+                                  struct arena *a, struct err *e) {
     const char *names[64];
     int n = 0;
     for (const struct option_row *row = option_rows; row->help; row++)
@@ -224,8 +227,8 @@ static enum status check(struct args *a, struct err *e) {
         FAIL_IF(a->files.n > 0, e, STATUS_USAGE, "--operators takes no MODEL");
         return OK;
     }
-    FAIL_IF(a->files.n < v->min_files, e, STATUS_USAGE, "%s needs %s; see calque %s --help", v->name,
-            v->operands, v->name);
+    FAIL_IF(a->files.n < v->min_files, e, STATUS_USAGE, "%s needs %s; see calque %s --help",
+            v->name, v->operands, v->name);
     FAIL_IF(a->files.n > v->max_files, e, STATUS_USAGE, "%s: one argument too many; %s takes %s",
             a->files.items[v->max_files], v->name, v->operands);
     FAIL_IF(v->bit == VERB_REPAIR && !a->out, e, STATUS_USAGE,

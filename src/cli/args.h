@@ -1,5 +1,5 @@
-/* The command line: one table of verbs and one of options, from which parsing, help and the manual pages are
- * made. */
+/* The command line: one table of verbs and one of options, from which parsing, help and the manual
+ * pages are made. */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
 
@@ -79,7 +79,8 @@ struct verb {
 extern const struct verb verbs[];
 const struct verb *verb_find(const char *name);
 
-/* Fills `a` from the words after the verb. STATUS_USAGE names the word and the nearest valid spelling. */
+/* Fills `a` from the words after the verb. STATUS_USAGE names the word and the nearest valid
+ * spelling. */
 enum status args_parse(struct args *a, int n, char **words, struct err *e);
 
 /* The nearest of `candidates` to `word`, or NULL when none is near. */
@@ -92,14 +93,25 @@ void help_verb(struct strbuf *b, const struct verb *v);
 void manual_page(struct strbuf *b, const struct verb *v);
 
 /* A row of the option table. */
-enum option_kind { TAKES_NOTHING, TAKES_TEXT, TAKES_WHOLE, TAKES_SEED, TAKES_SECONDS, TAKES_CHOICE, TAKES_LIST, TAKES_SHAPE, TAKES_TOLERANCE, TAKES_MAP };
+enum option_kind {
+    TAKES_NOTHING,
+    TAKES_TEXT,
+    TAKES_WHOLE,
+    TAKES_SEED,
+    TAKES_SECONDS,
+    TAKES_CHOICE,
+    TAKES_LIST,
+    TAKES_SHAPE,
+    TAKES_TOLERANCE,
+    TAKES_MAP
+};
 struct option_row {
-    const char *name; /* "--inputs" */
-    const char *letter; /* "-o" or NULL */
+    const char *name;     /* "--inputs" */
+    const char *letter;   /* "-o" or NULL */
     const char *argument; /* "FILE"; choices are separated by | */
     unsigned verbs;
     enum option_kind kind;
-    size_t field;      /* offset in struct args */
+    size_t field; /* offset in struct args */
     const char *help;
 };
 extern const struct option_row option_rows[]; /* ends with a NULL name */

@@ -69,12 +69,12 @@ int give_report(struct args *a, const char *text, bool to_out, int code) {
 }
 
 struct style style_of(const struct args *a) {
-    return (struct style){ .colour = a->colour && !a->out,
-                           .verbose = a->verbose,
-                           .quiet = a->quiet,
-                           .hash = a->hash,
-                           .seconds = elapsed(),
-                           .repeat = a->repeat };
+    return (struct style) { .colour = a->colour && !a->out,
+                            .verbose = a->verbose,
+                            .quiet = a->quiet,
+                            .hash = a->hash,
+                            .seconds = elapsed(),
+                            .repeat = a->repeat };
 }
 
 struct pool *pool_of(const struct args *a) {

@@ -13,8 +13,8 @@ static const char exit_codes[][2][80] = {
     { "70", "a defect of calque itself" },
 };
 
-/* Adds text broken into lines of at most 79 columns, each after `indent` blanks; the first line starts at
- * column `at`. */
+/* Adds text broken into lines of at most 79 columns, each after `indent` blanks; the first line
+ * starts at column `at`. */
 static void add_wrapped(struct strbuf *b, const char *text, int indent, int at) {
     while (*text) {
         size_t n = strcspn(text, " ");
@@ -43,8 +43,9 @@ void help_program(struct strbuf *b) {
 }
 
 static void option_names(const struct option_row *row, char *out, size_t size) {
-    snprintf(out, size, "%s%s%s%s%s", row->letter ? row->letter : "", row->letter && row->name ? ", " : "",
-             row->name ? row->name : "", row->argument ? " " : "", row->argument ? row->argument : "");
+    snprintf(out, size, "%s%s%s%s%s", row->letter ? row->letter : "",
+             row->letter && row->name ? ", " : "", row->name ? row->name : "",
+             row->argument ? " " : "", row->argument ? row->argument : "");
 }
 
 void help_verb(struct strbuf *b, const struct verb *v) {
@@ -96,7 +97,8 @@ void manual_page(struct strbuf *b, const struct verb *v) {
     strbuf_add(b, ".TH CALQUE");
     for (const char *p = v ? v->name : ""; *p; p++)
         strbuf_printf(b, "%s%c", p == v->name ? "-" : "", *p - 'a' + 'A');
-    strbuf_printf(b, " 1 \"\" \"calque %s\"\n.SH NAME\ncalque%s%s \\- ", CALQUE_VERSION, v ? "-" : "", v ? v->name : "");
+    strbuf_printf(b, " 1 \"\" \"calque %s\"\n.SH NAME\ncalque%s%s \\- ", CALQUE_VERSION,
+                  v ? "-" : "", v ? v->name : "");
     add_roff(b, v ? v->summary : "compare, locate and repair converted models");
     strbuf_add(b, "\n.SH SYNOPSIS\n.B calque ");
     add_roff(b, v ? v->name : "VERB");
@@ -108,9 +110,11 @@ void manual_page(struct strbuf *b, const struct verb *v) {
         strbuf_add(b, "\n");
         add_roff_options(b, v);
     } else {
-        strbuf_add(b, "calque reads models, runs them in float64, and says whether a conversion is the same "
-                      "function as its source, which node is wrong and why, and writes the repaired file.\n"
-                      ".SH VERBS\n");
+        strbuf_add(
+            b,
+            "calque reads models, runs them in float64, and says whether a conversion is the same "
+            "function as its source, which node is wrong and why, and writes the repaired file.\n"
+            ".SH VERBS\n");
         for (const struct verb *row = verbs; row->name; row++) {
             strbuf_printf(b, ".TP\n.B %s ", row->name);
             add_roff(b, row->operands);

@@ -1,6 +1,6 @@
 #define _XOPEN_SOURCE 700
-/* The program: finds the verb, parses its options, runs it, and sees to it that what was printed was
- * written. */
+/* The program: finds the verb, parses its options, runs it, and sees to it that what was printed
+ * was written. */
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,7 +35,8 @@ static void start_timer(double seconds) {
 }
 
 static bool plain_word(const char *s) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,=+@%";
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,=+@%";
     return *s && strspn(s, plain) == strlen(s);
 }
 
@@ -67,7 +68,8 @@ static int unknown_verb(const char *word, struct arena *a) {
     struct err e = { 0 };
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         if (strcmp(word, later[i]) == 0) {
-            err_set(&e, STATUS_UNSUPPORTED, "%s: not in calque %s; see calque help", word, CALQUE_VERSION);
+            err_set(&e, STATUS_UNSUPPORTED, "%s: not in calque %s; see calque help", word,
+                    CALQUE_VERSION);
             return say_failure(&e);
         }
     const char *names[16];

@@ -6,25 +6,25 @@
 #include "report/result_report.h"
 
 static struct compare_options options_of(const struct args *a, struct pool *pool) {
-    return (struct compare_options){ .inputs = a->inputs,
-                                     .samples = (int)a->samples,
-                                     .seed = a->seed,
-                                     .shapes = a->shapes,
-                                     .n_shapes = a->n_shapes,
-                                     .tolerances = a->tolerances,
-                                     .n_tolerances = a->n_tolerances,
-                                     .map = a->map,
-                                     .n_map = a->n_map,
-                                     .pool = pool,
-                                     .timeout = a->timeout };
+    return (struct compare_options) { .inputs = a->inputs,
+                                      .samples = (int)a->samples,
+                                      .seed = a->seed,
+                                      .shapes = a->shapes,
+                                      .n_shapes = a->n_shapes,
+                                      .tolerances = a->tolerances,
+                                      .n_tolerances = a->n_tolerances,
+                                      .map = a->map,
+                                      .n_map = a->n_map,
+                                      .pool = pool,
+                                      .timeout = a->timeout };
 }
 
 static enum status check_call(const struct args *a, struct err *e) {
     FAIL_IF(a->precision && strcmp(a->precision, "f64") != 0, e, STATUS_UNSUPPORTED,
             "--precision %s: calque %s compares in float64 only", a->precision, CALQUE_VERSION);
     for (int i = 0; a->verb->bit == VERB_REPAIR && i < a->files.n; i++)
-        FAIL_IF(file_same(a->out, a->files.items[i]), e, STATUS_USAGE, "-o %s: that is one of the models; calque does not overwrite its inputs",
-                a->out);
+        FAIL_IF(file_same(a->out, a->files.items[i]), e, STATUS_USAGE,
+                "-o %s: that is one of the models; calque does not overwrite its inputs", a->out);
     FAIL_IF(a->inputs && a->out && file_same(a->out, a->inputs), e, STATUS_USAGE,
             "-o %s: that is the --inputs file; calque does not overwrite its inputs", a->out);
     return OK;
@@ -35,7 +35,8 @@ static int report(struct args *a, const struct result *r) {
     style.exit_code = result_exit(r);
     if (a->verb->bit == VERB_REPAIR)
         style.colour = a->colour;
-    const char *text = a->json ? result_json(r, a->arena, &style) : result_text(r, a->arena, &style);
+    const char *text =
+        a->json ? result_json(r, a->arena, &style) : result_text(r, a->arena, &style);
     return give_report(a, text, a->verb->bit != VERB_REPAIR, style.exit_code);
 }
 

@@ -5,7 +5,8 @@
 #include "cli/verb.h"
 #include "repair/verbs.h"
 
-typedef enum status pair_verb(struct model *source, struct model *target, const struct compare_options *o, const char *out,
+typedef enum status pair_verb(struct model *source, struct model *target,
+                              const struct compare_options *o, const char *out,
                               struct result **result, struct err *e);
 
 /* Opens both models, calls the verb, gives the report; returns the exit code. */

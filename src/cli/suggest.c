@@ -38,7 +38,9 @@ const char *nearest(const char *word, const char *const *candidates, int n) {
     for (int i = 0; i < n; i++) {
         /* What the user typed so far counts as near. */
         size_t typed = strlen(word);
-        int d = typed > 2 && strncmp(word, candidates[i], typed) == 0 ? 1 : distance(word, candidates[i]);
+        int d = typed > 2 && strncmp(word, candidates[i], typed) == 0
+                    ? 1
+                    : distance(word, candidates[i]);
         if (d < best_distance) {
             best = candidates[i];
             best_distance = d;

@@ -17,7 +17,8 @@ int verb_help_run(struct args *a);
 
 /* Prints "calque: where: what" once and returns the exit code of the failure. */
 int say_failure(const struct err *e);
-/* Reads a model. When the file does not exist, the error suggests the nearest name in its folder. */
+/* Reads a model. When the file does not exist, the error suggests the nearest name in its folder.
+ */
 enum status open_model(struct args *a, const char *path, struct model **out, struct err *e);
 /* Writes the report to -o's file (`own_out` false) or standard output. */
 int give_report(struct args *a, const char *text, bool to_out, int code);

@@ -1,7 +1,8 @@
 /* calque compare SOURCE TARGET */
 #include "cli/pair.h"
 
-static enum status compare_models(struct model *source, struct model *target, const struct compare_options *o, const char *out,
+static enum status compare_models(struct model *source, struct model *target,
+                                  const struct compare_options *o, const char *out,
                                   struct result **result, struct err *e) {
     (void)out;
     return verb_compare(source, target, o, result, e);

@@ -19,10 +19,13 @@ int verb_explain_run(struct args *a) {
                 names[n++] = r->name;
             const char *near = nearest(name, names, n);
             struct err e = { 0 };
-            err_set(&e, STATUS_USAGE, "%s: no such cause; %s%s%s", name, near ? "did you mean " : "calque explain lists them all",
-                    near ? near : "", near ? "?" : "");
+            err_set(&e, STATUS_USAGE, "%s: no such cause; %s%s%s", name,
+                    near ? "did you mean " : "calque explain lists them all", near ? near : "",
+                    near ? "?" : "");
             return say_failure(&e);
         }
     }
-    return give_report(a, a->json ? causes_json(row, a->arena, &style) : causes_text(row, a->arena, &style), true, EXIT_SAME);
+    return give_report(
+        a, a->json ? causes_json(row, a->arena, &style) : causes_text(row, a->arena, &style), true,
+        EXIT_SAME);
 }

@@ -29,8 +29,10 @@ enum status check_value_names(struct args *a, struct model *m, struct err *e) {
         if (known)
             continue;
         const char *near = nearest(a->values.items[i], names.items, names.n);
-        FAIL_IF(near, e, STATUS_USAGE, "--value %s: the model has no such value; did you mean %s?", a->values.items[i], near);
-        return err_set(e, STATUS_USAGE, "--value %s: the model has no such value", a->values.items[i]);
+        FAIL_IF(near, e, STATUS_USAGE, "--value %s: the model has no such value; did you mean %s?",
+                a->values.items[i], near);
+        return err_set(e, STATUS_USAGE, "--value %s: the model has no such value",
+                       a->values.items[i]);
     }
     return OK;
 }
@@ -45,11 +47,14 @@ static int list_operators(struct args *a) {
     return give_report(a, b.p, true, EXIT_SAME);
 }
 
-/* The text form (docs/ir.md): with all weights when these are asked for, with origins when -v is given. */
-static enum status graph_text(struct args *a, const struct model *m, const char **report, struct err *e) {
+/* The text form (docs/ir.md): with all weights when these are asked for, with origins when -v is
+ * given. */
+static enum status graph_text(struct args *a, const struct model *m, const char **report,
+                              struct err *e) {
     struct strbuf b;
     strbuf_init(&b, a->arena);
-    TRY(model_print(m, (a->weights ? TEXT_CONSTANTS : 0u) | (a->verbose ? TEXT_ORIGINS : 0u), &b, e));
+    TRY(model_print(m, (a->weights ? TEXT_CONSTANTS : 0u) | (a->verbose ? TEXT_ORIGINS : 0u), &b,
+                    e));
     *report = b.p;
     return OK;
 }
@@ -67,7 +72,8 @@ static enum status inspect(struct args *a, struct model *m, const char **report,
     struct strbuf graph;
     strbuf_init(&graph, a->arena);
     if (a->graph) {
-        TRY(model_print(m, (a->weights ? TEXT_CONSTANTS : 0) | (a->verbose ? TEXT_ORIGINS : 0), &graph, e));
+        TRY(model_print(m, (a->weights ? TEXT_CONSTANTS : 0) | (a->verbose ? TEXT_ORIGINS : 0),
+                        &graph, e));
         x.graph_text = graph.p;
     }
     struct style style = style_of(a);

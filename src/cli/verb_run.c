@@ -51,7 +51,8 @@ static enum status choose_values(struct running *r, struct err *e) {
         for (int i = 0; !found && i < g->n_values; i++)
             if (strcmp(g->values[i]->name, r->a->values.items[k]) == 0)
                 found = g->values[i];
-        FAIL_IF(!found, e, STATUS_UNSUPPORTED, "--value %s: it lies in a sub-graph, which runs many times or not at all",
+        FAIL_IF(!found, e, STATUS_UNSUPPORTED,
+                "--value %s: it lies in a sub-graph, which runs many times or not at all",
                 r->a->values.items[k]);
         want(r, found);
     }
@@ -74,12 +75,14 @@ static enum status given_samples(struct running *r, struct err *e) {
 /* variant: other ranges for integers, should the model refuse the first ones. */
 static enum status made_samples(struct running *r, int variant, struct err *e) {
     struct args *a = r->a;
-    struct compare_options o = { .samples = (int)a->samples, .seed = a->seed, .shapes = a->shapes, .n_shapes = a->n_shapes };
+    struct compare_options o = {
+        .samples = (int)a->samples, .seed = a->seed, .shapes = a->shapes, .n_shapes = a->n_shapes
+    };
     struct input_pairs pairs;
     struct input_set set;
     TRY(inputs_pair(&pairs, r->m, r->m, &o, a->arena, e));
     TRY(inputs_make(&set, r->m, r->m, &pairs, (int)a->samples, a->seed, variant, a->arena, e));
-    r->samples = (struct samples){ .n = set.n, .joined = true };
+    r->samples = (struct samples) { .n = set.n, .joined = true };
     r->samples.at = NEW_ARRAY(a->arena, set.n + 1, struct tensor **);
     for (int k = 0; k < set.n; k++) {
         r->samples.at[k] = NEW_ARRAY(a->arena, r->m->graph->n_inputs + 1, struct tensor *);
@@ -92,7 +95,8 @@ static enum status made_samples(struct running *r, int variant, struct err *e) {
 
 static enum status run_sample(struct running *r, int k, struct err *e) {
     struct exec_env *env = exec_env_new(r->exec);
-    enum status s = exec_run(r->exec, r->m->graph, (const struct tensor *const *)r->samples.at[k], env, e);
+    enum status s =
+        exec_run(r->exec, r->m->graph, (const struct tensor *const *)r->samples.at[k], env, e);
     for (int i = 0; s == OK && i < r->n_wanted; i++) {
         const struct tensor *t = NULL;
         s = exec_value(r->exec, env, r->wanted[i], &t, e);
@@ -149,22 +153,32 @@ static enum status collect(struct running *r, struct named_tensor *items, struct
         enum status s = samples_join(&joined, r->results[i], r->samples.n, r->samples.joined, e);
         if (s != OK)
             return err_at(e, "%s", r->wanted[i]->name);
-        items[i] = (struct named_tensor){ r->wanted[i]->name, joined };
+        items[i] = (struct named_tensor) { r->wanted[i]->name, joined };
     }
     return OK;
 }
 
-static enum status report(struct running *r, const struct named_tensor *items, const char **text, struct err *e) {
+static enum status report(struct running *r, const struct named_tensor *items, const char **text,
+                          struct err *e) {
     struct args *a = r->a;
     const char *file = a->out ? a->out : a->save_outputs;
-    FAIL_IF(file && file_same(file, a->files.items[0]), e, STATUS_USAGE, "%s is the model itself; calque does not overwrite its inputs", file);
-    FAIL_IF(file && a->inputs && file_same(file, a->inputs), e, STATUS_USAGE, "%s is the --inputs file; calque does not overwrite its inputs",
-            file);
+    FAIL_IF(file && file_same(file, a->files.items[0]), e, STATUS_USAGE,
+            "%s is the model itself; calque does not overwrite its inputs", file);
+    FAIL_IF(file && a->inputs && file_same(file, a->inputs), e, STATUS_USAGE,
+            "%s is the --inputs file; calque does not overwrite its inputs", file);
     if (file)
         TRY(npz_write(file, items, r->n_wanted, false, e));
-    struct run_report rep = { .model = r->m, .precision = a->precision ? a->precision : "f64", .inputs_kind = a->inputs ? "given" : "made",
-                              .samples = r->samples.n, .seed = a->seed, .results = items, .n_results = r->n_wanted,
-                              .n_outputs = r->n_outputs, .written = file, .times = r->times, .n_times = r->n_times };
+    struct run_report rep = { .model = r->m,
+                              .precision = a->precision ? a->precision : "f64",
+                              .inputs_kind = a->inputs ? "given" : "made",
+                              .samples = r->samples.n,
+                              .seed = a->seed,
+                              .results = items,
+                              .n_results = r->n_wanted,
+                              .n_outputs = r->n_outputs,
+                              .written = file,
+                              .times = r->times,
+                              .n_times = r->n_times };
     struct style style = style_of(a);
     *text = a->json ? run_json(&rep, a->arena, &style) : run_text(&rep, a->arena, &style);
     return OK;
@@ -199,8 +213,13 @@ int verb_run_run(struct args *a) {
     struct running r = { .a = a };
     if (open_model(a, a->files.items[0], &r.m, &e) != OK)
         return say_failure(&e);
-    r.options = (struct exec_options){ .precision = precision_of(a), .pool = pool_of(a), .seed = a->seed, .keep_values = a->values.n || a->all_values,
-                                       .deadline = a->timeout, .profile = a->profile ? note_time : NULL, .arg = &r };
+    r.options = (struct exec_options) { .precision = precision_of(a),
+                                        .pool = pool_of(a),
+                                        .seed = a->seed,
+                                        .keep_values = a->values.n || a->all_values,
+                                        .deadline = a->timeout,
+                                        .profile = a->profile ? note_time : NULL,
+                                        .arg = &r };
     const char *text = NULL;
     enum status s = run_model(&r, &text, &e);
     if (s != OK && !e.where[0])

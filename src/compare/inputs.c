@@ -33,8 +33,8 @@ static int score_permutation(const struct value *s, const struct value *t, const
 
 /* Can t be s, as it is or with channels moved? Fills the permutation. */
 static bool compatible(const struct value *s, const struct value *t, int *permute) {
-    if (dtype_is_float(s->dtype) != dtype_is_float(t->dtype) && s->dtype != DT_NONE && t->dtype != DT_NONE &&
-        !dtype_is_int(t->dtype) && !dtype_is_int(s->dtype))
+    if (dtype_is_float(s->dtype) != dtype_is_float(t->dtype) && s->dtype != DT_NONE &&
+        t->dtype != DT_NONE && !dtype_is_int(t->dtype) && !dtype_is_int(s->dtype))
         return false;
     for (int k = 0; k < MAX_RANK; k++)
         permute[k] = k;
@@ -62,14 +62,19 @@ static bool compatible(const struct value *s, const struct value *t, int *permut
 
 static int64_t bound_dim(const struct compare_options *o, const char *name, int rank, int k) {
     for (int i = 0; i < o->n_shapes; i++)
-        if ((!o->shapes[i].name || strcmp(o->shapes[i].name, name) == 0) && o->shapes[i].rank == rank)
+        if ((!o->shapes[i].name || strcmp(o->shapes[i].name, name) == 0) &&
+            o->shapes[i].rank == rank)
             return o->shapes[i].dim[k];
     return -1;
 }
 
 /* A number for a free dimension: the same for the same symbol. */
 static int64_t free_dim(int64_t *of_symbol, int64_t dim, int axis, int rank) {
-    int64_t n = axis == 0 && rank > 1 ? 2 : rank == 4 && axis >= 2 ? 32 : rank == 5 && axis >= 2 ? 8 : rank == 1 ? 4 : 6;
+    int64_t n = axis == 0 && rank > 1    ? 2
+                : rank == 4 && axis >= 2 ? 32
+                : rank == 5 && axis >= 2 ? 8
+                : rank == 1              ? 4
+                                         : 6;
     if (dim <= DIM_SYMBOL) {
         int64_t *slot = &of_symbol[DIM_SYMBOL - dim];
         if (*slot < 0)
@@ -79,27 +84,31 @@ static int64_t free_dim(int64_t *of_symbol, int64_t dim, int axis, int rank) {
     return n;
 }
 
-static int find_partner(const struct graph *s, const struct value *t, const bool *taken, const struct compare_options *o, int place,
-                        int *permute) {
+static int find_partner(const struct graph *s, const struct value *t, const bool *taken,
+                        const struct compare_options *o, int place, int *permute) {
     for (int i = 0; i < o->n_map; i++)
         for (int k = 0; k < s->n_inputs; k++)
-            if (strcmp(o->map[i].target, t->name) == 0 && strcmp(o->map[i].source, s->inputs[k]->name) == 0 && !taken[k] &&
+            if (strcmp(o->map[i].target, t->name) == 0 &&
+                strcmp(o->map[i].source, s->inputs[k]->name) == 0 && !taken[k] &&
                 compatible(s->inputs[k], t, permute))
                 return k;
     for (int k = 0; k < s->n_inputs; k++)
-        if (!taken[k] && strcmp(s->inputs[k]->name, t->name) == 0 && compatible(s->inputs[k], t, permute))
+        if (!taken[k] && strcmp(s->inputs[k]->name, t->name) == 0 &&
+            compatible(s->inputs[k], t, permute))
             return k;
-    if (place < s->n_inputs && !taken[place] && s->inputs[place]->dtype == t->dtype && compatible(s->inputs[place], t, permute))
+    if (place < s->n_inputs && !taken[place] && s->inputs[place]->dtype == t->dtype &&
+        compatible(s->inputs[place], t, permute))
         return place;
     for (int pass = 0; pass < 2; pass++)
         for (int k = 0; k < s->n_inputs; k++)
-            if (!taken[k] && (pass || s->inputs[k]->dtype == t->dtype) && !has_default(s->inputs[k]) && compatible(s->inputs[k], t, permute))
+            if (!taken[k] && (pass || s->inputs[k]->dtype == t->dtype) &&
+                !has_default(s->inputs[k]) && compatible(s->inputs[k], t, permute))
                 return k;
     return -1;
 }
 
-enum status inputs_pair(struct input_pairs *out, struct model *source, struct model *target, const struct compare_options *o,
-                        struct arena *a, struct err *e) {
+enum status inputs_pair(struct input_pairs *out, struct model *source, struct model *target,
+                        const struct compare_options *o, struct arena *a, struct err *e) {
     const struct graph *s = source->graph, *t = target->graph;
     *out = (struct input_pairs) { .n_source = s->n_inputs, .n_target = t->n_inputs };
     out->of_target = NEW_ARRAY(a, t->n_inputs + 1, int);
@@ -110,7 +119,7 @@ enum status inputs_pair(struct input_pairs *out, struct model *source, struct mo
     int64_t *symbols = NEW_ARRAY(a, source->n_symbols + 1, int64_t);
     for (int i = 0; i < source->n_symbols; i++)
         symbols[i] = -1;
-    int (*permute)[MAX_RANK] = arena_array(a, (size_t)t->n_inputs + 1, sizeof *permute);
+    int(*permute)[MAX_RANK] = arena_array(a, (size_t)t->n_inputs + 1, sizeof *permute);
     for (int i = 0; i < s->n_inputs; i++)
         for (int k = 0; k < s->inputs[i]->rank; k++) {
             int64_t bound = bound_dim(o, s->inputs[i]->name, s->inputs[i]->rank, k);
@@ -120,7 +129,9 @@ enum status inputs_pair(struct input_pairs *out, struct model *source, struct mo
         int k = find_partner(s, t->inputs[i], taken, o, i, permute[i]);
         out->of_target[i] = k;
         FAIL_IF(k < 0 && !has_default(t->inputs[i]), e, STATUS_MISMATCH,
-                "input '%s' of the target corresponds to no input of the source; say which with --map source=target", t->inputs[i]->name);
+                "input '%s' of the target corresponds to no input of the source; say which with "
+                "--map source=target",
+                t->inputs[i]->name);
         if (k < 0)
             continue;
         taken[k] = true;
@@ -134,7 +145,8 @@ enum status inputs_pair(struct input_pairs *out, struct model *source, struct mo
     }
     for (int i = 0; i < s->n_inputs; i++) {
         FAIL_IF(s->inputs[i]->rank < 0 && !has_default(s->inputs[i]), e, STATUS_UNSUPPORTED,
-                "input '%s' has no declared rank; give --inputs or --input-shape", s->inputs[i]->name);
+                "input '%s' has no declared rank; give --inputs or --input-shape",
+                s->inputs[i]->name);
         for (int k = 0; k < s->inputs[i]->rank; k++)
             if (out->dim[i][k] < 0)
                 out->dim[i][k] = free_dim(symbols, out->dim[i][k], k, s->inputs[i]->rank);
@@ -184,7 +196,9 @@ static void fill_float(struct tensor *t, const struct input_range *range, struct
             v = m + sd * (random_normal(r) - 4);
             break;
         default: /* a ramp over the index, with noise: position shows in every value */
-            v = m + sd * (2.5 * (2 * (double)i / (double)(n > 1 ? n - 1 : 1) - 1) * (k % 8 == 3 ? 1 : -1) + 0.25 * random_normal(r));
+            v = m + sd * (2.5 * (2 * (double)i / (double)(n > 1 ? n - 1 : 1) - 1) *
+                              (k % 8 == 3 ? 1 : -1) +
+                          0.25 * random_normal(r));
         }
         if (range->low <= range->high)
             v = v < range->low ? range->low : v > range->high ? range->high : v;
@@ -193,20 +207,27 @@ static void fill_float(struct tensor *t, const struct input_range *range, struct
 }
 
 /* Large magnitudes come to one input at a time, lest they drown what the others do. */
-static void fill_int(struct tensor *t, const struct input_range *range, struct random *r, int k, int input) {
+static void fill_int(struct tensor *t, const struct input_range *range, struct random *r, int k,
+                     int input) {
     int64_t n = tensor_count(t), low = (int64_t)range->low, span = (int64_t)range->high - low + 1;
     for (int64_t i = 0; i < n; i++)
-        if (range->wide && k % 4 == 2 && (k / 4 + input) % 2 == 0) /* past 32 bits, and past what float32 holds exactly */
-            tensor_set_i64(t, i, (int64_t)((2 * random_uniform(r) - 1) * (i % 2 ? 0x1p26 : 0x1p34)));
+        if (range->wide && k % 4 == 2 &&
+            (k / 4 + input) % 2 == 0) /* past 32 bits, and past what float32 holds exactly */
+            tensor_set_i64(t, i,
+                           (int64_t)((2 * random_uniform(r) - 1) * (i % 2 ? 0x1p26 : 0x1p34)));
         else
-            tensor_set_i64(t, i, low + (int64_t)(random_uniform(r) * (double)(span > 0 ? span : 1)));
+            tensor_set_i64(t, i,
+                           low + (int64_t)(random_uniform(r) * (double)(span > 0 ? span : 1)));
 }
 
-static enum status make_array(struct tensor **out, const struct value *v, const int64_t *dim, const struct input_range *range, struct random *r,
-                              int k, int input, struct err *e) {
+static enum status make_array(struct tensor **out, const struct value *v, const int64_t *dim,
+                              const struct input_range *range, struct random *r, int k, int input,
+                              struct err *e) {
     enum dtype store = dtype_row(v->dtype)->widened;
-    FAIL_IF(v->kind != KIND_TENSOR || v->dtype == DT_STRING || v->dtype == DT_NONE || dtype_row(v->dtype)->class_ == CLASS_COMPLEX, e,
-            STATUS_UNSUPPORTED, "input '%s' is not an array of real numbers: give --inputs", v->name);
+    FAIL_IF(v->kind != KIND_TENSOR || v->dtype == DT_STRING || v->dtype == DT_NONE ||
+                dtype_row(v->dtype)->class_ == CLASS_COMPLEX,
+            e, STATUS_UNSUPPORTED, "input '%s' is not an array of real numbers: give --inputs",
+            v->name);
     TRY(tensor_new(out, v->dtype, dtype_is_float(v->dtype) ? DT_F64 : store, v->rank, dim, e));
     if (dtype_is_float(v->dtype))
         fill_float(*out, range, r, k);
@@ -215,8 +236,8 @@ static enum status make_array(struct tensor **out, const struct value *v, const 
     return OK;
 }
 
-static enum status derive_target(struct input_set *out, struct model *source, struct model *target, const struct input_pairs *p, int k,
-                                 struct err *e) {
+static enum status derive_target(struct input_set *out, struct model *source, struct model *target,
+                                 const struct input_pairs *p, int k, struct err *e) {
     for (int i = 0; i < p->n_target; i++) {
         int from = p->of_target[i];
         if (from < 0 || !out->source[k][from])
@@ -231,7 +252,9 @@ static enum status derive_target(struct input_set *out, struct model *source, st
         const struct value *tv = target->graph->inputs[i];
         if (tv->dtype != DT_NONE && tv->dtype != out->target[k][i]->dtype) {
             struct tensor *converted;
-            TRY(tensor_convert(&converted, out->target[k][i], dtype_is_float(tv->dtype) ? DT_F64 : dtype_row(tv->dtype)->widened, e));
+            TRY(tensor_convert(&converted, out->target[k][i],
+                               dtype_is_float(tv->dtype) ? DT_F64 : dtype_row(tv->dtype)->widened,
+                               e));
             converted->dtype = tv->dtype;
             tensor_free(out->target[k][i]);
             out->target[k][i] = converted;
@@ -253,7 +276,8 @@ bool inputs_flip(struct input_pairs *p, const struct model *source, const struct
             first[j] = j == 0 ? 0 : j == n - 1 ? 1 : j + 1;
         bool fits = true, trivial = true;
         for (int j = 0; j < n; j++) {
-            fits = fits && p->dim[k][first[j]] == p->target_dim[i][j] && p->dim[k][j] == p->target_dim[i][j];
+            fits = fits && p->dim[k][first[j]] == p->target_dim[i][j] &&
+                   p->dim[k][j] == p->target_dim[i][j];
             trivial = trivial && (p->dim[k][j] == 1 || first[j] == j);
         }
         if (!fits || trivial)
@@ -267,7 +291,8 @@ bool inputs_flip(struct input_pairs *p, const struct model *source, const struct
     return any;
 }
 
-enum status inputs_rederive(struct input_set *s, struct model *source, struct model *target, const struct input_pairs *p, struct err *e) {
+enum status inputs_rederive(struct input_set *s, struct model *source, struct model *target,
+                            const struct input_pairs *p, struct err *e) {
     for (int k = 0; k < s->n; k++) {
         for (int i = 0; i < p->n_target; i++) {
             tensor_free(s->target[k][i]);
@@ -288,8 +313,9 @@ static void set_alloc(struct input_set *s, int n, const struct input_pairs *p, s
     }
 }
 
-enum status inputs_make(struct input_set *out, struct model *source, struct model *target, const struct input_pairs *p, int samples,
-                        uint64_t seed, int variant, struct arena *a, struct err *e) {
+enum status inputs_make(struct input_set *out, struct model *source, struct model *target,
+                        const struct input_pairs *p, int samples, uint64_t seed, int variant,
+                        struct arena *a, struct err *e) {
     set_alloc(out, samples, p, a);
     out->made = true;
     struct input_range *ranges = NEW_ARRAY(a, p->n_source + 1, struct input_range);
@@ -307,18 +333,21 @@ enum status inputs_make(struct input_set *out, struct model *source, struct mode
     return OK;
 }
 
-/* How many samples an array holds for an input: its leading axis counts them when the model's is fixed and smaller. */
+/* How many samples an array holds for an input: its leading axis counts them when the model's is
+ * fixed and smaller. */
 static int64_t samples_in(const struct value *v, const struct tensor *t) {
     if (v->rank < 0 || t->rank < 1)
         return 1;
     if (t->rank == v->rank + 1)
         return t->dim[0];
-    if (t->rank == v->rank && v->rank > 0 && v->dim[0] > 0 && t->dim[0] > v->dim[0] && t->dim[0] % v->dim[0] == 0)
+    if (t->rank == v->rank && v->rank > 0 && v->dim[0] > 0 && t->dim[0] > v->dim[0] &&
+        t->dim[0] % v->dim[0] == 0)
         return t->dim[0] / v->dim[0];
     return 1;
 }
 
-static enum status take_sample(struct tensor **out, const struct value *v, const struct tensor *t, int64_t n, int64_t k, struct err *e) {
+static enum status take_sample(struct tensor **out, const struct value *v, const struct tensor *t,
+                               int64_t n, int64_t k, struct err *e) {
     struct tensor part = *t;
     if (samples_in(v, t) > 1 || t->rank == v->rank + 1) {
         int64_t each = tensor_count(t) / (n > 0 ? n : 1);
@@ -331,17 +360,20 @@ static enum status take_sample(struct tensor **out, const struct value *v, const
         }
     }
     part.buf = NULL;
-    TRY(tensor_new(out, v->dtype == DT_NONE ? t->dtype : v->dtype, t->store, part.rank, part.dim, e));
+    TRY(tensor_new(out, v->dtype == DT_NONE ? t->dtype : v->dtype, t->store, part.rank, part.dim,
+                   e));
     memcpy((*out)->data, part.data, tensor_bytes(*out));
     return OK;
 }
 
-enum status inputs_given(struct input_set *out, struct model *source, struct model *target, const struct input_pairs *p,
-                         const struct tensor *const *arrays, struct arena *a, struct err *e) {
+enum status inputs_given(struct input_set *out, struct model *source, struct model *target,
+                         const struct input_pairs *p, const struct tensor *const *arrays,
+                         struct arena *a, struct err *e) {
     int64_t n = 1;
     for (int i = 0; i < p->n_source; i++) {
         int64_t k = arrays[i] ? samples_in(source->graph->inputs[i], arrays[i]) : 1;
-        FAIL_IF(k != 1 && n != 1 && k != n, e, STATUS_USAGE, "the input arrays hold different numbers of samples (%lld and %lld)", (long long)n,
+        FAIL_IF(k != 1 && n != 1 && k != n, e, STATUS_USAGE,
+                "the input arrays hold different numbers of samples (%lld and %lld)", (long long)n,
                 (long long)k);
         if (k != 1)
             n = k;

@@ -61,7 +61,8 @@ static int squeeze(const struct tensor *t, int64_t *dim) {
 }
 
 /* All permutations p of `from` with from[p[k]] == to[k]. */
-static void add_matching(struct list *l, const int64_t *from, const int64_t *to, int n, int *permute, int k, unsigned used) {
+static void add_matching(struct list *l, const int64_t *from, const int64_t *to, int n,
+                         int *permute, int k, unsigned used) {
     if (k == n) {
         add_permuted(l, from, permute, n);
         return;
@@ -100,8 +101,8 @@ static void add_channel_moves(struct list *l, const int64_t *dim, int n, bool fr
     add_permuted(l, last, to_first, n);
 }
 
-int layout_candidates(const struct tensor *source, const struct tensor *target, const struct pair_view *hints, int n_hints,
-                      struct pair_view *out, int max) {
+int layout_candidates(const struct tensor *source, const struct tensor *target,
+                      const struct pair_view *hints, int n_hints, struct pair_view *out, int max) {
     struct list l = { out, 0, max, tensor_count(target) };
     bool same = dims_equal(source->dim, source->rank, target->dim, target->rank);
     struct pair_view plain = { .identity = same, .n_from = source->rank };
@@ -109,7 +110,8 @@ int layout_candidates(const struct tensor *source, const struct tensor *target, 
     add(&l, &plain);
     for (int i = 0; i < n_hints; i++) {
         int64_t count;
-        if (hints[i].n_permute && dims_count(hints[i].from, hints[i].n_from, &count) && count == l.count)
+        if (hints[i].n_permute && dims_count(hints[i].from, hints[i].n_from, &count) &&
+            count == l.count)
             add(&l, &hints[i]);
     }
     int64_t s[MAX_RANK], t[MAX_RANK];
@@ -170,7 +172,8 @@ static double difference(double x, double y, double scale) {
 }
 
 /* Largest difference under the view, or a value above `limit` as soon as one is found. */
-static double view_error(const double *s, const double *t, int64_t n, const struct pair_view *v, double scale, double limit) {
+static double view_error(const double *s, const double *t, int64_t n, const struct pair_view *v,
+                         double scale, double limit) {
     double worst = 0;
     if (v->n_permute == 0) {
         for (int64_t i = 0; i < n; i++) {
@@ -255,15 +258,17 @@ static bool as_doubles(const struct tensor *t, struct doubles *out) {
     return true;
 }
 
-bool layout_find(const struct tensor *const *source, const struct tensor *const *target, int samples, double scale, double tol,
-                 const struct pair_view *hints, int n_hints, struct layout_match *out) {
+bool layout_find(const struct tensor *const *source, const struct tensor *const *target,
+                 int samples, double scale, double tol, const struct pair_view *hints, int n_hints,
+                 struct layout_match *out) {
     enum { MANY = 64 };
     struct doubles s[MANY] = { { 0 } }, t[MANY] = { { 0 } };
     if (samples > MANY)
         samples = MANY;
     bool ok = true, found = false;
     for (int k = 0; ok && k < samples; k++) {
-        ok = tensor_count(source[k]) == tensor_count(target[k]) && as_doubles(source[k], &s[k]) && as_doubles(target[k], &t[k]);
+        ok = tensor_count(source[k]) == tensor_count(target[k]) && as_doubles(source[k], &s[k]) &&
+             as_doubles(target[k], &t[k]);
     }
     struct pair_view views[MAX_CANDIDATES];
     int n = ok ? layout_candidates(source[0], target[0], hints, n_hints, views, MAX_CANDIDATES) : 0;
@@ -293,10 +298,11 @@ bool layout_find(const struct tensor *const *source, const struct tensor *const 
     return found;
 }
 
-static enum status move(struct tensor **out, const struct tensor *in, const struct pair_view *view, int rank, const int64_t *dim, bool undo,
-                        struct err *e) {
+static enum status move(struct tensor **out, const struct tensor *in, const struct pair_view *view,
+                        int rank, const int64_t *dim, bool undo, struct err *e) {
     int64_t n = tensor_count(in), m;
-    FAIL_IF(!dims_count(dim, rank, &m) || m != n || !view_fits(view, n), e, STATUS_MISMATCH, "a view does not fit the value's shape");
+    FAIL_IF(!dims_count(dim, rank, &m) || m != n || !view_fits(view, n), e, STATUS_MISMATCH,
+            "a view does not fit the value's shape");
     if (view->n_permute == 0) {
         *out = tensor_alias(in);
         (*out)->rank = rank;
@@ -314,12 +320,13 @@ static enum status move(struct tensor **out, const struct tensor *in, const stru
     return OK;
 }
 
-enum status layout_apply(struct tensor **out, const struct tensor *source, const struct pair_view *view, int rank, const int64_t *dim,
+enum status layout_apply(struct tensor **out, const struct tensor *source,
+                         const struct pair_view *view, int rank, const int64_t *dim,
                          struct err *e) {
     return move(out, source, view, rank, dim, false, e);
 }
 
-enum status layout_undo(struct tensor **out, const struct tensor *target, const struct pair_view *view, int rank, const int64_t *dim,
-                        struct err *e) {
+enum status layout_undo(struct tensor **out, const struct tensor *target,
+                        const struct pair_view *view, int rank, const int64_t *dim, struct err *e) {
     return move(out, target, view, rank, dim, true, e);
 }

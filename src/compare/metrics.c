@@ -17,7 +17,8 @@ double tensor_scale(const struct tensor *t) {
     return scale;
 }
 
-static void add_strings(struct metrics *m, const struct tensor *source, const struct tensor *target) {
+static void add_strings(struct metrics *m, const struct tensor *source,
+                        const struct tensor *target) {
     const char *const *a = source->data, *const *b = target->data;
     for (int64_t i = 0; i < tensor_count(target); i++) {
         m->stats.elements++;
@@ -42,7 +43,8 @@ static double element(const struct tensor *t, int64_t i) {
     return t->store == DT_F64 ? ((const double *)t->data)[i] : tensor_f64(t, i);
 }
 
-void metrics_add(struct metrics *m, const struct tensor *source, const struct tensor *target, double atol, double rtol) {
+void metrics_add(struct metrics *m, const struct tensor *source, const struct tensor *target,
+                 double atol, double rtol) {
     int64_t n = tensor_count(target);
     enum dtype_class cs = dtype_row(source->store)->class_, ct = dtype_row(target->store)->class_;
     if (cs == CLASS_STRING && ct == CLASS_STRING) {
@@ -98,12 +100,14 @@ void metrics_finish(struct metrics *m) {
 }
 
 const char *verdict_name(enum verdict v) {
-    static const char *const names[] = { "proved", "same", "quantized", "different", "inconclusive" };
+    static const char *const names[] = { "proved", "same", "quantized", "different",
+                                         "inconclusive" };
     return names[v];
 }
 
 const char *pair_status_name(enum pair_status s) {
-    static const char *const names[] = { "same", "different", "inherited", "quantized", "undetermined" };
+    static const char *const names[] = { "same", "different", "inherited", "quantized",
+                                         "undetermined" };
     return names[s];
 }
 

@@ -14,7 +14,8 @@ static double mean_of(const struct tensor *t) {
 }
 
 static const struct tensor *real_constant(const struct value *v) {
-    if (!v || !v->constant || v->constant->kind != KIND_TENSOR || !dtype_is_float(v->constant->dtype))
+    if (!v || !v->constant || v->constant->kind != KIND_TENSOR ||
+        !dtype_is_float(v->constant->dtype))
         return NULL;
     return v->constant;
 }
@@ -27,7 +28,8 @@ static const struct node *only_reader(const struct uses *u, const struct value *
 }
 
 static bool passes_through(const struct node *n) {
-    static const char *const ops[] = { "Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Pad", "Flatten", "Slice" };
+    static const char *const ops[] = { "Identity",  "Cast", "Transpose", "Reshape", "Squeeze",
+                                       "Unsqueeze", "Pad",  "Flatten",   "Slice" };
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (node_is(n, ops[i]))
             return true;
@@ -44,7 +46,8 @@ static void learn_affine(const struct uses *u, const struct value *v, struct inp
             break;
         const struct tensor *c = n->n_in == 2 ? real_constant(n->in[1 - input]) : NULL;
         double k = c ? mean_of(c) : 0;
-        if (node_is(n, "BatchNormalization") && input == 0 && n->n_in >= 5 && real_constant(n->in[3]) && real_constant(n->in[4])) {
+        if (node_is(n, "BatchNormalization") && input == 0 && n->n_in >= 5 &&
+            real_constant(n->in[3]) && real_constant(n->in[4])) {
             double sd = sqrt(fabs(mean_of(n->in[4]->constant)) + 1e-12);
             offset = (offset - mean_of(n->in[3]->constant)) / sd;
             gain /= sd;
@@ -64,7 +67,9 @@ static void learn_affine(const struct uses *u, const struct value *v, struct inp
         } else if (node_is(n, "QuantizeLinear") && input == 0 && real_constant(n->in[1])) {
             /* what the quantized input can hold: about 256 steps around the zero point */
             double scale = fabs(mean_of(n->in[1]->constant));
-            double zero = n->n_in > 2 && n->in[2] && n->in[2]->constant ? tensor_f64(n->in[2]->constant, 0) : 0;
+            double zero = n->n_in > 2 && n->in[2] && n->in[2]->constant
+                              ? tensor_f64(n->in[2]->constant, 0)
+                              : 0;
             bool is_signed = n->n_in > 2 && n->in[2] && n->in[2]->dtype == DT_I8;
             gain /= 50 * scale;
             offset = offset / (50 * scale) - ((is_signed ? 0 : 128) - zero) / 50;
@@ -87,7 +92,8 @@ static int64_t dim_of(const struct value *v, int axis) {
 }
 
 /* The inclusive bounds that reader n puts on integers at its input; false: none. */
-static bool integer_bounds(const struct node *n, int input, const struct value *v, int64_t *low, int64_t *high) {
+static bool integer_bounds(const struct node *n, int input, const struct value *v, int64_t *low,
+                           int64_t *high) {
     *low = 0;
     if (node_is(n, "Gather") && input == 1) {
         const struct attr *axis = node_attr(n, "axis");
@@ -137,20 +143,26 @@ static bool integer_bounds(const struct node *n, int input, const struct value *
 static double divisor(const struct uses *u, const struct value *v) {
     for (int i = 0; i < u->n[v->id]; i++) {
         const struct node *n = u->of[v->id][i].node;
-        const struct tensor *c = node_is(n, "Div") && u->of[v->id][i].input == 0 && n->in[1] ? n->in[1]->constant : NULL;
-        if (c && tensor_count(c) == 1 && fabs(tensor_f64(c, 0)) > 1 && fabs(tensor_f64(c, 0)) < 0x1p50)
+        const struct tensor *c =
+            node_is(n, "Div") && u->of[v->id][i].input == 0 && n->in[1] ? n->in[1]->constant : NULL;
+        if (c && tensor_count(c) == 1 && fabs(tensor_f64(c, 0)) > 1 &&
+            fabs(tensor_f64(c, 0)) < 0x1p50)
             return fabs(tensor_f64(c, 0));
     }
     return 1;
 }
 
-static bool find_bounds(const struct uses *u, const struct value *v, int depth, int64_t *low, int64_t *high) {
+static bool find_bounds(const struct uses *u, const struct value *v, int depth, int64_t *low,
+                        int64_t *high) {
     bool found = false;
     for (int i = 0; i < u->n[v->id]; i++) {
         const struct node *n = u->of[v->id][i].node;
         int64_t l, h;
         bool has = integer_bounds(n, u->of[v->id][i].input, v, &l, &h);
-        if (!has && depth < 6 && (passes_through(n) || node_is(n, "Concat") || node_is(n, "Equal") || node_is(n, "Clip")) && n->out[0])
+        if (!has && depth < 6 &&
+            (passes_through(n) || node_is(n, "Concat") || node_is(n, "Equal") ||
+             node_is(n, "Clip")) &&
+            n->out[0])
             has = find_bounds(u, n->out[0], depth + 1, &l, &h);
         if (!has)
             continue;
@@ -161,7 +173,8 @@ static bool find_bounds(const struct uses *u, const struct value *v, int depth, 
     return found;
 }
 
-struct input_range input_range_of(const struct model *m, int input, int64_t (*dims)[MAX_RANK], int variant, struct arena *a) {
+struct input_range input_range_of(const struct model *m, int input, int64_t (*dims)[MAX_RANK],
+                                  int variant, struct arena *a) {
     const struct value *v = m->graph->inputs[input];
     struct input_range r = { .mean = 0, .deviation = 1, .low = 1, .high = 0 };
     struct uses *u = uses_build(m, a);

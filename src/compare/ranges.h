@@ -10,7 +10,9 @@ struct input_range {
     double low, high;       /* floats: clamp when low <= high; integers: inclusive bounds */
 };
 
-/* dims: of all inputs of the main graph. variant: 0 the best guess; 1, 2: other integer ranges, for a model that refuses. */
-struct input_range input_range_of(const struct model *m, int input, int64_t (*dims)[MAX_RANK], int variant, struct arena *a);
+/* dims: of all inputs of the main graph. variant: 0 the best guess; 1, 2: other integer ranges, for
+ * a model that refuses. */
+struct input_range input_range_of(const struct model *m, int input, int64_t (*dims)[MAX_RANK],
+                                  int variant, struct arena *a);
 
 #endif

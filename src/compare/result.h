@@ -1,12 +1,18 @@
-/* What compare, locate and repair find, in plain structs: made by src/locate and src/repair, printed by
- * src/report. The names are those of CLI.md's JSON. Everything lives in result.arena. */
+/* What compare, locate and repair find, in plain structs: made by src/locate and src/repair,
+ * printed by src/report. The names are those of CLI.md's JSON. Everything lives in result.arena. */
 #ifndef COMPARE_RESULT_H
 #define COMPARE_RESULT_H
 
 #include "ir/ir.h"
 #include "ir/patch.h"
 
-enum verdict { VERDICT_PROVED, VERDICT_SAME, VERDICT_QUANTIZED, VERDICT_DIFFERENT, VERDICT_INCONCLUSIVE };
+enum verdict {
+    VERDICT_PROVED,
+    VERDICT_SAME,
+    VERDICT_QUANTIZED,
+    VERDICT_DIFFERENT,
+    VERDICT_INCONCLUSIVE
+};
 
 enum matched_by { MATCHED_WEIGHTS, MATCHED_VALUE, MATCHED_TOPOLOGY, MATCHED_NAME };
 
@@ -18,8 +24,8 @@ enum pair_status {
     PAIR_UNDETERMINED /* not exercised or not computable: never counts as equal */
 };
 
-/* How the target's layout maps onto the source's: the source reshaped to `from`, its axes permuted, then
- * reshaped to the target's shape. */
+/* How the target's layout maps onto the source's: the source reshaped to `from`, its axes permuted,
+ * then reshaped to the target's shape. */
 struct pair_view {
     bool identity;
     int n_from;
@@ -42,9 +48,10 @@ struct pair {
     struct pair_view view;
     enum matched_by matched_by;
     enum pair_status status;
-    struct error_stats whole; /* as the two models compute it from the inputs; elements 0: not computed */
-    double own_error;         /* largest absolute difference when fed the source's values; NaN unknown */
-    double noise_floor;       /* what rounding of weights may explain of own_error */
+    struct error_stats
+        whole;          /* as the two models compute it from the inputs; elements 0: not computed */
+    double own_error;   /* largest absolute difference when fed the source's values; NaN unknown */
+    double noise_floor; /* what rounding of weights may explain of own_error */
     bool is_output;
     const char *not_exercised; /* NULL, or "constant", "all zero", "saturated" */
 };
@@ -75,7 +82,8 @@ struct fault {
     struct fault_rival *rivals;
     int n_rivals;
     struct patch *repair; /* edits of the target that undo it, or NULL */
-    struct patch **others; /* other edits with the same result, for a format that cannot express these */
+    struct patch *
+        *others; /* other edits with the same result, for a format that cannot express these */
     int n_others;
 };
 

@@ -14,13 +14,15 @@ struct exec {
     struct model *model;
     struct exec_options o;
     struct arena *arena;
-    struct arena *scratch[MAX_DEPTH]; /* by depth, made on first use */
+    struct arena *scratch[MAX_DEPTH];      /* by depth, made on first use */
     const struct graph *active[MAX_DEPTH]; /* by depth, the graph whose node runs */
-    const struct tensor **converted_from; /* by value id: the constant that constants[] was made of */
-    struct tensor **constants;        /* by value id, converted on first use */
+    const struct tensor *
+        *converted_from;       /* by value id: the constant that constants[] was made of */
+    struct tensor **constants; /* by value id, converted on first use */
     int n_values;
     int *last_use; /* by value id: position of the last node of its graph that needs it, -1 none */
-    /* Values to let go after a node: from the node to the first one's id + 1, from there to the next. */
+    /* Values to let go after a node: from the node to the first one's id + 1, from there to the
+     * next. */
     struct intmap first_dead;
     int *next_dead;
     struct pack_cache *packs;
@@ -35,11 +37,14 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Marks, for each value of `top`, the last node of `top` that reads it, itself or through its sub-graphs. */
+/* Marks, for each value of `top`, the last node of `top` that reads it, itself or through its
+ * sub-graphs. */
 static void mark_uses(struct exec *x, const struct graph *g, const struct graph *top, int at);
 
-/* A graph that stands elsewhere (TFLite's numbered sub-graphs) sees no value of the node's graph. */
-static void mark_inner(struct exec *x, const struct node *n, const struct graph *inner, const struct graph *top, int at) {
+/* A graph that stands elsewhere (TFLite's numbered sub-graphs) sees no value of the node's graph.
+ */
+static void mark_inner(struct exec *x, const struct node *n, const struct graph *inner,
+                       const struct graph *top, int at) {
     if (inner->parent == n->graph)
         mark_uses(x, inner, top, at);
 }
@@ -87,7 +92,8 @@ static void mark_graph(struct graph *g, void *arg) {
     mark_dead(arg, g);
 }
 
-enum status exec_new(struct exec **out, struct model *m, const struct exec_options *o, struct err *e) {
+enum status exec_new(struct exec **out, struct model *m, const struct exec_options *o,
+                     struct err *e) {
     (void)e;
     ops_bind(m);
     struct arena *a = arena_new();
@@ -164,16 +170,21 @@ static void drop(struct exec_env *env, int id) {
     env->at[id] = NULL;
 }
 
-static enum status constant(struct exec *x, const struct value *v, const struct tensor **out, struct err *e) {
+static enum status constant(struct exec *x, const struct value *v, const struct tensor **out,
+                            struct err *e) {
     if (v->id >= x->n_values) {
         int n = v->id + 64;
-        x->constants = arena_grow(x->arena, x->constants, (size_t)x->n_values * sizeof *x->constants, (size_t)n * sizeof *x->constants);
-        x->converted_from = arena_grow(x->arena, x->converted_from, (size_t)x->n_values * sizeof *x->converted_from,
-                                       (size_t)n * sizeof *x->converted_from);
+        x->constants =
+            arena_grow(x->arena, x->constants, (size_t)x->n_values * sizeof *x->constants,
+                       (size_t)n * sizeof *x->constants);
+        x->converted_from =
+            arena_grow(x->arena, x->converted_from, (size_t)x->n_values * sizeof *x->converted_from,
+                       (size_t)n * sizeof *x->converted_from);
         x->n_values = n;
     }
     struct tensor **slot = &x->constants[v->id];
-    if (x->converted_from[v->id] != v->constant) { /* first use, or a patch gave it other contents */
+    if (x->converted_from[v->id] !=
+        v->constant) { /* first use, or a patch gave it other contents */
         tensor_free(*slot);
         *slot = NULL;
         TRY(tensor_for_kernel(slot, v->constant, x->o.precision, e));
@@ -183,37 +194,43 @@ static enum status constant(struct exec *x, const struct value *v, const struct 
     return OK;
 }
 
-enum status exec_value(struct exec *x, const struct exec_env *env, const struct value *v, const struct tensor **out, struct err *e) {
+enum status exec_value(struct exec *x, const struct exec_env *env, const struct value *v,
+                       const struct tensor **out, struct err *e) {
     *out = v->id < env->n ? env->at[v->id] : NULL;
     if (*out || !v->constant)
         return OK;
     return constant(x, v, out, e);
 }
 
-static enum status run_graph(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs, int n_inputs,
-                             struct tensor **outputs, int n_outputs);
+static enum status run_graph(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs,
+                             int n_inputs, struct tensor **outputs, int n_outputs);
 
 struct call { /* what run_graph needs: passed through op_ctx.exec */
     struct exec *x;
     struct exec_env *env;
 };
 
-static enum status run_body(struct exec *x, struct exec_env *env, const struct node *n, struct tensor **out, struct err *e);
+static enum status run_body(struct exec *x, struct exec_env *env, const struct node *n,
+                            struct tensor **out, struct err *e);
 
-static enum status read_inputs(struct exec *x, const struct exec_env *env, const struct node *n, const struct tensor **in, struct err *e) {
+static enum status read_inputs(struct exec *x, const struct exec_env *env, const struct node *n,
+                               const struct tensor **in, struct err *e) {
     for (int i = 0; i < n->n_in; i++) {
         if (!n->in[i])
             continue;
         TRY(exec_value(x, env, n->in[i], &in[i], e));
-        FAIL_IF(!in[i] && n->def, e, STATUS_MISMATCH, "value '%s' was not computed", n->in[i]->name);
+        FAIL_IF(!in[i] && n->def, e, STATUS_MISMATCH, "value '%s' was not computed",
+                n->in[i]->name);
     }
     return OK;
 }
 
-static enum status eval_node(struct exec *x, struct exec_env *env, const struct node *n, struct tensor **out, struct err *e) {
+static enum status eval_node(struct exec *x, struct exec_env *env, const struct node *n,
+                             struct tensor **out, struct err *e) {
     if (x->o.deadline > 0 && now() - x->started > x->o.deadline)
         return err_set(e, STATUS_UNSUPPORTED, "the time allowed (--timeout) ran out");
-    FAIL_IF(x->depth >= MAX_DEPTH, e, STATUS_UNSUPPORTED, "sub-graphs more than %d deep", MAX_DEPTH);
+    FAIL_IF(x->depth >= MAX_DEPTH, e, STATUS_UNSUPPORTED, "sub-graphs more than %d deep",
+            MAX_DEPTH);
     if (n->body)
         return run_body(x, env, n, out, e);
     if (!x->scratch[x->depth])
@@ -226,9 +243,16 @@ static enum status eval_node(struct exec *x, struct exec_env *env, const struct 
     if (s == OK) {
         struct call call = { x, env };
         struct op_env oe = {
-            .precision = x->o.precision, .pool = x->o.pool, .scratch = scratch, .seed = x->o.seed ^ (uint64_t)(n->id + 1) * 0x9e3779b97f4a7c15u,
-            .keep_casts = x->o.keep_casts, .fast = x->o.reference_only ? NULL : kernel_find, .run_graph = run_graph, .exec = &call,
-            .packs = x->packs, .recycler = x->recycler,
+            .precision = x->o.precision,
+            .pool = x->o.pool,
+            .scratch = scratch,
+            .seed = x->o.seed ^ (uint64_t)(n->id + 1) * 0x9e3779b97f4a7c15u,
+            .keep_casts = x->o.keep_casts,
+            .fast = x->o.reference_only ? NULL : kernel_find,
+            .run_graph = run_graph,
+            .exec = &call,
+            .packs = x->packs,
+            .recycler = x->recycler,
         };
         x->active[x->depth++] = n->graph;
         double t0 = x->o.profile ? now() : 0;
@@ -241,11 +265,13 @@ static enum status eval_node(struct exec *x, struct exec_env *env, const struct 
     return s;
 }
 
-enum status exec_node_detached(struct exec *x, const struct exec_env *env, const struct node *n, struct tensor **out, struct err *e) {
+enum status exec_node_detached(struct exec *x, const struct exec_env *env, const struct node *n,
+                               struct tensor **out, struct err *e) {
     return eval_node(x, (struct exec_env *)(size_t)env, n, out, e);
 }
 
-static void store_outputs(struct exec *x, struct exec_env *env, const struct node *n, struct tensor **out) {
+static void store_outputs(struct exec *x, struct exec_env *env, const struct node *n,
+                          struct tensor **out) {
     for (int i = 0; i < n->n_out; i++) {
         if (!n->out[i]) {
             tensor_free(out[i]);
@@ -276,7 +302,8 @@ static void release_dead(struct exec *x, struct exec_env *env, const struct node
         drop(env, (int)id - 1);
 }
 
-static enum status run_nodes(struct exec *x, const struct graph *g, struct exec_env *env, struct err *e) {
+static enum status run_nodes(struct exec *x, const struct graph *g, struct exec_env *env,
+                             struct err *e) {
     for (int i = 0; i < g->n_nodes; i++) {
         TRY(exec_node(x, env, g->nodes[i], e));
         release_dead(x, env, g->nodes[i]);
@@ -292,11 +319,13 @@ static void clear_graph(struct exec_env *env, const struct graph *g) {
 }
 
 /* References to the first n outputs of g. */
-static enum status graph_outputs(struct exec *x, const struct graph *g, const struct exec_env *env, struct tensor **out, int n, struct err *e) {
+static enum status graph_outputs(struct exec *x, const struct graph *g, const struct exec_env *env,
+                                 struct tensor **out, int n, struct err *e) {
     for (int i = 0; i < n; i++) {
         const struct tensor *t;
         TRY(exec_value(x, env, g->outputs[i], &t, e));
-        FAIL_IF(!t, e, STATUS_CORRUPT, "output '%s' of sub-graph '%s' is not computed by it", g->outputs[i]->name, g->name);
+        FAIL_IF(!t, e, STATUS_CORRUPT, "output '%s' of sub-graph '%s' is not computed by it",
+                g->outputs[i]->name, g->name);
         out[i] = tensor_alias(t);
     }
     return OK;
@@ -309,13 +338,13 @@ static void drop_all(struct tensor **t, int n) {
     }
 }
 
-static enum status run_graph(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs, int n_inputs,
-                             struct tensor **outputs, int n_outputs) {
+static enum status run_graph(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs,
+                             int n_inputs, struct tensor **outputs, int n_outputs) {
     struct call *call = c->exec;
     struct exec *x = call->x;
     FAIL_IF(n_inputs != g->n_inputs || n_outputs > g->n_outputs, c->err, STATUS_CORRUPT,
-            "sub-graph '%s' has %d inputs and %d outputs; its node gives %d and asks for %d", g->name, g->n_inputs, g->n_outputs,
-            n_inputs, n_outputs);
+            "sub-graph '%s' has %d inputs and %d outputs; its node gives %d and asks for %d",
+            g->name, g->n_inputs, g->n_outputs, n_inputs, n_outputs);
     for (int i = 0; i < x->depth; i++)
         FAIL_IF(x->active[i] == g, c->err, STATUS_CORRUPT, "sub-graph '%s' calls itself", g->name);
     clear_graph(call->env, g);
@@ -334,7 +363,8 @@ static enum status run_graph(struct op_ctx *c, const struct graph *g, struct ten
 }
 
 /* A call of a model-local function. */
-static enum status run_body(struct exec *x, struct exec_env *env, const struct node *n, struct tensor **out, struct err *e) {
+static enum status run_body(struct exec *x, struct exec_env *env, const struct node *n,
+                            struct tensor **out, struct err *e) {
     const struct graph *g = n->body;
     clear_graph(env, g);
     for (int i = 0; i < g->n_inputs; i++) {
@@ -358,11 +388,14 @@ static enum status run_body(struct exec *x, struct exec_env *env, const struct n
     return s;
 }
 
-static enum status check_input(const struct model *m, const struct value *v, const struct tensor *t, struct err *e) {
+static enum status check_input(const struct model *m, const struct value *v, const struct tensor *t,
+                               struct err *e) {
     if (v->kind != KIND_TENSOR || t->kind != KIND_TENSOR)
         return OK;
-    FAIL_IF(v->dtype != DT_NONE && v->dtype != t->dtype && !(dtype_is_float(v->dtype) && dtype_is_float(t->dtype)), e, STATUS_MISMATCH,
-            "input '%s' is %s in the model, the array given is %s", v->name, dtype_name(v->dtype), dtype_name(t->dtype));
+    FAIL_IF(v->dtype != DT_NONE && v->dtype != t->dtype &&
+                !(dtype_is_float(v->dtype) && dtype_is_float(t->dtype)),
+            e, STATUS_MISMATCH, "input '%s' is %s in the model, the array given is %s", v->name,
+            dtype_name(v->dtype), dtype_name(t->dtype));
     bool fits = v->rank < 0 || v->rank == t->rank;
     for (int i = 0; fits && i < v->rank; i++)
         fits = v->dim[i] < 0 || v->dim[i] == t->dim[i];
@@ -372,20 +405,26 @@ static enum status check_input(const struct model *m, const struct value *v, con
     size_t w = 0, h = 0;
     char buf[64];
     for (int i = 0; i < v->rank && w + 70 < sizeof want; i++)
-        w += (size_t)snprintf(want + w, sizeof want - w, "%s%s", i ? "," : "", dim_text(m, v->dim[i], buf, sizeof buf));
+        w += (size_t)snprintf(want + w, sizeof want - w, "%s%s", i ? "," : "",
+                              dim_text(m, v->dim[i], buf, sizeof buf));
     for (int i = 0; i < t->rank && h + 30 < sizeof have; i++)
-        h += (size_t)snprintf(have + h, sizeof have - h, "%s%lld", i ? "," : "", (long long)t->dim[i]);
-    return err_set(e, STATUS_MISMATCH, "input '%s' has shape [%s] in the model, the array given has [%s]", v->name, want, have);
+        h += (size_t)snprintf(have + h, sizeof have - h, "%s%lld", i ? "," : "",
+                              (long long)t->dim[i]);
+    return err_set(e, STATUS_MISMATCH,
+                   "input '%s' has shape [%s] in the model, the array given has [%s]", v->name,
+                   want, have);
 }
 
-enum status exec_run(struct exec *x, const struct graph *g, const struct tensor *const *inputs, struct exec_env *env, struct err *e) {
+enum status exec_run(struct exec *x, const struct graph *g, const struct tensor *const *inputs,
+                     struct exec_env *env, struct err *e) {
     if (!g)
         g = x->model->graph;
     x->started = now();
     for (int i = 0; i < g->n_inputs; i++) {
         const struct value *v = g->inputs[i];
         if (!inputs[i]) {
-            FAIL_IF(!v->constant && v->kind != KIND_OPTIONAL, e, STATUS_USAGE, "no array for input '%s'", v->name);
+            FAIL_IF(!v->constant && v->kind != KIND_OPTIONAL, e, STATUS_USAGE,
+                    "no array for input '%s'", v->name);
             exec_env_set(env, v, v->constant ? NULL : tensor_new_list(KIND_OPTIONAL, v->dtype, 0));
             continue;
         }

@@ -9,7 +9,8 @@ enum { SMALL = 4096 }; /* contents of at most so many elements are computed thro
 static int64_t bound_dim(const struct infer *x, int64_t dim) {
     if (dim >= 0)
         return x->dims_declared ? dim : DIM_UNKNOWN;
-    return dim <= DIM_SYMBOL && DIM_SYMBOL - dim < x->m->n_symbols ? x->symbols[DIM_SYMBOL - dim] : dim;
+    return dim <= DIM_SYMBOL && DIM_SYMBOL - dim < x->m->n_symbols ? x->symbols[DIM_SYMBOL - dim]
+                                                                   : dim;
 }
 
 static void declared(const struct infer *x, struct fact *f, const struct value *v) {
@@ -54,15 +55,18 @@ static bool small_count(const struct fact *f) {
 
 static bool all_small(const struct infer *x, const struct node *n, const struct fact *out) {
     for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] && (out[i].kind != KIND_TENSOR || (fact_known(&out[i]) && !small_count(&out[i]))))
+        if (n->out[i] &&
+            (out[i].kind != KIND_TENSOR || (fact_known(&out[i]) && !small_count(&out[i]))))
             return false;
     for (int i = 0; i < n->n_in; i++)
-        if (n->in[i] && (x->facts[n->in[i]->id].value->kind != KIND_TENSOR || tensor_count(x->facts[n->in[i]->id].value) > SMALL))
+        if (n->in[i] && (x->facts[n->in[i]->id].value->kind != KIND_TENSOR ||
+                         tensor_count(x->facts[n->in[i]->id].value) > SMALL))
             return false;
     return true;
 }
 
-/* A copy of contents that lives as long as the facts; NULL for texts and for what has grown large. */
+/* A copy of contents that lives as long as the facts; NULL for texts and for what has grown large.
+ */
 static const struct tensor *kept(struct infer *x, const struct tensor *from) {
     if (from->kind != KIND_TENSOR || from->store == DT_STRING || tensor_count(from) > SMALL)
         return NULL;
@@ -74,7 +78,8 @@ static const struct tensor *kept(struct infer *x, const struct tensor *from) {
 }
 
 static void fold(struct infer *x, const struct node *n) {
-    struct tensor **in = NEW_ARRAY(x->scratch, n->n_in + 1, struct tensor *), **out = NEW_ARRAY(x->scratch, n->n_out + 1, struct tensor *);
+    struct tensor **in = NEW_ARRAY(x->scratch, n->n_in + 1, struct tensor *),
+                  **out = NEW_ARRAY(x->scratch, n->n_out + 1, struct tensor *);
     struct err e;
     enum status s = OK;
     for (int i = 0; s == OK && i < n->n_in; i++)
@@ -99,7 +104,8 @@ static void fold(struct infer *x, const struct node *n) {
 /* --- nodes --- */
 
 static void infer_node(struct infer *x, const struct node *n) {
-    struct fact *in = NEW_ARRAY(x->scratch, n->n_in + 1, struct fact), *out = NEW_ARRAY(x->scratch, n->n_out + 1, struct fact);
+    struct fact *in = NEW_ARRAY(x->scratch, n->n_in + 1, struct fact),
+                *out = NEW_ARRAY(x->scratch, n->n_out + 1, struct fact);
     for (int i = 0; i < n->n_in; i++) {
         if (n->in[i])
             in[i] = x->facts[n->in[i]->id];
@@ -134,7 +140,8 @@ void infer_graph(struct infer *x, struct graph *g) {
 
 /* --- the whole model --- */
 
-/* What the caller's shapes of the inputs say of the symbols, and whether they go against a declared number. */
+/* What the caller's shapes of the inputs say of the symbols, and whether they go against a declared
+ * number. */
 static void bind_symbols(struct infer *x, const struct fact *bound) {
     struct model *m = x->m;
     x->symbols = NEW_ARRAY(x->a, m->n_symbols + 1, int64_t);
@@ -164,14 +171,18 @@ static void init_graph(struct graph *g, void *arg) {
             continue;
         f->rank = v->constant->rank;
         memcpy(f->dim, v->constant->dim, sizeof f->dim);
-        f->value = v->is_input || v->is_variable || v->constant->kind != KIND_TENSOR ? NULL : v->constant;
+        f->value =
+            v->is_input || v->is_variable || v->constant->kind != KIND_TENSOR ? NULL : v->constant;
     }
 }
 
 struct fact *exec_infer(struct model *m, struct arena *a, const struct fact *bound, struct err *e) {
     (void)e;
     ops_bind(m);
-    struct infer x = { .m = m, .a = a, .scratch = arena_new(), .facts = NEW_ARRAY(a, m->next_value_id + 1, struct fact) };
+    struct infer x = { .m = m,
+                       .a = a,
+                       .scratch = arena_new(),
+                       .facts = NEW_ARRAY(a, m->next_value_id + 1, struct fact) };
     for (int i = 0; i < m->next_value_id; i++)
         x.facts[i] = (struct fact) { .rank = -1 };
     if (m->graph) {

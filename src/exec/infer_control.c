@@ -1,5 +1,6 @@
-/* Shape inference through sub-graphs: what goes into a body is bound to its inputs, what comes out of it is told by its
- * outputs. States of a loop keep what is true before the first iteration and after every other. */
+/* Shape inference through sub-graphs: what goes into a body is bound to its inputs, what comes out
+ * of it is told by its outputs. States of a loop keep what is true before the first iteration and
+ * after every other. */
 #include "exec/infer.h"
 
 #include <string.h>
@@ -21,7 +22,8 @@ static const struct fact *output(const struct infer *x, const struct graph *g, i
     return &x->facts[g->outputs[i]->id];
 }
 
-static void infer_call(struct infer *x, const struct node *n, const struct fact *in, struct fact *out) {
+static void infer_call(struct infer *x, const struct node *n, const struct fact *in,
+                       struct fact *out) {
     struct graph *g = n->body;
     for (int i = 0; i < g->n_inputs && i < n->n_in; i++)
         if (!in[i].absent)
@@ -31,7 +33,8 @@ static void infer_call(struct infer *x, const struct node *n, const struct fact 
         out[i] = *output(x, g, i);
 }
 
-static void infer_if(struct infer *x, const struct node *n, const struct fact *in, struct fact *out) {
+static void infer_if(struct infer *x, const struct node *n, const struct fact *in,
+                     struct fact *out) {
     struct graph *yes = attr_graph(n, "then_branch"), *no = attr_graph(n, "else_branch");
     if (!yes || !no)
         return;
@@ -54,9 +57,11 @@ static bool same_fact(const struct fact *a, const struct fact *b) {
            (a->rank < 0 || dims_equal(a->dim, a->rank, b->dim, b->rank));
 }
 
-/* A body whose outputs [first, first + n_state) are the next values of its inputs [at, at + n_state): runs it until the
- * states' facts hold from iteration to iteration. Deep nests get one pass on states of which only the type is known. */
-static void settle_states(struct infer *x, struct graph *g, int at, int first, int n_state, struct fact *state) {
+/* A body whose outputs [first, first + n_state) are the next values of its inputs [at, at +
+ * n_state): runs it until the states' facts hold from iteration to iteration. Deep nests get one
+ * pass on states of which only the type is known. */
+static void settle_states(struct infer *x, struct graph *g, int at, int first, int n_state,
+                          struct fact *state) {
     for (int pass = 0; pass < MAX_PASSES; pass++) {
         bool blind = x->depth >= DEEP || pass == MAX_PASSES - 1, changed = false;
         for (int i = 0; i < n_state; i++) {
@@ -98,26 +103,34 @@ static bool known_number(const struct fact *f, int64_t *v) {
     return true;
 }
 
-/* The number of iterations when the trip count alone decides: no condition, or one that is always true. */
-static int64_t loop_steps(const struct node *n, const struct fact *in, const struct fact *condition_out) {
+/* The number of iterations when the trip count alone decides: no condition, or one that is always
+ * true. */
+static int64_t loop_steps(const struct node *n, const struct fact *in,
+                          const struct fact *condition_out) {
     int64_t trips, first, next;
     bool watched = n->n_in > 1 && !in[1].absent;
-    bool always = watched && known_number(&in[1], &first) && first && known_number(condition_out, &next) && next;
-    return known_number(&in[0], &trips) && (!watched || always) ? (trips > 0 ? trips : 0) : DIM_UNKNOWN;
+    bool always = watched && known_number(&in[1], &first) && first &&
+                  known_number(condition_out, &next) && next;
+    return known_number(&in[0], &trips) && (!watched || always) ? (trips > 0 ? trips : 0)
+                                                                : DIM_UNKNOWN;
 }
 
-static void infer_loop(struct infer *x, const struct node *n, const struct fact *in, struct fact *out) {
+static void infer_loop(struct infer *x, const struct node *n, const struct fact *in,
+                       struct fact *out) {
     struct graph *g = attr_graph(n, "body");
     int n_state = n->n_in > 2 ? n->n_in - 2 : 0;
     if (!g || n->n_in < 1 || g->n_inputs != n_state + 2 || g->n_outputs < n_state + 1)
         return;
-    bind(x, g->inputs[0], (struct fact) { .dtype = DT_I64, .rank = g->inputs[0]->rank == 1, .dim = { 1 } });
-    bind(x, g->inputs[1], (struct fact) { .dtype = DT_BOOL, .rank = g->inputs[1]->rank == 1, .dim = { 1 } });
+    bind(x, g->inputs[0],
+         (struct fact) { .dtype = DT_I64, .rank = g->inputs[0]->rank == 1, .dim = { 1 } });
+    bind(x, g->inputs[1],
+         (struct fact) { .dtype = DT_BOOL, .rank = g->inputs[1]->rank == 1, .dim = { 1 } });
     struct fact *state = NEW_ARRAY(x->scratch, n_state + 1, struct fact);
     memcpy(state, in + 2, (size_t)n_state * sizeof *state);
     settle_states(x, g, 2, 1, n_state, state);
     for (int i = 0; i < n->n_out && i + 1 < g->n_outputs; i++)
-        out[i] = i < n_state ? state[i] : stacked(output(x, g, i + 1), 0, loop_steps(n, in, output(x, g, 0)));
+        out[i] = i < n_state ? state[i]
+                             : stacked(output(x, g, i + 1), 0, loop_steps(n, in, output(x, g, 0)));
 }
 
 static int64_t list_entry(const struct node *n, const char *name, int i) {
@@ -126,10 +139,12 @@ static int64_t list_entry(const struct node *n, const char *name, int i) {
     return v && i < count ? v[i] : 0;
 }
 
-static void infer_scan(struct infer *x, const struct node *n, const struct fact *in, struct fact *out) {
+static void infer_scan(struct infer *x, const struct node *n, const struct fact *in,
+                       struct fact *out) {
     struct graph *g = attr_graph(n, "body");
     int64_t n_scan = attr_int(n, "num_scan_inputs"), steps = DIM_UNKNOWN;
-    if (!g || n_scan < 1 || n_scan > n->n_in || g->n_inputs != n->n_in || g->n_outputs < n->n_in - n_scan)
+    if (!g || n_scan < 1 || n_scan > n->n_in || g->n_inputs != n->n_in ||
+        g->n_outputs < n->n_in - n_scan)
         return;
     int n_state = n->n_in - (int)n_scan;
     for (int i = 0; i < n_scan; i++) {
@@ -150,10 +165,13 @@ static void infer_scan(struct infer *x, const struct node *n, const struct fact 
     memcpy(state, in, (size_t)n_state * sizeof *state);
     settle_states(x, g, 0, 0, n_state, state);
     for (int i = 0; i < n->n_out && i < g->n_outputs; i++)
-        out[i] = i < n_state ? state[i] : stacked(output(x, g, i), list_entry(n, "scan_output_axes", i - n_state), steps);
+        out[i] = i < n_state ? state[i]
+                             : stacked(output(x, g, i),
+                                       list_entry(n, "scan_output_axes", i - n_state), steps);
 }
 
-static void infer_map(struct infer *x, const struct node *n, const struct fact *in, struct fact *out) {
+static void infer_map(struct infer *x, const struct node *n, const struct fact *in,
+                      struct fact *out) {
     struct graph *g = attr_graph(n, "body");
     if (!g || g->n_inputs != n->n_in)
         return;
@@ -174,8 +192,12 @@ static void infer_map(struct infer *x, const struct node *n, const struct fact *
 bool infer_control(struct infer *x, const struct node *n, const struct fact *in, struct fact *out) {
     static const struct {
         const char *op;
-        void (*infer)(struct infer *x, const struct node *n, const struct fact *in, struct fact *out);
-    } rows[] = { { "If", infer_if }, { "Loop", infer_loop }, { "Scan", infer_scan }, { "SequenceMap", infer_map } };
+        void (*infer)(struct infer *x, const struct node *n, const struct fact *in,
+                      struct fact *out);
+    } rows[] = { { "If", infer_if },
+                 { "Loop", infer_loop },
+                 { "Scan", infer_scan },
+                 { "SequenceMap", infer_map } };
     struct err e;
     if (x->depth >= MAX_INFER_DEPTH)
         return n->body != NULL;

@@ -25,11 +25,11 @@ static bool holds(const struct mapfile *f, const char *text) {
 static const struct recognised unknown = { 0 };
 
 static struct recognised model(const char *title) {
-    return (struct recognised){ title, true, true };
+    return (struct recognised) { title, true, true };
 }
 
 static struct recognised no_model(const char *title) {
-    return (struct recognised){ title, false, true };
+    return (struct recognised) { title, false, true };
 }
 
 /* --- zip: what is inside decides --- */
@@ -47,8 +47,8 @@ static void look_at_name(struct entries *s, const unsigned char *name, size_t n)
     s->pickle |= ends_with(name, n, "data.pkl");
     s->constants |= ends_with(name, n, "constants.pkl");
     s->code |= ends_with(name, n, ".py");
-    s->exported |= ends_with(name, n, "serialized_exported_program.json") || ends_with(name, n, "models/model.json") ||
-                   ends_with(name, n, "archive_format");
+    s->exported |= ends_with(name, n, "serialized_exported_program.json") ||
+                   ends_with(name, n, "models/model.json") || ends_with(name, n, "archive_format");
     s->keras |= n == 11 && memcmp(name, "config.json", n) == 0;
     s->weights_h5 |= ends_with(name, n, "model.weights.h5");
     s->manifest |= ends_with(name, n, "Manifest.json");
@@ -56,7 +56,7 @@ static void look_at_name(struct entries *s, const unsigned char *name, size_t n)
 }
 
 static bool zip_entries(const struct mapfile *f, struct entries *s) {
-    *s = (struct entries){ 0 };
+    *s = (struct entries) { 0 };
     struct arena *a = arena_new();
     struct zip z;
     enum status status = zip_open(&z, f->data, f->size, a, NULL);
@@ -91,12 +91,13 @@ static struct recognised hdf5_content(const struct mapfile *f) {
     return model(holds(f, "layer_names") ? "Keras HDF5 weights" : "HDF5");
 }
 
-/* A SavedModel and a Core ML model begin like ONNX: field 1 a version, field 2 of length-delimited type. In ONNX
- * that is a text, in these a message, whose first byte is a tag below the printable characters. A SavedModel's is
- * nearly the whole file. */
+/* A SavedModel and a Core ML model begin like ONNX: field 1 a version, field 2 of length-delimited
+ * type. In ONNX that is a text, in these a message, whose first byte is a tag below the printable
+ * characters. A SavedModel's is nearly the whole file. */
 static struct recognised versioned_protobuf(const struct mapfile *f) {
     struct cursor c = cursor_of(f->data, 0, f->size);
-    uint64_t tag = cursor_varint(&c), version = cursor_varint(&c), second = cursor_varint(&c), n = cursor_varint(&c);
+    uint64_t tag = cursor_varint(&c), version = cursor_varint(&c), second = cursor_varint(&c),
+             n = cursor_varint(&c);
     if (c.failed || tag != 8 || version > 100 || second != 18 || n == 0 || n > cursor_left(&c))
         return unknown;
     const unsigned char *inner = f->data + c.at;
@@ -126,7 +127,8 @@ static struct recognised graph_def(const struct mapfile *f) {
 }
 
 static bool safetensors(const struct mapfile *f) {
-    return f->size > 9 && load_u64le(f->data) <= f->size - 8 && f->data[8] == '{' && load_u64le(f->data) > 2;
+    return f->size > 9 && load_u64le(f->data) <= f->size - 8 && f->data[8] == '{' &&
+           load_u64le(f->data) > 2;
 }
 
 static struct recognised pickle(const struct mapfile *f) {
@@ -160,11 +162,20 @@ struct recognised recognise_file(const struct mapfile *f) {
         size_t n, at;
         const char *title;
     } others[] = {
-        { "\xff\xd8\xff", 3, 0, "a JPEG image" },     { "\x89PNG", 4, 0, "a PNG image" },
-        { "BM", 2, 0, "a BMP image" },                { "RIFF", 4, 0, "a RIFF file (audio or video)" },
-        { "\x93NUMPY", 6, 0, "a NumPy array (.npy)" }, { "\x1f\x8b", 2, 0, "gzip-compressed data" },
-        { "\xfd" "7zXZ", 5, 0, "xz-compressed data" },  { "\x7f" "ELF", 4, 0, "an executable" },
-        { "%PDF", 4, 0, "a PDF document" },           { "ustar", 5, 257, "a tar archive" },
+        { "\xff\xd8\xff", 3, 0, "a JPEG image" },
+        { "\x89PNG", 4, 0, "a PNG image" },
+        { "BM", 2, 0, "a BMP image" },
+        { "RIFF", 4, 0, "a RIFF file (audio or video)" },
+        { "\x93NUMPY", 6, 0, "a NumPy array (.npy)" },
+        { "\x1f\x8b", 2, 0, "gzip-compressed data" },
+        { "\xfd"
+          "7zXZ",
+          5, 0, "xz-compressed data" },
+        { "\x7f"
+          "ELF",
+          4, 0, "an executable" },
+        { "%PDF", 4, 0, "a PDF document" },
+        { "ustar", 5, 257, "a tar archive" },
     };
     if (f->size == 0)
         return unknown;
@@ -192,7 +203,8 @@ struct recognised recognise_file(const struct mapfile *f) {
 struct recognised recognise_folder(const char *path) {
     static const char *const inside[][2] = { { "saved_model.pb", "TensorFlow SavedModel" },
                                              { "Manifest.json", "Core ML package (.mlpackage)" },
-                                             { "variables/variables.index", "TensorFlow SavedModel without its graph" } };
+                                             { "variables/variables.index",
+                                               "TensorFlow SavedModel without its graph" } };
     for (size_t i = 0; i < sizeof inside / sizeof *inside; i++) {
         char name[4096];
         int n = snprintf(name, sizeof name, "%s/%s", path, inside[i][0]);

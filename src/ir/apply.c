@@ -1,8 +1,9 @@
 /* Applying patches and taking them back.
  *
- * Every change is logged before it is made; taking back replays the log from its end. Lists of inputs, outputs and
- * attributes are replaced by changed copies, never changed in place, so a struct copied into the log holds them. The long
- * lists (nodes and values of a graph) are changed in place and logged as single insertions and removals. */
+ * Every change is logged before it is made; taking back replays the log from its end. Lists of
+ * inputs, outputs and attributes are replaced by changed copies, never changed in place, so a
+ * struct copied into the log holds them. The long lists (nodes and values of a graph) are changed
+ * in place and logged as single insertions and removals. */
 #include <assert.h>
 #include <string.h>
 
@@ -51,15 +52,21 @@ static void log_change(struct apply *x, struct change c) {
 }
 
 static void save_node(struct apply *x, struct node *n) {
-    log_change(x, (struct change) { .kind = CHANGE_NODE, .node = n, .saved = arena_copy(x->arena, n, sizeof *n) });
+    log_change(x, (struct change) { .kind = CHANGE_NODE,
+                                    .node = n,
+                                    .saved = arena_copy(x->arena, n, sizeof *n) });
 }
 
 static void save_value(struct apply *x, struct value *v) {
-    log_change(x, (struct change) { .kind = CHANGE_VALUE, .value = v, .saved = arena_copy(x->arena, v, sizeof *v) });
+    log_change(x, (struct change) { .kind = CHANGE_VALUE,
+                                    .value = v,
+                                    .saved = arena_copy(x->arena, v, sizeof *v) });
 }
 
 static void save_ends(struct apply *x, struct graph *g) {
-    log_change(x, (struct change) { .kind = CHANGE_ENDS, .graph = g, .saved = arena_copy(x->arena, g, sizeof *g) });
+    log_change(x, (struct change) { .kind = CHANGE_ENDS,
+                                    .graph = g,
+                                    .saved = arena_copy(x->arena, g, sizeof *g) });
 }
 
 static void *remove_at(void **list, int *n, int at) {
@@ -158,7 +165,8 @@ static void copy_attrs(struct apply *x, struct node *n) {
 
 static enum status set_attr(struct apply *x, const struct edit *edit) {
     struct node *n = edit->node;
-    FAIL_IF(!edit->attr.name, x->err, STATUS_BUG, "an edit of node '%s' names no attribute", node_label(n, x->scratch));
+    FAIL_IF(!edit->attr.name, x->err, STATUS_BUG, "an edit of node '%s' names no attribute",
+            node_label(n, x->scratch));
     save_node(x, n);
     copy_attrs(x, n);
     if (edit->attr.type == ATTR_NONE)
@@ -185,18 +193,21 @@ static void set_input(struct apply *x, struct node *n, int index, struct value *
 }
 
 static void link_value(struct apply *x, struct value *v) {
-    log_change(x, (struct change) { .kind = CHANGE_VALUE_IN, .graph = v->graph, .at = v->graph->n_values });
+    log_change(x, (struct change) {
+                      .kind = CHANGE_VALUE_IN, .graph = v->graph, .at = v->graph->n_values });
     value_in(v->graph, v, v->graph->n_values);
 }
 
 static enum status add_node(struct apply *x, const struct edit *edit) {
     struct node *n = edit->node;
     struct graph *g = n->graph;
-    FAIL_IF(node_place(n) >= 0, x->err, STATUS_BUG, "node '%s' is in the graph already", node_label(n, x->scratch));
+    FAIL_IF(node_place(n) >= 0, x->err, STATUS_BUG, "node '%s' is in the graph already",
+            node_label(n, x->scratch));
     int at = g->n_nodes;
     if (edit->before) {
         at = edit->before->graph == g ? node_place(edit->before) : -1;
-        FAIL_IF(at < 0, x->err, STATUS_BUG, "node '%s' was to stand before '%s', which is not in its graph",
+        FAIL_IF(at < 0, x->err, STATUS_BUG,
+                "node '%s' was to stand before '%s', which is not in its graph",
                 node_label(n, x->scratch), node_label(edit->before, x->scratch));
     }
     log_change(x, (struct change) { .kind = CHANGE_NODE_IN, .node = n, .graph = g, .at = at });
@@ -224,7 +235,8 @@ static enum status remove_node(struct apply *x, const struct edit *edit) {
         v->producer = NULL;
         int place = value_place(v);
         FAIL_IF(place < 0, x->err, STATUS_BUG, "value '%s' is not in the graph", v->name);
-        log_change(x, (struct change) { .kind = CHANGE_VALUE_OUT, .value = v, .graph = g, .at = place });
+        log_change(
+            x, (struct change) { .kind = CHANGE_VALUE_OUT, .value = v, .graph = g, .at = place });
         remove_at((void **)g->values, &g->n_values, place);
     }
     return OK;
@@ -247,16 +259,20 @@ static bool is_output_of(const struct graph *g, const struct value *v) {
 }
 
 /* Every output of `g` that is `old` (only number `index` when that is not negative) becomes `v`. */
-static enum status change_outputs(struct apply *x, struct graph *g, struct value *old, int index, struct value *v) {
+static enum status change_outputs(struct apply *x, struct graph *g, struct value *old, int index,
+                                  struct value *v) {
     bool is_public = stands_alone(g);
-    FAIL_IF(is_public && (v->graph != g || v->is_input || v->is_output || old->is_input), x->err, STATUS_UNSUPPORTED,
-            "'%s' cannot take the place of output '%s': one of them keeps a public name of its own; put an Identity node between",
+    FAIL_IF(is_public && (v->graph != g || v->is_input || v->is_output || old->is_input), x->err,
+            STATUS_UNSUPPORTED,
+            "'%s' cannot take the place of output '%s': one of them keeps a public name of its "
+            "own; put an Identity node between",
             v->name, old->name);
     save_ends(x, g);
     struct value **fresh = NULL;
     int n = 0;
     for (int i = 0; i < g->n_outputs; i++)
-        PUSH(x->arena, fresh, n, g->outputs[i] == old && (index < 0 || i == index) ? v : g->outputs[i]);
+        PUSH(x->arena, fresh, n,
+             g->outputs[i] == old && (index < 0 || i == index) ? v : g->outputs[i]);
     g->outputs = fresh;
     save_value(x, old);
     save_value(x, v);
@@ -307,8 +323,10 @@ static enum status replace_uses(struct apply *x, const struct edit *edit) {
 
 static enum status set_input_order(struct apply *x, const struct edit *edit) {
     struct graph *g = edit->graph;
-    FAIL_IF(edit->index < 0 || edit->index >= g->n_inputs || !edit->value->is_input || edit->value->graph != g, x->err,
-            STATUS_BUG, "'%s' cannot be input %d of graph '%s'", edit->value->name, edit->index, g->name);
+    FAIL_IF(edit->index < 0 || edit->index >= g->n_inputs || !edit->value->is_input ||
+                edit->value->graph != g,
+            x->err, STATUS_BUG, "'%s' cannot be input %d of graph '%s'", edit->value->name,
+            edit->index, g->name);
     save_ends(x, g);
     struct value **fresh = NULL;
     int n = 0;
@@ -330,17 +348,19 @@ static enum status apply_edit(struct apply *x, const struct edit *edit) {
         edit->node->def = NULL;
         return OK;
     case EDIT_SET_INPUT:
-        FAIL_IF(edit->index < 0 || edit->index > edit->node->n_in, e, STATUS_BUG, "node '%s' has no input %d",
-                node_label(edit->node, x->scratch), edit->index);
+        FAIL_IF(edit->index < 0 || edit->index > edit->node->n_in, e, STATUS_BUG,
+                "node '%s' has no input %d", node_label(edit->node, x->scratch), edit->index);
         set_input(x, edit->node, edit->index, edit->value);
         return OK;
     case EDIT_SET_CONSTANT:
-        FAIL_IF(!edit->value->constant, e, STATUS_BUG, "value '%s' is no constant", edit->value->name);
+        FAIL_IF(!edit->value->constant, e, STATUS_BUG, "value '%s' is no constant",
+                edit->value->name);
         save_value(x, edit->value);
         value_set_constant(edit->value, edit->tensor);
         return OK;
     case EDIT_ADD_CONSTANT:
-        FAIL_IF(value_place(edit->value) >= 0, e, STATUS_BUG, "value '%s' is in the graph already", edit->value->name);
+        FAIL_IF(value_place(edit->value) >= 0, e, STATUS_BUG, "value '%s' is in the graph already",
+                edit->value->name);
         link_value(x, edit->value);
         return OK;
     case EDIT_ADD_NODE:
@@ -350,9 +370,10 @@ static enum status apply_edit(struct apply *x, const struct edit *edit) {
     case EDIT_REPLACE_USES:
         return replace_uses(x, edit);
     case EDIT_SET_OUTPUT:
-        FAIL_IF(edit->index < 0 || edit->index >= edit->graph->n_outputs, e, STATUS_BUG, "graph '%s' has no output %d",
-                edit->graph->name, edit->index);
-        return change_outputs(x, edit->graph, edit->graph->outputs[edit->index], edit->index, edit->value);
+        FAIL_IF(edit->index < 0 || edit->index >= edit->graph->n_outputs, e, STATUS_BUG,
+                "graph '%s' has no output %d", edit->graph->name, edit->index);
+        return change_outputs(x, edit->graph, edit->graph->outputs[edit->index], edit->index,
+                              edit->value);
     case EDIT_SET_INPUT_ORDER:
         return set_input_order(x, edit);
     }
@@ -363,8 +384,8 @@ static enum status apply_edit(struct apply *x, const struct edit *edit) {
 static enum status check_inputs(const struct apply *x, const struct graph *g) {
     for (int i = 0; i < g->n_inputs; i++)
         for (int k = 0; k < i; k++)
-            FAIL_IF(g->inputs[i] == g->inputs[k], x->err, STATUS_BUG, "graph '%s' would have input '%s' twice", g->name,
-                    g->inputs[i]->name);
+            FAIL_IF(g->inputs[i] == g->inputs[k], x->err, STATUS_BUG,
+                    "graph '%s' would have input '%s' twice", g->name, g->inputs[i]->name);
     return OK;
 }
 
@@ -396,7 +417,9 @@ static enum status apply_all(struct apply *x) {
 
 enum status patch_apply(struct patch *p, struct err *e) {
     FAIL_IF(p->undo, e, STATUS_BUG, "the patch '%s' is applied already", p->title);
-    struct apply x = { .patch = p, .model = p->model, .arena = p->model->arena, .scratch = arena_new(), .err = e };
+    struct apply x = {
+        .patch = p, .model = p->model, .arena = p->model->arena, .scratch = arena_new(), .err = e
+    };
     x.undo = NEW(x.arena, struct undo);
     enum status s = apply_all(&x);
     if (s == OK) {

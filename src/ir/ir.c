@@ -28,7 +28,8 @@ void model_warn(struct model *m, const char *fmt, ...) {
     PUSH(m->arena, m->warnings, m->n_warnings, arena_str(m->arena, text));
 }
 
-void model_add_property(struct model *m, struct property **list, int *n, const char *key, const char *value) {
+void model_add_property(struct model *m, struct property **list, int *n, const char *key,
+                        const char *value) {
     struct property p = { arena_str(m->arena, key), arena_str(m->arena, value) };
     PUSH(m->arena, *list, *n, p);
 }
@@ -117,11 +118,13 @@ struct node *node_new(struct graph *g, const char *op, const char *domain, int n
     n->out = NEW_ARRAY(a, n_out + 1, struct value *);
     n->group = -1;
     n->graph = g;
-    n->origin = (struct origin) { .name = "", .op = op, .offset = -1, .index = -1, .graph = g->index };
+    n->origin =
+        (struct origin) { .name = "", .op = op, .offset = -1, .index = -1, .graph = g->index };
     return n;
 }
 
-struct node *graph_add_node(struct graph *g, const char *op, const char *domain, int n_in, int n_out) {
+struct node *graph_add_node(struct graph *g, const char *op, const char *domain, int n_in,
+                            int n_out) {
     struct node *n = node_new(g, op, domain, n_in, n_out);
     n->id = g->n_nodes;
     PUSH(g->model->arena, g->nodes, g->n_nodes, n);
@@ -187,8 +190,10 @@ void node_set_floats(struct node *n, const char *name, const double *v, int64_t 
 void node_remove_attr(struct node *n, const char *name) {
     for (int i = 0; i < n->n_attrs; i++)
         if (strcmp(n->attrs[i].name, name) == 0) {
-            memmove(&n->attrs[i], &n->attrs[i + 1], (size_t)(n->n_attrs - i - 1) * sizeof *n->attrs);
-            /* PUSH reallocates at powers of two by count, so the array must hold exactly a count's worth. */
+            memmove(&n->attrs[i], &n->attrs[i + 1],
+                    (size_t)(n->n_attrs - i - 1) * sizeof *n->attrs);
+            /* PUSH reallocates at powers of two by count, so the array must hold exactly a count's
+             * worth. */
             struct attr *copy = NULL;
             int count = 0;
             for (int k = 0; k < n->n_attrs - 1; k++)
@@ -200,7 +205,8 @@ void node_remove_attr(struct node *n, const char *name) {
 }
 
 static bool tensor_same_bits(const struct tensor *a, const struct tensor *b) {
-    if (a->kind != b->kind || a->store != b->store || a->dtype != b->dtype || !dims_equal(a->dim, a->rank, b->dim, b->rank))
+    if (a->kind != b->kind || a->store != b->store || a->dtype != b->dtype ||
+        !dims_equal(a->dim, a->rank, b->dim, b->rank))
         return false;
     if (a->kind != KIND_TENSOR)
         return false;
@@ -251,7 +257,8 @@ const char *node_label(const struct node *n, struct arena *a) {
     if (n->origin.name && n->origin.name[0])
         return n->origin.name;
     int k = n->origin.index >= 0 ? n->origin.index : n->id;
-    return n->graph->index > 0 ? arena_printf(a, "%d#%d", (int)n->graph->index, k) : arena_printf(a, "#%d", k);
+    return n->graph->index > 0 ? arena_printf(a, "%d#%d", (int)n->graph->index, k)
+                               : arena_printf(a, "#%d", k);
 }
 
 /* Graphs still to visit, the next one last. A stack of its own: nesting comes from the file. */

@@ -1,11 +1,14 @@
 /* The one graph form.
  *
- * Operators are named and mean what ONNX's newest operator set says (domain ""), whatever the file's
- * format or version: readers translate. Spatial operators carry their data layout as attributes
- * (`layout`: "NCHW" default or "NHWC"; `kernel_layout`), so weights are never moved on reading. What has no ONNX
- * meaning has a domain of its own ("tflite", "com.microsoft", "ai.onnx.ml", or the file's custom domain).
+ * Operators are named and mean what ONNX's newest operator set says (domain ""), whatever the
+ * file's format or version: readers translate. Spatial operators carry their data layout as
+ * attributes
+ * (`layout`: "NCHW" default or "NHWC"; `kernel_layout`), so weights are never moved on reading.
+ * What has no ONNX meaning has a domain of its own ("tflite", "com.microsoft", "ai.onnx.ml", or the
+ * file's custom domain).
  *
- * The graph says what the file says: nothing folded, nothing moved. Everything lives in the model's arena. */
+ * The graph says what the file says: nothing folded, nothing moved. Everything lives in the model's
+ * arena. */
 #ifndef IR_IR_H
 #define IR_IR_H
 
@@ -14,16 +17,18 @@
 #include "base/mapfile.h"
 #include "tensor/tensor.h"
 
-/* A dimension: >= 0 known; DIM_UNKNOWN; <= DIM_SYMBOL the symbol number DIM_SYMBOL - dim of the model. */
+/* A dimension: >= 0 known; DIM_UNKNOWN; <= DIM_SYMBOL the symbol number DIM_SYMBOL - dim of the
+ * model. */
 enum { DIM_UNKNOWN = -1, DIM_SYMBOL = -2 };
 
 /* Where a node or value came from. */
 struct origin {
-    const char *name;  /* its name in the file ("#3" for operator 3 of a TFLite file), never NULL after reading */
-    const char *op;    /* the operator's name in the file ("CONV_2D"), NULL for values */
-    int64_t offset;    /* byte offset in the file, -1 when it has none */
-    int32_t graph;     /* sub-graph number in the file (0 main) */
-    int32_t index;     /* node, initializer or tensor number in that sub-graph, -1 none */
+    const char *name; /* its name in the file ("#3" for operator 3 of a TFLite file), never NULL
+                         after reading */
+    const char *op;   /* the operator's name in the file ("CONV_2D"), NULL for values */
+    int64_t offset;   /* byte offset in the file, -1 when it has none */
+    int32_t graph;    /* sub-graph number in the file (0 main) */
+    int32_t index;    /* node, initializer or tensor number in that sub-graph, -1 none */
 };
 
 enum attr_type {
@@ -57,8 +62,8 @@ struct attr {
     struct graph **graphs;
 };
 
-/* Scale and zero point that the file stores with a value (TFLite QuantizationParameters). For show and for
- * native runs: the graph has explicit QuantizeLinear/DequantizeLinear nodes. */
+/* Scale and zero point that the file stores with a value (TFLite QuantizationParameters). For show
+ * and for native runs: the graph has explicit QuantizeLinear/DequantizeLinear nodes. */
 struct quant {
     int64_t n; /* 1 per tensor, else length of dim[axis] */
     const float *scale;
@@ -68,31 +73,32 @@ struct quant {
 };
 
 struct value {
-    const char *name; /* as in the file; unique within a graph when the file has it so; "" for none */
-    int id;           /* unique in the model, dense from 0 */
+    const char
+        *name; /* as in the file; unique within a graph when the file has it so; "" for none */
+    int id;    /* unique in the model, dense from 0 */
     enum tensor_kind kind;
-    enum dtype dtype;       /* element type; DT_NONE when the file does not say */
-    int rank;               /* -1 unknown */
-    int64_t dim[MAX_RANK];  /* see DIM_UNKNOWN */
-    struct tensor *constant; /* initializer or constant; store as in the file */
-    struct quant *quant;    /* NULL when none */
-    struct node *producer;  /* NULL for inputs and constants */
-    int out_index;          /* which output of the producer */
+    enum dtype dtype;         /* element type; DT_NONE when the file does not say */
+    int rank;                 /* -1 unknown */
+    int64_t dim[MAX_RANK];    /* see DIM_UNKNOWN */
+    struct tensor *constant;  /* initializer or constant; store as in the file */
+    struct quant *quant;      /* NULL when none */
+    struct node *producer;    /* NULL for inputs and constants */
+    int out_index;            /* which output of the producer */
     bool is_input, is_output; /* of the graph it belongs to */
-    bool is_variable;       /* keeps its value from run to run (TFLite variable tensor) */
-    struct graph *graph;    /* where it is defined */
+    bool is_variable;         /* keeps its value from run to run (TFLite variable tensor) */
+    struct graph *graph;      /* where it is defined */
     struct origin origin;
 };
 
 struct op; /* a row of src/ops */
 
 struct node {
-    const char *op;     /* operator name, e.g. "Conv" */
-    const char *domain; /* "" for ai.onnx */
+    const char *op;       /* operator name, e.g. "Conv" */
+    const char *domain;   /* "" for ai.onnx */
     const struct op *def; /* its row, or NULL when calque has none (set by ops_bind) */
-    const char *name;   /* as in the file; may be "" */
-    int id;             /* position in graph->nodes (graph_renumber) */
-    struct value **in;  /* NULL entries: optional inputs left out */
+    const char *name;     /* as in the file; may be "" */
+    int id;               /* position in graph->nodes (graph_renumber) */
+    struct value **in;    /* NULL entries: optional inputs left out */
     int n_in;
     struct value **out; /* NULL entries: outputs left out */
     int n_out;
@@ -139,12 +145,13 @@ struct model {
     const char *producer;
     const char *description;
     struct graph *graph; /* the main graph */
-    struct graph **graphs; /* every graph of the file by number (TFLite subgraphs); graphs[0] == graph */
+    struct graph *
+        *graphs; /* every graph of the file by number (TFLite subgraphs); graphs[0] == graph */
     int n_graphs;
     const char **symbols; /* names of dimension symbols */
     int n_symbols;
     struct strmap symbol_numbers; /* name -> its number (int *); made by model_symbol */
-    struct property *properties; /* metadata */
+    struct property *properties;  /* metadata */
     int n_properties;
     struct property *opsets; /* domain, version as text */
     int n_opsets;
@@ -165,7 +172,8 @@ struct model *model_new(void);
 void model_free(struct model *m);
 void model_warn(struct model *m, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Adds a property to `list` of the model (properties or opsets). */
-void model_add_property(struct model *m, struct property **list, int *n, const char *key, const char *value);
+void model_add_property(struct model *m, struct property **list, int *n, const char *key,
+                        const char *value);
 /* The code of a symbol, made on first use. */
 int64_t model_symbol(struct model *m, const char *name);
 /* "N" or "3" or "?". */
@@ -181,14 +189,16 @@ struct value *graph_add_constant(struct graph *g, const char *name, struct tenso
 void graph_add_input(struct graph *g, struct value *v);
 void graph_add_output(struct graph *g, struct value *v);
 /* Appends a node with room for n_in inputs and n_out outputs (all NULL); names are not copied. */
-struct node *graph_add_node(struct graph *g, const char *op, const char *domain, int n_in, int n_out);
+struct node *graph_add_node(struct graph *g, const char *op, const char *domain, int n_in,
+                            int n_out);
 /* An unlinked node (for patches). */
 struct node *node_new(struct graph *g, const char *op, const char *domain, int n_in, int n_out);
 void node_set_output(struct node *n, int i, struct value *v);
 /* Numbers nodes by position. */
 void graph_renumber(struct graph *g);
 
-/* Attributes: set replaces; find gives NULL when absent. Lists are not copied (give arena memory). */
+/* Attributes: set replaces; find gives NULL when absent. Lists are not copied (give arena memory).
+ */
 struct attr *node_attr(const struct node *n, const char *name);
 struct attr *node_set_attr(struct node *n, const char *name, enum attr_type type);
 void node_set_int(struct node *n, const char *name, int64_t v);
@@ -216,7 +226,8 @@ struct uses {
     int n_values;
 };
 struct uses *uses_build(const struct model *m, struct arena *a);
-/* Calls visit for every graph of the model, sub-graphs of attributes and function bodies included. */
+/* Calls visit for every graph of the model, sub-graphs of attributes and function bodies included.
+ */
 void model_each_graph(struct model *m, void (*visit)(struct graph *g, void *arg), void *arg);
 
 #endif

@@ -45,8 +45,8 @@ struct value *patch_constant(struct patch *p, struct graph *g, const char *stem,
     return v;
 }
 
-struct node *patch_node(struct patch *p, struct graph *g, struct node *before, const char *op, const char *domain,
-                        struct value *const *in, int n_in, int n_out) {
+struct node *patch_node(struct patch *p, struct graph *g, struct node *before, const char *op,
+                        const char *domain, struct value *const *in, int n_in, int n_out) {
     struct node *n = node_new(g, op, domain, n_in, n_out);
     n->name = n->origin.name = patch_name(p->model, op);
     for (int i = 0; i < n_in; i++)
@@ -75,13 +75,20 @@ void patch_set_float(struct patch *p, struct node *n, const char *name, double v
 }
 
 void patch_set_string(struct patch *p, struct node *n, const char *name, const char *v) {
-    patch_set_attr(p, n, &(struct attr) { .name = name, .type = ATTR_STRING, .s = arena_str(p->model->arena, v),
-                                          .n = (int64_t)strlen(v) });
+    patch_set_attr(p, n,
+                   &(struct attr) { .name = name,
+                                    .type = ATTR_STRING,
+                                    .s = arena_str(p->model->arena, v),
+                                    .n = (int64_t)strlen(v) });
 }
 
 void patch_set_ints(struct patch *p, struct node *n, const char *name, const int64_t *v, int n_v) {
-    patch_set_attr(p, n, &(struct attr) { .name = name, .type = ATTR_INTS, .n = n_v,
-                                          .ints = arena_copy(p->model->arena, v, (size_t)n_v * sizeof *v) });
+    patch_set_attr(
+        p, n,
+        &(struct attr) { .name = name,
+                         .type = ATTR_INTS,
+                         .n = n_v,
+                         .ints = arena_copy(p->model->arena, v, (size_t)n_v * sizeof *v) });
 }
 
 void patch_remove_attr(struct patch *p, struct node *n, const char *name) {

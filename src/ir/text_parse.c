@@ -54,7 +54,8 @@ static enum status read_value(struct parser *p, struct value **v) {
     const char *name, *key;
     TRY(scan_handle(p, &name, &key));
     *v = strmap_get(&p->handles, key);
-    return *v ? OK : scan_fail(&p->s, STATUS_CORRUPT, "value '%s' is not defined before this", name);
+    return *v ? OK
+              : scan_fail(&p->s, STATUS_CORRUPT, "value '%s' is not defined before this", name);
 }
 
 static enum status scan_dtype(struct parser *p, enum dtype *t) {
@@ -248,7 +249,9 @@ static enum status scan_contents(struct parser *p, const struct type *type, stru
     if (scan_eat_word(&p->s, "as"))
         TRY(scan_dtype(p, &store));
     struct tensor *t = *out = NEW(p->arena, struct tensor);
-    *t = (struct tensor) { .kind = type->kind, .dtype = type->dtype, .store = store, .rank = type->rank };
+    *t = (struct tensor) {
+        .kind = type->kind, .dtype = type->dtype, .store = store, .rank = type->rank
+    };
     memcpy(t->dim, type->dim, sizeof t->dim);
     if (type->kind != KIND_TENSOR) {
         TRY(scan_expect_word(&p->s, "items"));
@@ -256,7 +259,8 @@ static enum status scan_contents(struct parser *p, const struct type *type, stru
         return scan_items(p, t);
     }
     if (scan_eat(&p->s, "..."))
-        return scan_fail(&p->s, STATUS_UNSUPPORTED, "this text leaves constants out; print the model with all of them");
+        return scan_fail(&p->s, STATUS_UNSUPPORTED,
+                         "this text leaves constants out; print the model with all of them");
     if (type->rank < 0 || !dims_count(type->dim, type->rank, &n))
         return scan_fail(&p->s, STATUS_CORRUPT, "contents of unknown shape");
     size_t left = (size_t)(p->s.end - p->s.at), bytes = dtype_bytes(store, n);
@@ -318,7 +322,8 @@ static enum status scan_attribute_real(struct parser *p, double *v, bool *is_int
 }
 
 /* Items of a list attribute of kind `type`, one after another in an array that grows by PUSH. */
-static enum status scan_item(struct parser *p, struct node *n, struct attr *a, void **list, int *count) {
+static enum status scan_item(struct parser *p, struct node *n, struct attr *a, void **list,
+                             int *count) {
     switch (a->type) {
     case ATTR_INTS: {
         int64_t v, *items = *list;
@@ -390,7 +395,10 @@ static enum status scan_attribute(struct parser *p, struct node *n, struct attr 
     static const struct {
         const char *word;
         enum attr_type type;
-    } lists[] = { { "ints", ATTR_INTS }, { "floats", ATTR_FLOATS }, { "strings", ATTR_STRINGS }, { "tensors", ATTR_TENSORS },
+    } lists[] = { { "ints", ATTR_INTS },
+                  { "floats", ATTR_FLOATS },
+                  { "strings", ATTR_STRINGS },
+                  { "tensors", ATTR_TENSORS },
                   { "graphs", ATTR_GRAPHS } };
     for (int i = 0; i < 5; i++)
         if (scan_eat_word(&p->s, lists[i].word)) {
@@ -586,7 +594,8 @@ static enum status scan_header(struct parser *p) {
     TRY(scan_expect_word(&p->s, "calque"));
     TRY(scan_small(p, &version, 0, INT_MAX));
     if (version != TEXT_VERSION)
-        return scan_fail(&p->s, STATUS_UNSUPPORTED, "text form %d; this program reads %d", version, TEXT_VERSION);
+        return scan_fail(&p->s, STATUS_UNSUPPORTED, "text form %d; this program reads %d", version,
+                         TEXT_VERSION);
     TRY(scan_expect_word(&p->s, "format"));
     TRY(scan_pair(p, &m->format, &m->format_version));
     TRY(scan_expect_word(&p->s, "producer"));
@@ -620,8 +629,8 @@ static enum status parse(struct parser *p) {
     for (int i = 0; i < p->n_references; i++) {
         const struct reference *r = &p->references[i];
         if (r->number >= m->n_graphs)
-            return scan_fail(&p->s, STATUS_CORRUPT, "node '%s' names graph %lld of %d", node_label(r->node, p->arena),
-                             (long long)r->number, m->n_graphs);
+            return scan_fail(&p->s, STATUS_CORRUPT, "node '%s' names graph %lld of %d",
+                             node_label(r->node, p->arena), (long long)r->number, m->n_graphs);
         r->node->attrs[r->attr].graph = m->graphs[r->number];
     }
     return model_verify(m, p->s.err);
@@ -629,7 +638,11 @@ static enum status parse(struct parser *p) {
 
 enum status model_parse(const char *text, size_t length, struct model **out, struct err *e) {
     struct model *m = model_new();
-    struct parser p = { .s = { .begin = text, .at = text, .end = text + length, .arena = m->arena, .err = e }, .m = m, .arena = m->arena };
+    struct parser p = {
+        .s = { .begin = text, .at = text, .end = text + length, .arena = m->arena, .err = e },
+        .m = m,
+        .arena = m->arena
+    };
     strmap_init(&p.handles, m->arena);
     enum status s = parse(&p);
     if (s != OK) {

@@ -6,7 +6,8 @@
 #include "ir/text.h"
 
 enum {
-    LIST_IN_FULL = 64,   /* constants of so many elements are lists of numbers, larger ones hexadecimal bytes */
+    LIST_IN_FULL =
+        64, /* constants of so many elements are lists of numbers, larger ones hexadecimal bytes */
     LIST_WHEN_SHORT = 8, /* without TEXT_CONSTANTS, larger ones are left out */
 };
 
@@ -29,7 +30,8 @@ static void indent(struct printer *p) {
 static bool is_bare(const char *s, size_t n) {
     for (size_t i = 0; i < n; i++) {
         char c = s[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("_./-;", c))))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              (c && strchr("_./-;", c))))
             return false;
     }
     return n > 0;
@@ -132,7 +134,8 @@ static const char *const kind_names[] = { [KIND_TENSOR] = "",
                                           [KIND_MAP] = "map ",
                                           [KIND_SPARSE] = "sparse " };
 
-static void type(struct printer *p, enum tensor_kind kind, enum dtype dtype, int rank, const int64_t *dim) {
+static void type(struct printer *p, enum tensor_kind kind, enum dtype dtype, int rank,
+                 const int64_t *dim) {
     strbuf_printf(p->b, "%s%s", kind_names[kind], dtype_name(dtype));
     dims(p, rank, dim);
 }
@@ -188,7 +191,8 @@ static void define(struct printer *p, const struct value *v) {
 static bool as_list(const struct printer *p, const struct tensor *t, int64_t n) {
     if (t->store == DT_STRING)
         return true;
-    if (n > ((p->flags & TEXT_CONSTANTS) ? LIST_IN_FULL : LIST_WHEN_SHORT) || dtype_row(t->store)->class_ == CLASS_COMPLEX)
+    if (n > ((p->flags & TEXT_CONSTANTS) ? LIST_IN_FULL : LIST_WHEN_SHORT) ||
+        dtype_row(t->store)->class_ == CLASS_COMPLEX)
         return false;
     for (int64_t i = 0; i < n && dtype_is_float(t->store); i++)
         if (isnan(tensor_f64(t, i))) /* which NaN it is shows in the bytes only */
@@ -277,13 +281,17 @@ static enum status graph_value(struct printer *p, const struct node *n, const st
     int k = 0;
     while (k < p->model->n_graphs && p->model->graphs[k] != g)
         k++;
-    FAIL_IF(k == p->model->n_graphs, p->err, STATUS_BUG, "node '%s' holds a graph that is nowhere in the model", node_label(n, p->arena));
+    FAIL_IF(k == p->model->n_graphs, p->err, STATUS_BUG,
+            "node '%s' holds a graph that is nowhere in the model", node_label(n, p->arena));
     strbuf_printf(p->b, "graph %d", k);
     return OK;
 }
 
-static const char *const list_words[] = { [ATTR_INTS] = "ints",       [ATTR_FLOATS] = "floats", [ATTR_STRINGS] = "strings",
-                                          [ATTR_TENSORS] = "tensors", [ATTR_GRAPHS] = "graphs" };
+static const char *const list_words[] = { [ATTR_INTS] = "ints",
+                                          [ATTR_FLOATS] = "floats",
+                                          [ATTR_STRINGS] = "strings",
+                                          [ATTR_TENSORS] = "tensors",
+                                          [ATTR_GRAPHS] = "graphs" };
 
 static enum status attribute(struct printer *p, const struct node *n, const struct attr *a) {
     struct strbuf *b = p->b;
@@ -399,7 +407,8 @@ static void constant_line(struct printer *p, const struct value *v) {
 }
 
 static enum status block(struct printer *p, const struct graph *g) {
-    FAIL_IF(++p->depth > TEXT_MAX_NESTING, p->err, STATUS_UNSUPPORTED, "graphs more than %d deep cannot be printed", TEXT_MAX_NESTING);
+    FAIL_IF(++p->depth > TEXT_MAX_NESTING, p->err, STATUS_UNSUPPORTED,
+            "graphs more than %d deep cannot be printed", TEXT_MAX_NESTING);
     strbuf_add(p->b, "graph ");
     quoted_text(p->b, g->name);
     strbuf_printf(p->b, " number %d {\n", (int)g->index);

@@ -37,8 +37,8 @@ static void skip(struct scan *s) {
 }
 
 static bool bare_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '/' || c == '-' || c == '+' ||
-           c == ';';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '/' || c == '-' || c == '+' || c == ';';
 }
 
 static size_t bare_length(struct scan *s) {

@@ -31,7 +31,8 @@ const char *scan_bare(struct scan *s);
 enum status scan_int(struct scan *s, int64_t *v);
 /* Unsigned numbers above INT64_MAX are given as their bits. */
 enum status scan_element_int(struct scan *s, int64_t *v);
-/* *is_double: a "d" stands behind it. *is_int: it has neither point nor exponent nor is it inf or nan. */
+/* *is_double: a "d" stands behind it. *is_int: it has neither point nor exponent nor is it inf or
+ * nan. */
 enum status scan_real(struct scan *s, double *v, bool *is_double, bool *is_int);
 
 #endif

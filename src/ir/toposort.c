@@ -23,14 +23,17 @@ static void push_held(struct held *h, const struct node *n) {
     }
 }
 
-static bool see_all(const struct graph *home, struct value *const *values, int n, see_fn *see, void *arg) {
+static bool see_all(const struct graph *home, struct value *const *values, int n, see_fn *see,
+                    void *arg) {
     for (int i = 0; i < n; i++)
-        if (values[i] && values[i]->graph == home && values[i]->producer && !see(arg, values[i]->producer))
+        if (values[i] && values[i]->graph == home && values[i]->producer &&
+            !see(arg, values[i]->producer))
             return false;
     return true;
 }
 
-/* Calls see for every node of its graph that `top`, or a graph it holds, waits for; stops when see gives false. */
+/* Calls see for every node of its graph that `top`, or a graph it holds, waits for; stops when see
+ * gives false. */
 static bool each_dependency(struct arena *scratch, const struct node *top, see_fn *see, void *arg) {
     if (!see_all(top->graph, top->in, top->n_in, see, arg))
         return false;
@@ -89,7 +92,8 @@ static int by_number_falling(const void *a, const void *b) {
 }
 
 /* Depth first from every node in the old order: a node is placed when all it waits for is. */
-static enum status sort_into(struct sort *s, const struct graph *g, struct node **order, struct err *e) {
+static enum status sort_into(struct sort *s, const struct graph *g, struct node **order,
+                             struct err *e) {
     int placed = 0;
     for (int i = 0; i < g->n_nodes; i++) {
         if (s->state[i] != UNSEEN)
@@ -106,11 +110,13 @@ static enum status sort_into(struct sort *s, const struct graph *g, struct node 
             }
             s->state[n->id] = WAITING;
             int before = s->depth;
-            FAIL_IF(!each_dependency(s->arena, n, want, s), e, STATUS_CORRUPT, "node '%s' (%s) needs its own result: the graph has a cycle",
+            FAIL_IF(!each_dependency(s->arena, n, want, s), e, STATUS_CORRUPT,
+                    "node '%s' (%s) needs its own result: the graph has a cycle",
                     node_label(s->cycle, s->arena), s->cycle->op);
             /* The first of the old order comes on top. */
             if (s->depth > before)
-                qsort(s->stack + before, (size_t)(s->depth - before), sizeof *s->stack, by_number_falling);
+                qsort(s->stack + before, (size_t)(s->depth - before), sizeof *s->stack,
+                      by_number_falling);
         }
     }
     return OK;

@@ -1,4 +1,5 @@
-/* One walk over every graph, with a stack of its own: hostile nesting costs memory, not the call stack. */
+/* One walk over every graph, with a stack of its own: hostile nesting costs memory, not the call
+ * stack. */
 #include "ir/verify.h"
 
 /* A graph being walked. */
@@ -32,14 +33,18 @@ static const char *value_label(const struct walk *w, const struct value *v) {
 static enum status check_value(const struct walk *w, const struct graph *g, const struct value *v) {
     struct err *e = w->err;
     FAIL_IF(!v || !v->name, e, STATUS_BUG, "graph '%s' has a value without a name", g->name);
-    FAIL_IF(v->id < 0 || v->id >= w->model->next_value_id, e, STATUS_BUG, "value '%s' has number %d of %d", v->name, v->id,
-            w->model->next_value_id);
-    FAIL_IF(w->linked[v->id], e, STATUS_BUG, "value '%s' stands twice, or its number %d is another's", v->name, v->id);
-    FAIL_IF(v->graph != g, e, STATUS_BUG, "value '%s' stands in a graph that is not its own", v->name);
+    FAIL_IF(v->id < 0 || v->id >= w->model->next_value_id, e, STATUS_BUG,
+            "value '%s' has number %d of %d", v->name, v->id, w->model->next_value_id);
+    FAIL_IF(w->linked[v->id], e, STATUS_BUG,
+            "value '%s' stands twice, or its number %d is another's", v->name, v->id);
+    FAIL_IF(v->graph != g, e, STATUS_BUG, "value '%s' stands in a graph that is not its own",
+            v->name);
     FAIL_IF(!v->origin.name, e, STATUS_BUG, "value '%s' has no origin", v->name);
-    FAIL_IF(v->producer && (v->is_input || v->constant), e, STATUS_CORRUPT, "value '%s' is %s and is computed by node '%s' too",
-            value_label(w, v), v->constant ? "a constant" : "an input", label(w, v->producer));
-    FAIL_IF(v->rank > MAX_RANK || v->rank < -1, e, STATUS_BUG, "value '%s' has rank %d", v->name, v->rank);
+    FAIL_IF(v->producer && (v->is_input || v->constant), e, STATUS_CORRUPT,
+            "value '%s' is %s and is computed by node '%s' too", value_label(w, v),
+            v->constant ? "a constant" : "an input", label(w, v->producer));
+    FAIL_IF(v->rank > MAX_RANK || v->rank < -1, e, STATUS_BUG, "value '%s' has rank %d", v->name,
+            v->rank);
     return OK;
 }
 
@@ -53,8 +58,8 @@ static enum status enter(struct walk *w, const struct graph *g, uint32_t scope) 
             w->visible[v->id] = scope;
     }
     for (int i = 0; i < g->n_inputs; i++)
-        FAIL_IF(!g->inputs[i] || g->inputs[i]->graph != g || !g->inputs[i]->is_input, w->err, STATUS_BUG,
-                "input %d of graph '%s' is not a value of it", i, g->name);
+        FAIL_IF(!g->inputs[i] || g->inputs[i]->graph != g || !g->inputs[i]->is_input, w->err,
+                STATUS_BUG, "input %d of graph '%s' is not a value of it", i, g->name);
     if (w->depth == w->capacity) {
         int capacity = w->capacity ? w->capacity * 2 : 16;
         w->stack = arena_grow(w->arena, w->stack, (size_t)w->capacity * sizeof *w->stack,
@@ -86,30 +91,36 @@ static bool on_cycle(const struct walk *w, const struct graph *g, const struct n
     return false;
 }
 
-static enum status check_read(struct walk *w, const struct frame *f, const struct value *v, const char *who,
-                              const struct node *reader) {
+static enum status check_read(struct walk *w, const struct frame *f, const struct value *v,
+                              const char *who, const struct node *reader) {
     struct err *e = w->err;
-    FAIL_IF(v->id < 0 || v->id >= w->model->next_value_id, e, STATUS_BUG, "%s reads a value with number %d of %d", who, v->id,
-            w->model->next_value_id);
+    FAIL_IF(v->id < 0 || v->id >= w->model->next_value_id, e, STATUS_BUG,
+            "%s reads a value with number %d of %d", who, v->id, w->model->next_value_id);
     if (w->visible[v->id] == f->scope)
         return OK;
     const char *name = value_label(w, v);
-    FAIL_IF(w->visible[v->id] != 0, e, STATUS_CORRUPT, "%s reads '%s', which belongs to the graph that calls this one", who, name);
-    FAIL_IF(!v->producer, e, STATUS_CORRUPT, "%s reads '%s', which is no input, no constant and no node's output", who, name);
+    FAIL_IF(w->visible[v->id] != 0, e, STATUS_CORRUPT,
+            "%s reads '%s', which belongs to the graph that calls this one", who, name);
+    FAIL_IF(!v->producer, e, STATUS_CORRUPT,
+            "%s reads '%s', which is no input, no constant and no node's output", who, name);
     FAIL_IF(reader && v->graph == f->graph && on_cycle(w, f->graph, reader), e, STATUS_CORRUPT,
             "%s reads '%s', which needs the node's own result: the graph has a cycle", who, name);
-    FAIL_IF(v->graph == f->graph, e, STATUS_CORRUPT, "%s reads '%s' before node '%s' has computed it: the nodes are not in order",
-            who, name, label(w, v->producer));
-    return err_set(e, STATUS_CORRUPT, "%s reads '%s', which is not defined where it stands", who, name);
+    FAIL_IF(v->graph == f->graph, e, STATUS_CORRUPT,
+            "%s reads '%s' before node '%s' has computed it: the nodes are not in order", who, name,
+            label(w, v->producer));
+    return err_set(e, STATUS_CORRUPT, "%s reads '%s', which is not defined where it stands", who,
+                   name);
 }
 
 /* The node itself, after the graphs it holds. */
 static enum status check_node(struct walk *w, struct frame *f, struct node *n) {
     struct err *e = w->err;
-    FAIL_IF(n->graph != f->graph, e, STATUS_BUG, "node '%s' stands in a graph that is not its own", label(w, n));
-    FAIL_IF(n->id != f->node, e, STATUS_BUG, "node '%s' stands at %d and is numbered %d", label(w, n), f->node, n->id);
-    FAIL_IF(!n->op || !n->domain || !n->name || !n->origin.name, e, STATUS_BUG, "node %d of graph '%s' lacks operator, domain, name or origin",
-            n->id, f->graph->name);
+    FAIL_IF(n->graph != f->graph, e, STATUS_BUG, "node '%s' stands in a graph that is not its own",
+            label(w, n));
+    FAIL_IF(n->id != f->node, e, STATUS_BUG, "node '%s' stands at %d and is numbered %d",
+            label(w, n), f->node, n->id);
+    FAIL_IF(!n->op || !n->domain || !n->name || !n->origin.name, e, STATUS_BUG,
+            "node %d of graph '%s' lacks operator, domain, name or origin", n->id, f->graph->name);
     for (int i = 0; i < n->n_in; i++) {
         const struct value *v = n->in[i];
         if (!v || (v->id >= 0 && v->id < w->model->next_value_id && w->visible[v->id] == f->scope))
@@ -121,12 +132,16 @@ static enum status check_node(struct walk *w, struct frame *f, struct node *n) {
         struct value *v = n->out[i];
         if (!v)
             continue;
-        FAIL_IF(v->producer && v->producer != n, e, STATUS_CORRUPT, "value '%s' is computed twice, by node '%s' and by node '%s'",
-                value_label(w, v), label(w, v->producer), label(w, n));
-        FAIL_IF(v->producer != n || v->out_index != i, e, STATUS_CORRUPT, "output %d of node '%s' (%s), '%s', is an output, input or constant already",
-                i, label(w, n), n->op, value_label(w, v));
-        FAIL_IF(v->graph != f->graph || v->id < 0 || v->id >= w->model->next_value_id || !w->linked[v->id], e, STATUS_BUG,
-                "output '%s' of node '%s' is no value of its graph", v->name, label(w, n));
+        FAIL_IF(v->producer && v->producer != n, e, STATUS_CORRUPT,
+                "value '%s' is computed twice, by node '%s' and by node '%s'", value_label(w, v),
+                label(w, v->producer), label(w, n));
+        FAIL_IF(v->producer != n || v->out_index != i, e, STATUS_CORRUPT,
+                "output %d of node '%s' (%s), '%s', is an output, input or constant already", i,
+                label(w, n), n->op, value_label(w, v));
+        FAIL_IF(v->graph != f->graph || v->id < 0 || v->id >= w->model->next_value_id ||
+                    !w->linked[v->id],
+                e, STATUS_BUG, "output '%s' of node '%s' is no value of its graph", v->name,
+                label(w, n));
         w->visible[v->id] = f->scope;
     }
     return OK;
@@ -135,8 +150,10 @@ static enum status check_node(struct walk *w, struct frame *f, struct node *n) {
 static enum status leave(struct walk *w, struct frame *f) {
     const struct graph *g = f->graph;
     for (int i = 0; i < g->n_outputs; i++) {
-        FAIL_IF(!g->outputs[i], w->err, STATUS_CORRUPT, "output %d of graph '%s' is missing", i, g->name);
-        TRY(check_read(w, f, g->outputs[i], arena_printf(w->arena, "output %d of graph '%s'", i, g->name), NULL));
+        FAIL_IF(!g->outputs[i], w->err, STATUS_CORRUPT, "output %d of graph '%s' is missing", i,
+                g->name);
+        TRY(check_read(w, f, g->outputs[i],
+                       arena_printf(w->arena, "output %d of graph '%s'", i, g->name), NULL));
     }
     for (int i = 0; i < g->n_values; i++)
         w->visible[g->values[i]->id] = 0;

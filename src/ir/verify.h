@@ -4,8 +4,9 @@
 
 #include "ir/ir.h"
 
-/* Nodes in topological order, every input defined before it is read (here or in an outer graph), one producer a
- * value, outputs defined, ids dense and unique, origins present. The error names the node or value. */
+/* Nodes in topological order, every input defined before it is read (here or in an outer graph),
+ * one producer a value, outputs defined, ids dense and unique, origins present. The error names the
+ * node or value. */
 enum status model_verify(const struct model *m, struct err *e);
 
 #endif

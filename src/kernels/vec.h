@@ -1,5 +1,5 @@
-/* Vectors of one instruction set under one set of names, chosen by the flags a file is compiled with.
- * s is f or d:
+/* Vectors of one instruction set under one set of names, chosen by the flags a file is compiled
+ * with. s is f or d:
  *
  *     VEC_s                    LANES_s elements
  *     LOAD_s(p) STORE_s(p, v)  unaligned

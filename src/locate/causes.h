@@ -6,7 +6,8 @@ struct cause_row {
     const char *name;   /* "pad-side" */
     const char *class_; /* class of the taxonomy, "M01"; "" for weights, structure, unknown */
     const char *title;  /* "padding on the wrong side" */
-    const char *what, *how, *fix; /* a sentence or two each: what it is, how it arises, how it is mended */
+    const char *what, *how,
+        *fix; /* a sentence or two each: what it is, how it arises, how it is mended */
 };
 
 /* All rows; ends with a NULL name. */

@@ -46,7 +46,8 @@ static bool edits(const struct patch *p, const struct node *n) {
     return false;
 }
 
-/* By target value id: computed by an edited node, from an edited constant or from rewired values. */
+/* By target value id: computed by an edited node, from an edited constant or from rewired values.
+ */
 static const bool *behind(const struct hunt *h, const struct patch *p) {
     bool *stale = NEW_ARRAY(h->arena, h->target->next_value_id + 1, bool);
     for (int i = 0; i < p->n; i++)
@@ -65,9 +66,14 @@ static const bool *behind(const struct hunt *h, const struct patch *p) {
     return stale;
 }
 
-struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node *node, const struct node *source_node, struct patch *p,
-                           int rank) {
-    struct candidate c = { .cause = cause, .node = node, .source_node = source_node, .patch = p, .rank = rank, .error = INFINITY };
+struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node *node,
+                           const struct node *source_node, struct patch *p, int rank) {
+    struct candidate c = { .cause = cause,
+                           .node = node,
+                           .source_node = source_node,
+                           .patch = p,
+                           .rank = rank,
+                           .error = INFINITY };
     const struct cause_row *row = cause_find(cause);
     c.title = row ? row->title : cause;
     c.result = replaced_by(p, h->r->target);
@@ -90,20 +96,23 @@ struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node 
     return added;
 }
 
-void candidate_detail(struct hunt *h, struct candidate *c, const char *parameter, const char *source, const char *target) {
+void candidate_detail(struct hunt *h, struct candidate *c, const char *parameter,
+                      const char *source, const char *target) {
     struct fault_detail d = { parameter, source, target };
     PUSH(h->arena, c->details, c->n_details, d);
 }
 
 static int better(const void *a, const void *b) {
-    const struct candidate *x = *(const struct candidate *const *)a, *y = *(const struct candidate *const *)b;
+    const struct candidate *x = *(const struct candidate *const *)a,
+                           *y = *(const struct candidate *const *)b;
     if (x->rank != y->rank)
         return (x->rank > y->rank) - (x->rank < y->rank);
     return (x->error > y->error) - (x->error < y->error);
 }
 
 int candidate_closer(const void *a, const void *b) {
-    const struct candidate *x = *(const struct candidate *const *)a, *y = *(const struct candidate *const *)b;
+    const struct candidate *x = *(const struct candidate *const *)a,
+                           *y = *(const struct candidate *const *)b;
     return (x->error > y->error) - (x->error < y->error);
 }
 
@@ -124,7 +133,8 @@ static void add_rivals(struct hunt *h, const struct candidate *chosen, struct fa
     struct candidate **list = NEW_ARRAY(h->arena, h->n + 1, struct candidate *);
     int n = 0;
     for (int i = 0; i < h->n; i++)
-        if (&h->list[i] != chosen && h->list[i].error < HUGE_VAL && (!chosen || strcmp(h->list[i].cause, chosen->cause) != 0))
+        if (&h->list[i] != chosen && h->list[i].error < HUGE_VAL &&
+            (!chosen || strcmp(h->list[i].cause, chosen->cause) != 0))
             list[n++] = &h->list[i];
     if (n > 1)
         qsort(list, (size_t)n, sizeof *list, candidate_closer);
@@ -138,7 +148,8 @@ static void add_rivals(struct hunt *h, const struct candidate *chosen, struct fa
     }
 }
 
-static struct fault as_fault(const struct region *r, const struct candidate *c, const struct candidate *part) {
+static struct fault as_fault(const struct region *r, const struct candidate *c,
+                             const struct candidate *part) {
     const struct candidate *says = part ? part : c;
     return (struct fault) {
         .node = says && says->node ? says->node : r->frontier,
@@ -147,8 +158,12 @@ static struct fault as_fault(const struct region *r, const struct candidate *c, 
         .output = says && part && says->node && says->node->n_out ? says->node->out[0] : r->target,
         .source_node = says && says->source_node ? says->source_node : r->source->producer,
         .source_output = r->source,
-        .cause = says ? says->cause : r->n_nodes || r->n_source_nodes ? "structure" : "unknown",
-        .title = says ? says->title : "the two sides of this region compute different things, and no edit that is known explains it",
+        .cause = says                              ? says->cause
+                 : r->n_nodes || r->n_source_nodes ? "structure"
+                                                   : "unknown",
+        .title = says ? says->title
+                      : "the two sides of this region compute different things, and no edit that "
+                        "is known explains it",
         .confidence = c ? "replayed" : "suspected",
         .own_error = r->error,
         .noise_floor = r->floor,
@@ -160,15 +175,17 @@ static struct fault as_fault(const struct region *r, const struct candidate *c, 
 }
 
 static void generate(struct hunt *h, bool with_graft) {
-    static void (*const generators[])(struct hunt *) = { hunt_attributes, hunt_constants,  hunt_graph,   hunt_scales,
-                                                         hunt_pairs,      hunt_enumerated, hunt_gathers, hunt_graft };
+    static void (*const generators[])(
+        struct hunt *) = { hunt_attributes, hunt_constants,  hunt_graph,   hunt_scales,
+                           hunt_pairs,      hunt_enumerated, hunt_gathers, hunt_graft };
     size_t n = sizeof generators / sizeof *generators - (with_graft ? 0 : 1);
     for (size_t i = 0; i < n && !h->solved; i++)
         generators[i](h);
 }
 
 /* A source node of the same operator that reads the counterparts of what target node n reads. */
-static const struct node *twin(const struct zipper *z, const struct region *r, const struct node *n) {
+static const struct node *twin(const struct zipper *z, const struct region *r,
+                               const struct node *n) {
     for (int i = 0; i < r->n_source_nodes; i++) {
         const struct node *m = r->source_nodes[i];
         if (!same_operator(n, m) || m->out[0] == r->source)
@@ -190,12 +207,15 @@ static const struct node *twin(const struct zipper *z, const struct region *r, c
     return NULL;
 }
 
-/* Two faults in a row: the first node's result is pinned to its twin's, and both halves are hunted apart. */
-static int hunt_halves(struct zipper *z, const struct region *r, struct fault *out, int max, struct arena *a, int depth) {
+/* Two faults in a row: the first node's result is pinned to its twin's, and both halves are hunted
+ * apart. */
+static int hunt_halves(struct zipper *z, const struct region *r, struct fault *out, int max,
+                       struct arena *a, int depth) {
     for (int i = 0; i < r->n_nodes && depth < 4; i++) {
         const struct node *n = r->nodes[i];
         const struct value *v = n->n_out ? n->out[0] : NULL;
-        const struct node *m = v && v != r->target && trace_dynamic(z->target, v) ? twin(z, r, n) : NULL;
+        const struct node *m =
+            v && v != r->target && trace_dynamic(z->target, v) ? twin(z, r, n) : NULL;
         struct link l;
         struct region first, rest;
         if (!m || !zipper_split(z, r, v, m->out[0], &l, &first, &rest))
@@ -223,7 +243,8 @@ static int hunt_halves(struct zipper *z, const struct region *r, struct fault *o
     return 0;
 }
 
-/* Not every format can say every edit: what else brings the error to zero is kept for the writer. */
+/* Not every format can say every edit: what else brings the error to zero is kept for the writer.
+ */
 static void add_others(struct hunt *h, const struct patch *chosen, struct fault *f) {
     if (strcmp(h->target->format, "onnx") != 0 && !h->r->contract) {
         hunt_gathers(h);
@@ -234,7 +255,8 @@ static void add_others(struct hunt *h, const struct patch *chosen, struct fault 
             PUSH(h->arena, f->others, f->n_others, h->list[i].patch);
 }
 
-int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int max, struct arena *a) {
+int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int max,
+             struct arena *a) {
     struct hunt h = { .z = z, .r = r, .arena = a, .target = z->target->model };
     if (r->contract)
         hunt_contract(&h);
@@ -260,7 +282,8 @@ int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int ma
 }
 
 bool attr_copyable(const struct attr *a) {
-    return a->type != ATTR_GRAPH && a->type != ATTR_GRAPHS && a->type != ATTR_TENSORS && a->type != ATTR_TYPE;
+    return a->type != ATTR_GRAPH && a->type != ATTR_GRAPHS && a->type != ATTR_TENSORS &&
+           a->type != ATTR_TYPE;
 }
 
 struct attr attr_copy(const struct attr *a, struct arena *m) {

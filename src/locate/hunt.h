@@ -1,5 +1,6 @@
-/* Looking for the cause of one region: candidate edits are replayed; the edit that brings the error to zero is the
- * diagnosis and the repair. Generators (hunt_*.c) propose, hunt.c replays and chooses. */
+/* Looking for the cause of one region: candidate edits are replayed; the edit that brings the error
+ * to zero is the diagnosis and the repair. Generators (hunt_*.c) propose, hunt.c replays and
+ * chooses. */
 #ifndef LOCATE_HUNT_H
 #define LOCATE_HUNT_H
 
@@ -10,13 +11,15 @@ struct candidate {
     const char *cause;
     const char *title;
     struct patch *patch;
-    const struct value *result; /* value that then stands for the region's; NULL: the region's own */
-    const struct node *node;    /* the node at fault */
+    const struct value
+        *result;             /* value that then stands for the region's; NULL: the region's own */
+    const struct node *node; /* the node at fault */
     const struct node *source_node;
     struct fault_detail *details;
     int n_details;
-    int rank;     /* lower is tried first and wins among equals */
-    const struct candidate *parts; /* NULL, or the edits that this one combines: each is a fault of its own */
+    int rank; /* lower is tried first and wins among equals */
+    const struct candidate
+        *parts; /* NULL, or the edits that this one combines: each is a fault of its own */
     int n_parts;
     bool refits;  /* computes new constants: float32 rounding of them is allowed for */
     double error; /* after the edit; infinity when it cannot be applied */
@@ -33,9 +36,10 @@ struct hunt {
 };
 
 /* Adds a candidate with no details yet, replays it at once, and gives it back (for details). */
-struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node *node, const struct node *source_node, struct patch *p,
-                           int rank);
-void candidate_detail(struct hunt *h, struct candidate *c, const char *parameter, const char *source, const char *target);
+struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node *node,
+                           const struct node *source_node, struct patch *p, int rank);
+void candidate_detail(struct hunt *h, struct candidate *c, const char *parameter,
+                      const char *source, const char *target);
 /* Error that counts as none. */
 double hunt_accepts(const struct hunt *h, const struct candidate *c);
 
@@ -51,18 +55,24 @@ void hunt_graft(struct hunt *h);
 /* For regions of the outputs' contract. */
 void hunt_contract(struct hunt *h);
 
-/* Runs the generators until one explains the region; fills faults (at least one, at most `max`) and returns how many. */
+/* Runs the generators until one explains the region; fills faults (at least one, at most `max`) and
+ * returns how many. */
 int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int max, struct arena *a);
 
-/* Source value s as nodes of the target, added to the patch before `before`: its producers are copied back to values
- * that the target has. NULL when that cannot be done. */
-struct value *graft_value(struct hunt *h, struct patch *p, struct node *before, const struct value *s);
-/* The target's value that holds source value s, as it lies there: with its view. NULL: none before `before`. */
-struct value *target_of(const struct hunt *h, const struct node *before, const struct value *s, struct pair_view *view);
+/* Source value s as nodes of the target, added to the patch before `before`: its producers are
+ * copied back to values that the target has. NULL when that cannot be done. */
+struct value *graft_value(struct hunt *h, struct patch *p, struct node *before,
+                          const struct value *s);
+/* The target's value that holds source value s, as it lies there: with its view. NULL: none before
+ * `before`. */
+struct value *target_of(const struct hunt *h, const struct node *before, const struct value *s,
+                        struct pair_view *view);
 /* The operator-based name of a node that is there on one side only. */
-const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing);
+const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at,
+                          bool missing);
 
-/* A copy of a source's attribute that lives in arena m. Graphs and types are not copied: attr_copyable says which are. */
+/* A copy of a source's attribute that lives in arena m. Graphs and types are not copied:
+ * attr_copyable says which are. */
 struct attr attr_copy(const struct attr *a, struct arena *m);
 bool attr_copyable(const struct attr *a);
 /* Sorts pointers to candidates by error. */
@@ -73,7 +83,8 @@ const char *attr_text(const struct attr *a, struct arena *arena);
 const char *tensor_text(const struct tensor *t, struct arena *arena);
 
 /* Names a difference of constants by where it stands and how the numbers relate. */
-const char *name_constant(const struct hunt *h, const struct node *n, int input, const struct tensor *target, const struct tensor *source,
+const char *name_constant(const struct hunt *h, const struct node *n, int input,
+                          const struct tensor *target, const struct tensor *source,
                           const struct node *source_node);
 /* Names a difference of attributes. */
 const char *name_attribute(const struct node *n, const char *attr);

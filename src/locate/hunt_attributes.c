@@ -61,7 +61,8 @@ static const struct attribute_name names[] = {
 
 const char *name_attribute(const struct node *n, const char *attr) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if ((!names[i].op[0] || strcmp(names[i].op, n->op) == 0) && (!names[i].attr[0] || strcmp(names[i].attr, attr) == 0))
+        if ((!names[i].op[0] || strcmp(names[i].op, n->op) == 0) &&
+            (!names[i].attr[0] || strcmp(names[i].attr, attr) == 0))
             return names[i].cause;
     return "attribute-default";
 }
@@ -71,11 +72,14 @@ static bool is_layout(const char *name) {
 }
 
 static bool comparable_attr(enum attr_type t) {
-    return t == ATTR_INT || t == ATTR_FLOAT || t == ATTR_STRING || t == ATTR_INTS || t == ATTR_FLOATS || t == ATTR_STRINGS || t == ATTR_TENSOR;
+    return t == ATTR_INT || t == ATTR_FLOAT || t == ATTR_STRING || t == ATTR_INTS ||
+           t == ATTR_FLOATS || t == ATTR_STRINGS || t == ATTR_TENSOR;
 }
 
 static struct attr default_attr(const struct attr_def *d) {
-    struct attr a = { .name = d->name, .type = d->type, .i = d->i, .f = d->f, .s = d->s ? d->s : "" };
+    struct attr a = {
+        .name = d->name, .type = d->type, .i = d->i, .f = d->f, .s = d->s ? d->s : ""
+    };
     a.n = d->type == ATTR_STRING ? (int64_t)strlen(a.s) : 0;
     return a;
 }
@@ -92,7 +96,8 @@ static bool same_attr(const struct attr *a, const struct attr *b, const struct a
     return false;
 }
 
-static void transfer(struct hunt *h, struct patch *p, struct node *n, const struct attr *from, const char *name) {
+static void transfer(struct hunt *h, struct patch *p, struct node *n, const struct attr *from,
+                     const char *name) {
     if (!from) {
         patch_remove_attr(p, n, name);
         return;
@@ -116,19 +121,22 @@ static bool mapped_axis(const struct hunt *h, const struct attr *source, struct 
     return false;
 }
 
-static void one_attribute(struct hunt *h, struct node *n, const struct node *m, const struct attr_def *d, int rank) {
+static void one_attribute(struct hunt *h, struct node *n, const struct node *m,
+                          const struct attr_def *d, int rank) {
     const struct attr *have = node_attr(n, d->name), *want = node_attr(m, d->name);
     struct attr mapped;
     struct patch *p = patch_new(h->target, d->name);
     transfer(h, p, n, want, d->name);
     struct candidate *c = hunt_add(h, name_attribute(n, d->name), n, m, p, rank);
     struct attr def = default_attr(d);
-    candidate_detail(h, c, d->name, attr_text(want ? want : &def, h->arena), attr_text(have ? have : &def, h->arena));
+    candidate_detail(h, c, d->name, attr_text(want ? want : &def, h->arena),
+                     attr_text(have ? have : &def, h->arena));
     if (strcmp(d->name, "axis") == 0 && !h->solved && mapped_axis(h, want ? want : &def, &mapped)) {
         p = patch_new(h->target, d->name);
         transfer(h, p, n, &mapped, d->name);
         c = hunt_add(h, name_attribute(n, d->name), n, m, p, rank);
-        candidate_detail(h, c, d->name, attr_text(&mapped, h->arena), attr_text(have ? have : &def, h->arena));
+        candidate_detail(h, c, d->name, attr_text(&mapped, h->arena),
+                         attr_text(have ? have : &def, h->arena));
     }
 }
 
@@ -154,7 +162,8 @@ static void all_attributes(struct hunt *h, struct node *n, const struct node *m,
         const struct attr *have = node_attr(n, d->name), *want = node_attr(m, d->name);
         struct attr def = default_attr(d);
         if (!is_layout(d->name) && comparable_attr(d->type) && !same_attr(have, want, d))
-            candidate_detail(h, c, d->name, attr_text(want ? want : &def, h->arena), attr_text(have ? have : &def, h->arena));
+            candidate_detail(h, c, d->name, attr_text(want ? want : &def, h->arena),
+                             attr_text(have ? have : &def, h->arena));
     }
 }
 
@@ -166,7 +175,8 @@ void hunt_attributes(struct hunt *h) {
             if (!n->def || !same_operator(n, m))
                 continue;
             for (const struct attr_def *d = n->def->attrs; d && d->name; d++)
-                if (!is_layout(d->name) && comparable_attr(d->type) && !same_attr(node_attr(n, d->name), node_attr(m, d->name), d))
+                if (!is_layout(d->name) && comparable_attr(d->type) &&
+                    !same_attr(node_attr(n, d->name), node_attr(m, d->name), d))
                     one_attribute(h, n, m, d, 10);
             if (!h->solved)
                 all_attributes(h, n, m, 12);
@@ -183,10 +193,13 @@ struct choice {
 };
 
 static const struct choice choices[] = {
-    { .op = "Resize", .attr = "coordinate_transformation_mode",
+    { .op = "Resize",
+      .attr = "coordinate_transformation_mode",
       .strings = "half_pixel|asymmetric|align_corners|pytorch_half_pixel|half_pixel_symmetric" },
     { .op = "Resize", .attr = "mode", .strings = "nearest|linear|cubic" },
-    { .op = "Resize", .attr = "nearest_mode", .strings = "round_prefer_floor|floor|ceil|round_prefer_ceil" },
+    { .op = "Resize",
+      .attr = "nearest_mode",
+      .strings = "round_prefer_floor|floor|ceil|round_prefer_ceil" },
     { .op = "Resize", .attr = "cubic_coeff_a", .numbers = { -0.75, -0.5 }, .n_numbers = 2 },
     { .op = "Pad", .attr = "mode", .strings = "constant|reflect|edge|wrap" },
     { .op = "AveragePool", .attr = "count_include_pad", .numbers = { 0, 1 }, .n_numbers = 2 },
@@ -199,15 +212,28 @@ static const struct choice choices[] = {
     { .op = "ScatterElements", .attr = "reduction", .strings = "none|add|mul" },
     { .op = "ScatterND", .attr = "reduction", .strings = "none|add|mul" },
     { .op = "BatchNormalization", .attr = "training_mode", .numbers = { 0 }, .n_numbers = 1 },
-    { .op = "BatchNormalization", .attr = "epsilon", .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 }, .n_numbers = 4 },
-    { .op = "LayerNormalization", .attr = "epsilon", .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 }, .n_numbers = 4 },
-    { .op = "InstanceNormalization", .attr = "epsilon", .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 }, .n_numbers = 4 },
-    { .op = "GroupNormalization", .attr = "epsilon", .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 }, .n_numbers = 4 },
+    { .op = "BatchNormalization",
+      .attr = "epsilon",
+      .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 },
+      .n_numbers = 4 },
+    { .op = "LayerNormalization",
+      .attr = "epsilon",
+      .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 },
+      .n_numbers = 4 },
+    { .op = "InstanceNormalization",
+      .attr = "epsilon",
+      .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 },
+      .n_numbers = 4 },
+    { .op = "GroupNormalization",
+      .attr = "epsilon",
+      .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 },
+      .n_numbers = 4 },
     { .op = "Softmax", .attr = "axis", .numbers = { -1, 1, 2, 3 }, .n_numbers = 4 },
     { .op = "Concat", .attr = "axis", .numbers = { -1, 1, 2, 3 }, .n_numbers = 4 },
 };
 
-static void try_choice(struct hunt *h, struct node *n, const struct attr_def *d, const struct attr *a) {
+static void try_choice(struct hunt *h, struct node *n, const struct attr_def *d,
+                       const struct attr *a) {
     const struct attr *have = node_attr(n, d->name);
     if (same_attr(have, a, d))
         return;
@@ -215,17 +241,25 @@ static void try_choice(struct hunt *h, struct node *n, const struct attr_def *d,
     patch_set_attr(p, n, a);
     struct attr def = default_attr(d);
     struct candidate *c = hunt_add(h, name_attribute(n, d->name), n, NULL, p, 30);
-    candidate_detail(h, c, d->name, attr_text(a, h->arena), attr_text(have ? have : &def, h->arena));
+    candidate_detail(h, c, d->name, attr_text(a, h->arena),
+                     attr_text(have ? have : &def, h->arena));
 }
 
-static void try_choices(struct hunt *h, struct node *n, const struct choice *ch, const struct attr_def *d) {
+static void try_choices(struct hunt *h, struct node *n, const struct choice *ch,
+                        const struct attr_def *d) {
     for (int k = 0; k < ch->n_numbers; k++) {
-        struct attr a = { .name = d->name, .type = d->type, .i = (int64_t)ch->numbers[k], .f = (double)(float)ch->numbers[k] };
+        struct attr a = { .name = d->name,
+                          .type = d->type,
+                          .i = (int64_t)ch->numbers[k],
+                          .f = (double)(float)ch->numbers[k] };
         try_choice(h, n, d, &a);
     }
     for (const char *s = ch->strings; s && *s;) {
         size_t len = strcspn(s, "|");
-        struct attr a = { .name = d->name, .type = ATTR_STRING, .s = arena_strn(h->target->arena, s, len), .n = (int64_t)len };
+        struct attr a = { .name = d->name,
+                          .type = ATTR_STRING,
+                          .s = arena_strn(h->target->arena, s, len),
+                          .n = (int64_t)len };
         try_choice(h, n, d, &a);
         s += len + (s[len] == '|');
     }
@@ -258,7 +292,9 @@ void hunt_enumerated(struct hunt *h) {
             continue;
         try_pads(h, n);
         for (size_t k = 0; k < sizeof choices / sizeof *choices; k++)
-            for (const struct attr_def *d = strcmp(choices[k].op, n->op) == 0 ? n->def->attrs : NULL; d && d->name; d++)
+            for (const struct attr_def *d = strcmp(choices[k].op, n->op) == 0 ? n->def->attrs
+                                                                              : NULL;
+                 d && d->name; d++)
                 if (strcmp(d->name, choices[k].attr) == 0)
                     try_choices(h, n, &choices[k], d);
     }

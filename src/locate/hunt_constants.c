@@ -51,13 +51,16 @@ static bool same_contents(const struct tensor *a, const struct tensor *b) {
 }
 
 /* Source contents in the target constant's dtype, store and shape; in the target model's arena. */
-static struct tensor *as_target(struct hunt *h, const struct tensor *source, const struct tensor *like, const struct pair_view *view,
+static struct tensor *as_target(struct hunt *h, const struct tensor *source,
+                                const struct tensor *like, const struct pair_view *view,
                                 bool own_shape) {
     struct tensor *moved = NULL;
     struct err e;
-    if (layout_apply(&moved, source, view, own_shape ? source->rank : like->rank, own_shape ? source->dim : like->dim, &e) != OK)
+    if (layout_apply(&moved, source, view, own_shape ? source->rank : like->rank,
+                     own_shape ? source->dim : like->dim, &e) != OK)
         return NULL;
-    struct tensor *t = tensor_in_arena(h->target->arena, like->dtype, like->store, moved->rank, moved->dim);
+    struct tensor *t =
+        tensor_in_arena(h->target->arena, like->dtype, like->store, moved->rank, moved->dim);
     bool ints = !dtype_is_float(like->store) && !dtype_is_float(moved->store);
     for (int64_t i = 0; i < tensor_count(t); i++) {
         if (ints)
@@ -76,7 +79,8 @@ static struct patch *set_constant(struct hunt *h, const struct slot *s, struct t
         return p;
     }
     /* others read it too: the node gets its own */
-    struct value *fresh = patch_constant(p, s->node->graph, s->value->name[0] ? s->value->name : "constant", t);
+    struct value *fresh =
+        patch_constant(p, s->node->graph, s->value->name[0] ? s->value->name : "constant", t);
     if (s->node->in[s->input] == s->value) {
         patch_set_input(p, s->node, s->input, fresh);
         return p;
@@ -88,7 +92,8 @@ static struct patch *set_constant(struct hunt *h, const struct slot *s, struct t
     return p;
 }
 
-static void try_slot(struct hunt *h, const struct slot *t, const struct slot *s, int rank, int *tries) {
+static void try_slot(struct hunt *h, const struct slot *t, const struct slot *s, int rank,
+                     int *tries) {
     struct pair_view views[MAX_VIEWS];
     const struct tensor *a = t->value->constant, *b = s->value->constant;
     bool same_count = tensor_count(a) == tensor_count(b);
@@ -101,8 +106,10 @@ static void try_slot(struct hunt *h, const struct slot *t, const struct slot *s,
             continue;
         (*tries)++;
         const char *cause = name_constant(h, t->node, t->input, a, fresh, s->node);
-        struct candidate *c = hunt_add(h, cause, t->node, s->node, set_constant(h, t, fresh), rank + (i > 0));
-        candidate_detail(h, c, t->value->name[0] ? t->value->name : "constant", tensor_text(fresh, h->arena), tensor_text(a, h->arena));
+        struct candidate *c =
+            hunt_add(h, cause, t->node, s->node, set_constant(h, t, fresh), rank + (i > 0));
+        candidate_detail(h, c, t->value->name[0] ? t->value->name : "constant",
+                         tensor_text(fresh, h->arena), tensor_text(a, h->arena));
         if (c->error <= hunt_accepts(h, c))
             return;
     }
@@ -115,7 +122,8 @@ static bool same_place(const struct slot *t, const struct slot *s) {
 /* Does any constant of the other side hold these numbers already? */
 static bool has_twin(const struct slot *s, const struct slot *others, int n) {
     for (int i = 0; i < n; i++)
-        if (same_contents(s->value->constant, others[i].value->constant) && same_place(s, &others[i]))
+        if (same_contents(s->value->constant, others[i].value->constant) &&
+            same_place(s, &others[i]))
             return true;
     return false;
 }
@@ -128,7 +136,8 @@ static void try_missing(struct hunt *h, struct node *n, const struct node *m) {
             continue;
         struct pair_view view = { .identity = true };
         struct tensor like = *v->constant;
-        if (n->in[0] && dtype_is_float(like.dtype) && dtype_is_float(n->in[0]->dtype) && !node_is(n, "QLinearConv"))
+        if (n->in[0] && dtype_is_float(like.dtype) && dtype_is_float(n->in[0]->dtype) &&
+            !node_is(n, "QLinearConv"))
             like.dtype = like.store = n->in[0]->dtype;
         struct tensor *t = as_target(h, v->constant, &like, &view, true);
         if (!t)
@@ -136,7 +145,8 @@ static void try_missing(struct hunt *h, struct node *n, const struct node *m) {
         struct patch *p = patch_new(h->target, "input");
         patch_set_input(p, n, k, patch_constant(p, n->graph, "restored", t));
         struct candidate *c = hunt_add(h, name_constant(h, n, k, NULL, t, m), n, m, p, 14);
-        candidate_detail(h, c, arena_printf(h->arena, "input %d", k), tensor_text(t, h->arena), "(none)");
+        candidate_detail(h, c, arena_printf(h->arena, "input %d", k), tensor_text(t, h->arena),
+                         "(none)");
     }
 }
 
@@ -148,8 +158,10 @@ static void try_extra(struct hunt *h, struct node *n, const struct node *m) {
             continue;
         struct patch *p = patch_new(h->target, "input");
         patch_set_input(p, n, k, NULL);
-        struct candidate *c = hunt_add(h, name_constant(h, n, k, v->constant, NULL, m), n, m, p, 15);
-        candidate_detail(h, c, arena_printf(h->arena, "input %d", k), "(none)", tensor_text(v->constant, h->arena));
+        struct candidate *c =
+            hunt_add(h, name_constant(h, n, k, v->constant, NULL, m), n, m, p, 15);
+        candidate_detail(h, c, arena_printf(h->arena, "input %d", k), "(none)",
+                         tensor_text(v->constant, h->arena));
     }
 }
 
@@ -160,9 +172,11 @@ static void try_node(struct hunt *h, struct node *n, const struct node *m) {
     struct fault_detail details[8];
     int n_diff = 0;
     for (int k = 0; k < n->n_in && k < m->n_in && n_diff < 8; k++) {
-        struct value *a = n->in[k] ? constant_behind(n->in[k]) : NULL, *b = m->in[k] ? constant_behind(m->in[k]) : NULL;
+        struct value *a = n->in[k] ? constant_behind(n->in[k]) : NULL,
+                     *b = m->in[k] ? constant_behind(m->in[k]) : NULL;
         struct pair_view view;
-        if (!a || !b || tensor_count(a->constant) != tensor_count(b->constant) || a->constant->kind != KIND_TENSOR ||
+        if (!a || !b || tensor_count(a->constant) != tensor_count(b->constant) ||
+            a->constant->kind != KIND_TENSOR ||
             layout_candidates(b->constant, a->constant, NULL, 0, &view, 1) != 1)
             continue;
         struct tensor *t = as_target(h, b->constant, a->constant, &view, false);
@@ -174,7 +188,8 @@ static void try_node(struct hunt *h, struct node *n, const struct node *m) {
             PUSH(h->target->arena, p->edits, p->n, one->edits[i]);
         if (!cause)
             cause = name_constant(h, n, k, a->constant, t, m);
-        details[n_diff++] = (struct fault_detail) { a->name, tensor_text(t, h->arena), tensor_text(a->constant, h->arena) };
+        details[n_diff++] = (struct fault_detail) { a->name, tensor_text(t, h->arena),
+                                                    tensor_text(a->constant, h->arena) };
     }
     if (n_diff < 2)
         return;
@@ -186,8 +201,10 @@ static void try_node(struct hunt *h, struct node *n, const struct node *m) {
 }
 
 void hunt_constants(struct hunt *h) {
-    struct slot *t = NEW_ARRAY(h->arena, MAX_SLOTS, struct slot), *s = NEW_ARRAY(h->arena, MAX_SLOTS, struct slot);
-    int nt = slots_of(h->r->nodes, h->r->n_nodes, t), ns = slots_of(h->r->source_nodes, h->r->n_source_nodes, s), tries = 0;
+    struct slot *t = NEW_ARRAY(h->arena, MAX_SLOTS, struct slot),
+                *s = NEW_ARRAY(h->arena, MAX_SLOTS, struct slot);
+    int nt = slots_of(h->r->nodes, h->r->n_nodes, t),
+        ns = slots_of(h->r->source_nodes, h->r->n_source_nodes, s), tries = 0;
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 0; i < nt; i++)
             for (int k = 0; k < ns; k++) {
@@ -195,9 +212,11 @@ void hunt_constants(struct hunt *h) {
                 if (same != (pass == 0) || has_twin(&t[i], s, ns))
                     continue;
                 if (tensor_count(t[i].value->constant) != tensor_count(s[k].value->constant) &&
-                    !(same && s[k].value->constant->rank <= 1 && !dtype_is_float(s[k].value->constant->dtype)))
+                    !(same && s[k].value->constant->rank <= 1 &&
+                      !dtype_is_float(s[k].value->constant->dtype)))
                     continue;
-                if (dtype_is_float(t[i].value->dtype) != dtype_is_float(s[k].value->dtype) || (pass == 1 && has_twin(&s[k], t, nt)))
+                if (dtype_is_float(t[i].value->dtype) != dtype_is_float(s[k].value->dtype) ||
+                    (pass == 1 && has_twin(&s[k], t, nt)))
                     continue;
                 try_slot(h, &t[i], &s[k], pass == 0 ? 11 : 17, &tries);
             }

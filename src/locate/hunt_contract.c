@@ -8,11 +8,13 @@ static void choose_value(struct hunt *h) {
     const struct graph *g = h->target->graph;
     for (int i = 0; i < g->n_values && !h->solved; i++) {
         struct value *v = g->values[i];
-        if (v->id >= h->z->al.n_link || h->z->al.link[v->id].source != h->r->source || h->z->al.link[v->id].pinned)
+        if (v->id >= h->z->al.n_link || h->z->al.link[v->id].source != h->r->source ||
+            h->z->al.link[v->id].pinned)
             continue;
         struct patch *p = patch_new(h->target, "output");
         patch_set_output(p, h->target->graph, h->r->output, v);
-        struct candidate *c = hunt_add(h, v->is_output ? "operand-or-io-order" : "structure", h->r->target->producer, h->r->source->producer, p, 10);
+        struct candidate *c = hunt_add(h, v->is_output ? "operand-or-io-order" : "structure",
+                                       h->r->target->producer, h->r->source->producer, p, 10);
         candidate_detail(h, c, "output", v->name, h->r->target->name);
     }
 }
@@ -24,9 +26,11 @@ static void complete(struct hunt *h) {
     if (!v)
         return;
     patch_set_output(p, h->target->graph, h->r->output, v);
-    struct candidate *c = hunt_add(h, "structure", h->r->target->producer, h->r->source->producer, p, 40);
+    struct candidate *c =
+        hunt_add(h, "structure", h->r->target->producer, h->r->source->producer, p, 40);
     c->title = "a part of the source behind this value is missing";
-    candidate_detail(h, c, "nodes", arena_printf(h->arena, "%d more", h->r->n_source_nodes), "(absent)");
+    candidate_detail(h, c, "nodes", arena_printf(h->arena, "%d more", h->r->n_source_nodes),
+                     "(absent)");
 }
 
 void hunt_contract(struct hunt *h) {

@@ -1,5 +1,6 @@
-/* An operator that only picks elements axis by axis (nearest resizing, mirror padding) and that the target's format has no
- * exact form of is written as one Gather an axis. The indices are read off by running the source's node on ramps. */
+/* An operator that only picks elements axis by axis (nearest resizing, mirror padding) and that the
+ * target's format has no exact form of is written as one Gather an axis. The indices are read off
+ * by running the source's node on ramps. */
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@ static bool picks(const struct node *m) {
 }
 
 /* The source's node on an input that holds each element's index along the axis. */
-static struct tensor *on_ramp(const struct hunt *h, const struct node *m, const struct tensor *x, int axis) {
+static struct tensor *on_ramp(const struct hunt *h, const struct node *m, const struct tensor *x,
+                              int axis) {
     struct trace *t = h->z->source;
     struct tensor *ramp, *out[4] = { NULL };
     struct err e;
@@ -43,7 +45,8 @@ static bool read_indices(const struct tensor *y, int axis, int64_t limit, int64_
     for (int64_t i = 0; i < tensor_count(y); i++) {
         double v = tensor_f64(y, i);
         int64_t at = i / inner % y->dim[axis];
-        if (!(v >= 0 && v < (double)limit) || v != floor(v) || (index[at] >= 0 && index[at] != (int64_t)v))
+        if (!(v >= 0 && v < (double)limit) || v != floor(v) ||
+            (index[at] >= 0 && index[at] != (int64_t)v))
             return false;
         index[at] = (int64_t)v;
     }
@@ -66,10 +69,12 @@ static int unsqueezed_axis(const struct tensor *t, int place) {
 }
 
 /* Where the source's axis lies in the target; -1 when the view does not say. */
-static int target_axis(const struct pair_view *view, const struct tensor *source, const struct tensor *target, int axis) {
+static int target_axis(const struct pair_view *view, const struct tensor *source,
+                       const struct tensor *target, int axis) {
     if (!view->n_permute)
         return source->rank == target->rank ? axis : -1;
-    bool whole = dims_equal(view->from, view->n_from, source->dim, source->rank) && source->rank == target->rank;
+    bool whole = dims_equal(view->from, view->n_from, source->dim, source->rank) &&
+                 source->rank == target->rank;
     int place = whole ? axis : squeezed_axis(source, axis);
     for (int k = 0; place >= 0 && k < view->n_permute; k++)
         if (view->permute[k] == place)
@@ -77,7 +82,8 @@ static int target_axis(const struct pair_view *view, const struct tensor *source
     return -1;
 }
 
-static struct value *gather(struct hunt *h, struct patch *p, struct node *before, struct value *v, const int64_t *index, int64_t n, int axis) {
+static struct value *gather(struct hunt *h, struct patch *p, struct node *before, struct value *v,
+                            const int64_t *index, int64_t n, int axis) {
     struct tensor *t = tensor_in_arena(h->target->arena, DT_I32, DT_I32, 1, &n);
     for (int64_t i = 0; i < n; i++)
         tensor_set_i64(t, i, index[i]);
@@ -89,11 +95,13 @@ static struct value *gather(struct hunt *h, struct patch *p, struct node *before
 }
 
 static void try_node(struct hunt *h, const struct node *m) {
-    const struct tensor *x = trace_value(h->z->source, m->in[0], 0), *y = trace_value(h->z->source, m->out[0], 0);
+    const struct tensor *x = trace_value(h->z->source, m->in[0], 0),
+                        *y = trace_value(h->z->source, m->out[0], 0);
     struct node *before = h->r->target->producer;
     struct pair_view view;
     struct value *v = before ? target_of(h, before, m->in[0], &view) : NULL;
-    if (!v || !x || !y || x->rank != y->rank || m->out[0] != h->r->source || !dtype_is_float(x->dtype))
+    if (!v || !x || !y || x->rank != y->rank || m->out[0] != h->r->source ||
+        !dtype_is_float(x->dtype))
         return;
     const struct tensor *tx = trace_value(h->z->target, v, 0);
     if (!tx)
@@ -102,7 +110,8 @@ static void try_node(struct hunt *h, const struct node *m) {
     for (int axis = 0; axis < x->rank; axis++) {
         struct tensor *on = on_ramp(h, m, x, axis);
         int64_t *index = NEW_ARRAY(h->arena, y->dim[axis] + 1, int64_t);
-        bool simple = on && dims_equal(on->dim, on->rank, y->dim, y->rank) && read_indices(on, axis, x->dim[axis], index);
+        bool simple = on && dims_equal(on->dim, on->rank, y->dim, y->rank) &&
+                      read_indices(on, axis, x->dim[axis], index);
         tensor_free(on);
         if (!simple)
             return;
@@ -119,8 +128,10 @@ static void try_node(struct hunt *h, const struct node *m) {
         return;
     patch_replace_uses(p, (struct value *)(size_t)h->r->target, v);
     patch_remove_node(p, before);
-    struct candidate *c = hunt_add(h, node_is(m, "Resize") ? "resize-mode" : "pad-side", before, m, p, 38);
-    candidate_detail(h, c, "operator", m->origin.op ? m->origin.op : m->op, before->origin.op ? before->origin.op : before->op);
+    struct candidate *c =
+        hunt_add(h, node_is(m, "Resize") ? "resize-mode" : "pad-side", before, m, p, 38);
+    candidate_detail(h, c, "operator", m->origin.op ? m->origin.op : m->op,
+                     before->origin.op ? before->origin.op : before->op);
 }
 
 void hunt_gathers(struct hunt *h) {

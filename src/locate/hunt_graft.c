@@ -15,32 +15,39 @@ struct graft {
 
 enum { MOST_COPIED = 200 };
 
-static struct value *add_node(struct graft *gr, const char *op, struct value *const *in, int n_in, enum dtype dtype) {
+static struct value *add_node(struct graft *gr, const char *op, struct value *const *in, int n_in,
+                              enum dtype dtype) {
     struct node *n = patch_node(gr->p, gr->g, gr->before, op, "", in, n_in, 1);
     n->out[0]->dtype = dtype;
     return n->out[0];
 }
 
-static struct value *reshape(struct graft *gr, struct value *v, int rank, const int64_t *dim, bool free_first) {
+static struct value *reshape(struct graft *gr, struct value *v, int rank, const int64_t *dim,
+                             bool free_first) {
     int64_t d[MAX_RANK];
     for (int i = 0; i < rank; i++)
         d[i] = i == 0 && free_first && rank > 1 ? -1 : dim[i];
-    struct value *in[2] = { v, patch_constant(gr->p, gr->g, "shape", tensor_vec_i64(gr->h->target->arena, d, rank)) };
+    struct value *in[2] = { v, patch_constant(gr->p, gr->g, "shape",
+                                              tensor_vec_i64(gr->h->target->arena, d, rank)) };
     return add_node(gr, "Reshape", in, 2, v->dtype);
 }
 
 static struct value *transpose(struct graft *gr, struct value *v, const int64_t *perm, int n) {
     struct value *in[1] = { v };
     struct value *out = add_node(gr, "Transpose", in, 1, v->dtype);
-    node_set_ints(out->producer, "perm", arena_copy(gr->h->target->arena, perm, (size_t)n * sizeof *perm), n);
+    node_set_ints(out->producer, "perm",
+                  arena_copy(gr->h->target->arena, perm, (size_t)n * sizeof *perm), n);
     return out;
 }
 
 /* The view as nodes: source layout -> target layout, or back. shape: what the result is to be. */
-static struct value *through_view(struct graft *gr, struct value *v, const struct pair_view *view, const struct tensor *have,
-                                  const struct tensor *want, bool back) {
+static struct value *through_view(struct graft *gr, struct value *v, const struct pair_view *view,
+                                  const struct tensor *have, const struct tensor *want, bool back) {
     if (view->n_permute == 0)
-        return dims_equal(have->dim, have->rank, want->dim, want->rank) ? v : reshape(gr, v, want->rank, want->dim, have->rank && have->dim[0] == want->dim[0]);
+        return dims_equal(have->dim, have->rank, want->dim, want->rank)
+                   ? v
+                   : reshape(gr, v, want->rank, want->dim,
+                             have->rank && have->dim[0] == want->dim[0]);
     int n = view->n_permute;
     int64_t before[MAX_RANK], after[MAX_RANK], perm[MAX_RANK];
     for (int k = 0; k < n; k++) {
@@ -58,17 +65,20 @@ static struct value *through_view(struct graft *gr, struct value *v, const struc
         v = reshape(gr, v, n, before, free_first && have->dim[0] == before[0]);
     v = transpose(gr, v, perm, n);
     if (!dims_equal(after, n, want->dim, want->rank))
-        v = reshape(gr, v, want->rank, want->dim, free_first && want->rank && want->dim[0] == after[0]);
+        v = reshape(gr, v, want->rank, want->dim,
+                    free_first && want->rank && want->dim[0] == after[0]);
     return v;
 }
 
-struct value *target_of(const struct hunt *h, const struct node *before, const struct value *s, struct pair_view *view) {
+struct value *target_of(const struct hunt *h, const struct node *before, const struct value *s,
+                        struct pair_view *view) {
     const struct zipper *z = h->z;
     const struct graph *g = z->target->model->graph;
     int limit = before ? before->id : g->n_nodes;
     for (int i = 0; i < g->n_values; i++) {
         struct value *t = g->values[i];
-        if (t->id >= z->al.n_link || z->al.link[t->id].source != s || z->al.link[t->id].pinned || z->al.target_order[t->id] >= limit)
+        if (t->id >= z->al.n_link || z->al.link[t->id].source != s || z->al.link[t->id].pinned ||
+            z->al.target_order[t->id] >= limit)
             continue;
         *view = z->al.link[t->id].view;
         return t;
@@ -80,7 +90,8 @@ struct value *target_of(const struct hunt *h, const struct node *before, const s
 static struct value *from_target(struct graft *gr, const struct value *s) {
     struct pair_view view;
     struct value *t = target_of(gr->h, gr->before, s, &view);
-    const struct tensor *have = t ? trace_value(gr->h->z->target, t, 0) : NULL, *want = trace_value(gr->h->z->source, s, 0);
+    const struct tensor *have = t ? trace_value(gr->h->z->target, t, 0) : NULL,
+                        *want = trace_value(gr->h->z->source, s, 0);
     return have && want ? through_view(gr, t, &view, have, want, true) : NULL;
 }
 
@@ -104,7 +115,8 @@ static struct value *made(struct graft *gr, const struct value *s) {
         intmap_put(&gr->made, (uint64_t)s->id, (uint64_t)(uintptr_t)v);
         return v;
     }
-    if (!s->producer || s->producer->graph != gr->h->z->source->model->graph || gr->copied++ > MOST_COPIED || gr->depth > 100)
+    if (!s->producer || s->producer->graph != gr->h->z->source->model->graph ||
+        gr->copied++ > MOST_COPIED || gr->depth > 100)
         return NULL;
     gr->depth++;
     bool ok = copy_node(gr, s->producer);
@@ -132,7 +144,8 @@ static bool copy_node(struct graft *gr, const struct node *m) {
             return false;
     }
     struct arena *a = gr->h->target->arena;
-    struct node *n = patch_node(gr->p, gr->g, gr->before, arena_str(a, m->op), arena_str(a, m->domain), in, m->n_in, m->n_out);
+    struct node *n = patch_node(gr->p, gr->g, gr->before, arena_str(a, m->op),
+                                arena_str(a, m->domain), in, m->n_in, m->n_out);
     if (!copy_attributes(gr, n, m))
         return false;
     for (int i = 0; i < m->n_out; i++) {
@@ -168,16 +181,21 @@ static bool either(const struct hunt *h, const char *op) {
 /* What the two sides' operators say about a region that no single edit explains. */
 static const char *name_region(const struct hunt *h) {
     bool erf = either(h, "Erf") || either(h, "Gelu") || source_any(h, "Tanh");
-    if (erf && either(h, "Mul") && (target_any(h, "Gelu") || target_any(h, "Erf") || target_any(h, "Tanh") || target_any(h, "Sigmoid")))
+    if (erf && either(h, "Mul") &&
+        (target_any(h, "Gelu") || target_any(h, "Erf") || target_any(h, "Tanh") ||
+         target_any(h, "Sigmoid")))
         return "gelu-form";
     if (target_any(h, "Softmax") && source_any(h, "Softmax"))
         return "axis-remap";
-    if ((target_any(h, "InstanceNormalization") || target_any(h, "BatchNormalization")) && source_any(h, "BatchNormalization"))
+    if ((target_any(h, "InstanceNormalization") || target_any(h, "BatchNormalization")) &&
+        source_any(h, "BatchNormalization"))
         return target_any(h, "Conv") ? "fold-shared" : "norm-mode";
     if (target_any(h, "MaxPool") && target_any(h, "Pad"))
         return "maxpool-zero-pad";
     if (target_any(h, "AveragePool") || target_any(h, "MaxPool"))
-        return target_any(h, "Slice") ? "pool-ceil-mode" : target_any(h, "AveragePool") ? "avgpool-count-include-pad" : "pad-side";
+        return target_any(h, "Slice")         ? "pool-ceil-mode"
+               : target_any(h, "AveragePool") ? "avgpool-count-include-pad"
+                                              : "pad-side";
     if (either(h, "Resize"))
         return "resize-mode";
     if (source_any(h, "Div") && target_any(h, "Cast"))
@@ -197,7 +215,8 @@ static const char *name_region(const struct hunt *h) {
     return "structure";
 }
 
-struct value *graft_value(struct hunt *h, struct patch *p, struct node *before, const struct value *s) {
+struct value *graft_value(struct hunt *h, struct patch *p, struct node *before,
+                          const struct value *s) {
     struct graft gr = { .h = h, .p = p, .g = h->target->graph, .before = before };
     intmap_init(&gr.made, h->arena);
     if (!s->producer || !copy_node(&gr, s->producer))
@@ -207,10 +226,13 @@ struct value *graft_value(struct hunt *h, struct patch *p, struct node *before, 
 
 void hunt_graft(struct hunt *h) {
     const struct value *t = h->r->target, *s = h->r->source;
-    const struct tensor *have = trace_value(h->z->source, s, 0), *want = trace_value(h->z->target, t, 0);
+    const struct tensor *have = trace_value(h->z->source, s, 0),
+                        *want = trace_value(h->z->target, t, 0);
     if (!have || !want || !t->producer || h->r->n_source_nodes > 200)
         return;
-    struct graft gr = { .h = h, .p = patch_new(h->target, "graft"), .g = h->target->graph, .before = t->producer };
+    struct graft gr = {
+        .h = h, .p = patch_new(h->target, "graft"), .g = h->target->graph, .before = t->producer
+    };
     intmap_init(&gr.made, h->arena);
     struct value *out = s->producer && copy_node(&gr, s->producer) ? made(&gr, s) : NULL;
     if (!out)

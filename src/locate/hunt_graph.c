@@ -4,7 +4,8 @@
 #include "locate/hunt.h"
 
 static bool moves_data(const struct node *n) {
-    static const char *const ops[] = { "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity" };
+    static const char *const ops[] = { "Transpose", "Reshape",   "Flatten",
+                                       "Squeeze",   "Unsqueeze", "Identity" };
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
         if (node_is(n, ops[i]))
             return true;
@@ -20,17 +21,26 @@ static bool feeds_op(const struct uses *u, const struct value *v, const char *op
     return false;
 }
 
-/* What a node that is there and should not be, or should be and is not, is called. `at`: value of the target. */
-const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at, bool missing) {
+/* What a node that is there and should not be, or should be and is not, is called. `at`: value of
+ * the target. */
+const char *name_operator(const struct hunt *h, const struct node *n, const struct value *at,
+                          bool missing) {
     const struct uses *u = missing ? h->z->al.source_uses : h->z->al.target_uses;
     if (node_is(n, "Transpose")) {
         const struct attr *perm = node_attr(n, "perm");
         bool keeps_channels = perm && perm->n > 2 && perm->ints[1] == 1;
-        if (!missing && !keeps_channels && (feeds_op(u, n->out[0], "Flatten", 3) || feeds_op(u, n->out[0], "Gemm", 3) || feeds_op(u, n->out[0], "MatMul", 3)))
-            return feeds_op(u, n->out[0], "Flatten", 2) || feeds_op(u, n->out[0], "Gemm", 3) ? "flatten-dense-order" : "transpose-equal-dims";
-        return near_input(h, at) && !missing && at->is_input ? "preprocessing" : "transpose-equal-dims";
+        if (!missing && !keeps_channels &&
+            (feeds_op(u, n->out[0], "Flatten", 3) || feeds_op(u, n->out[0], "Gemm", 3) ||
+             feeds_op(u, n->out[0], "MatMul", 3)))
+            return feeds_op(u, n->out[0], "Flatten", 2) || feeds_op(u, n->out[0], "Gemm", 3)
+                       ? "flatten-dense-order"
+                       : "transpose-equal-dims";
+        return near_input(h, at) && !missing && at->is_input ? "preprocessing"
+                                                             : "transpose-equal-dims";
     }
-    static const char *const clips[] = { "Relu", "Clip", "LeakyRelu", "ThresholdedRelu", "Max", "Min", "Tanh", "Sigmoid", "HardSwish", "HardSigmoid", "Elu", "PRelu" };
+    static const char *const clips[] = { "Relu",      "Clip",        "LeakyRelu", "ThresholdedRelu",
+                                         "Max",       "Min",         "Tanh",      "Sigmoid",
+                                         "HardSwish", "HardSigmoid", "Elu",       "PRelu" };
     for (size_t i = 0; i < sizeof clips / sizeof *clips; i++)
         if (node_is(n, clips[i]))
             return "clip-bounds";
@@ -74,7 +84,8 @@ static bool only_dynamic_input(const struct hunt *h, const struct node *n, int *
 
 static void bypass_inside(struct hunt *h, struct node *n) {
     int input;
-    if (n->n_out != 1 || !n->out[0] || !only_dynamic_input(h, n, &input) || n->out[0]->dtype == DT_STRING)
+    if (n->n_out != 1 || !n->out[0] || !only_dynamic_input(h, n, &input) ||
+        n->out[0]->dtype == DT_STRING)
         return;
     struct patch *p = patch_new(h->target, "bypass");
     patch_replace_uses(p, n->out[0], n->in[input]);
@@ -113,11 +124,16 @@ static void exchange(struct hunt *h, struct node *n, int a, int b) {
     patch_set_input(p, n, a, y);
     patch_set_input(p, n, b, x);
     struct candidate *c = hunt_add(h, "operand-or-io-order", n, NULL, p, 19);
-    candidate_detail(h, c, "inputs", arena_printf(h->arena, "%s,%s", y->name, x->name), arena_printf(h->arena, "%s,%s", x->name, y->name));
+    candidate_detail(h, c, "inputs", arena_printf(h->arena, "%s,%s", y->name, x->name),
+                     arena_printf(h->arena, "%s,%s", x->name, y->name));
 }
 
 static void exchanges(struct hunt *h, struct node *n) {
-    static const char *const ordered[] = { "Sub", "Div", "Pow", "Mod", "MatMul", "Concat", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "Gemm", "BitShift" };
+    static const char *const ordered[] = {
+        "Sub",    "Div",     "Pow",     "Mod",         "MatMul",
+        "Concat", "Less",    "Greater", "LessOrEqual", "GreaterOrEqual",
+        "Gemm",   "BitShift"
+    };
     bool ok = false;
     for (size_t i = 0; i < sizeof ordered / sizeof *ordered; i++)
         ok = ok || node_is(n, ordered[i]);
@@ -148,8 +164,10 @@ static const char *name_exchange(const struct node *n, const struct node *m) {
     return "activation-constant";
 }
 
-static struct value *copy_constant(struct hunt *h, struct patch *p, struct graph *g, const struct value *v) {
-    struct tensor *t = tensor_in_arena(h->target->arena, v->constant->dtype, v->constant->store, v->constant->rank, v->constant->dim);
+static struct value *copy_constant(struct hunt *h, struct patch *p, struct graph *g,
+                                   const struct value *v) {
+    struct tensor *t = tensor_in_arena(h->target->arena, v->constant->dtype, v->constant->store,
+                                       v->constant->rank, v->constant->dim);
     memcpy(t->data, v->constant->data, tensor_bytes(t));
     return patch_constant(p, g, v->name[0] ? v->name : "constant", t);
 }
@@ -161,9 +179,11 @@ static bool copyable(const struct node *m) {
     return !m->body && m->n_out >= 1 && m->out[0];
 }
 
-/* A node of the source's kind in n's place: n's data inputs, the source's constants and attributes. */
+/* A node of the source's kind in n's place: n's data inputs, the source's constants and attributes.
+ */
 static void replace_operator(struct hunt *h, struct node *n, const struct node *m) {
-    if (!copyable(m) || n->n_out != 1 || m->n_in < 1 || strcmp(n->op, m->op) == 0 || h->r->view.n_permute)
+    if (!copyable(m) || n->n_out != 1 || m->n_in < 1 || strcmp(n->op, m->op) == 0 ||
+        h->r->view.n_permute)
         return;
     struct value *in[8];
     if (m->n_in > 8)
@@ -174,7 +194,8 @@ static void replace_operator(struct hunt *h, struct node *n, const struct node *
         in[i] = NULL;
         if (!m->in[i])
             continue;
-        if (m->in[i]->constant && m->in[i]->constant->kind == KIND_TENSOR && m->in[i]->constant->store != DT_STRING) {
+        if (m->in[i]->constant && m->in[i]->constant->kind == KIND_TENSOR &&
+            m->in[i]->constant->store != DT_STRING) {
             in[i] = copy_constant(h, p, n->graph, m->in[i]);
             continue;
         }
@@ -186,7 +207,8 @@ static void replace_operator(struct hunt *h, struct node *n, const struct node *
             return;
         in[i] = n->in[next++];
     }
-    struct node *fresh = patch_node(p, n->graph, n, arena_str(h->target->arena, m->op), arena_str(h->target->arena, m->domain), in, m->n_in, 1);
+    struct node *fresh = patch_node(p, n->graph, n, arena_str(h->target->arena, m->op),
+                                    arena_str(h->target->arena, m->domain), in, m->n_in, 1);
     for (int i = 0; i < m->n_attrs; i++) {
         struct attr a = attr_copy(&m->attrs[i], h->target->arena);
         *node_set_attr(fresh, a.name, a.type) = a;
@@ -200,7 +222,8 @@ static void replace_operator(struct hunt *h, struct node *n, const struct node *
 
 /* --- a node too few --- */
 
-/* What is missing when m is: m itself, or what stands before it in the region when m only moves data. */
+/* What is missing when m is: m itself, or what stands before it in the region when m only moves
+ * data. */
 static const struct node *first_meaning(const struct hunt *h, const struct node *m) {
     const struct node *n = m;
     while (moves_data(n) && n->in[0] && n->in[0]->producer) {
@@ -214,10 +237,14 @@ static const struct node *first_meaning(const struct hunt *h, const struct node 
     return moves_data(n) ? m : n;
 }
 
-/* The value that source node m makes, put on the edge from `at` to input k of the region's node n. */
-static void insert_copy(struct hunt *h, const struct node *m, struct value *at, struct node *n, int k) {
-    const struct tensor *have = trace_value(h->z->target, at, 0), *want = trace_value(h->z->source, m->out[0], 0);
-    if (!have || !want || have->kind != KIND_TENSOR || want->kind != KIND_TENSOR || have->rank != want->rank)
+/* The value that source node m makes, put on the edge from `at` to input k of the region's node n.
+ */
+static void insert_copy(struct hunt *h, const struct node *m, struct value *at, struct node *n,
+                        int k) {
+    const struct tensor *have = trace_value(h->z->target, at, 0),
+                        *want = trace_value(h->z->source, m->out[0], 0);
+    if (!have || !want || have->kind != KIND_TENSOR || want->kind != KIND_TENSOR ||
+        have->rank != want->rank)
         return;
     struct patch *p = patch_new(h->target, "insert");
     struct value *fresh = graft_value(h, p, n, m->out[0]);
@@ -228,7 +255,9 @@ static void insert_copy(struct hunt *h, const struct node *m, struct value *at, 
     const char *cause = name_operator(h, says, at, true);
     /* an activation that is missing belongs to the node before it */
     struct pair_view view;
-    const struct value *before = strcmp(cause, "clip-bounds") == 0 && says->in[0] ? target_of(h, n, says->in[0], &view) : NULL;
+    const struct value *before = strcmp(cause, "clip-bounds") == 0 && says->in[0]
+                                     ? target_of(h, n, says->in[0], &view)
+                                     : NULL;
     const struct node *blamed = before && before->producer ? before->producer : n;
     struct candidate *c = hunt_add(h, cause, blamed, says, p, 23);
     candidate_detail(h, c, says->op, "present", "(absent)");

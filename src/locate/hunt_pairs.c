@@ -14,7 +14,9 @@ static bool touches_same(const struct patch *a, const struct patch *b) {
                 return true;
             if (y->kind == EDIT_REMOVE_NODE && y->node == x->node && x->node)
                 return true;
-            if (x->kind == y->kind && x->node == y->node && x->value == y->value && x->index == y->index && (x->kind != EDIT_SET_ATTR || strcmp(x->attr.name, y->attr.name) == 0))
+            if (x->kind == y->kind && x->node == y->node && x->value == y->value &&
+                x->index == y->index &&
+                (x->kind != EDIT_SET_ATTR || strcmp(x->attr.name, y->attr.name) == 0))
                 return true;
         }
     return false;
@@ -27,8 +29,8 @@ static bool removes(const struct patch *p) {
     return false;
 }
 
-/* A node taken away together with an attribute is one fault, named by the attribute (a Slice behind ceil_mode) or by the
- * padding (a Pad before a max pooling). Otherwise two edits are two faults. */
+/* A node taken away together with an attribute is one fault, named by the attribute (a Slice behind
+ * ceil_mode) or by the padding (a Pad before a max pooling). Otherwise two edits are two faults. */
 static const struct candidate *belongs(const struct candidate *a, const struct candidate *b) {
     if (strcmp(a->cause, "maxpool-zero-pad") == 0 || strcmp(b->cause, "maxpool-zero-pad") == 0)
         return strcmp(a->cause, "maxpool-zero-pad") == 0 ? a : b;
@@ -53,7 +55,8 @@ static void combine(struct hunt *h, const struct candidate *a, const struct cand
     struct candidate parts[2] = { *a, *b }; /* hunt_add may move the list */
     const struct candidate *says = belongs(&parts[0], &parts[1]);
     const char *cause = says ? says->cause : parts[0].cause;
-    const struct node *node = says ? says->node : parts[0].node, *source_node = says ? says->source_node : parts[0].source_node;
+    const struct node *node = says ? says->node : parts[0].node,
+                      *source_node = says ? says->source_node : parts[0].source_node;
     struct candidate *c = hunt_add(h, cause, node, source_node, p, 35);
     if (!says) {
         c->parts = arena_copy(h->arena, parts, sizeof parts);
@@ -61,10 +64,12 @@ static void combine(struct hunt *h, const struct candidate *a, const struct cand
     }
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < parts[i].n_details; k++)
-            candidate_detail(h, c, parts[i].details[k].parameter, parts[i].details[k].source, parts[i].details[k].target);
+            candidate_detail(h, c, parts[i].details[k].parameter, parts[i].details[k].source,
+                             parts[i].details[k].target);
 }
 
-/* Attribute and node edits often help only together, so candidates that cannot be replayed alone take part too. */
+/* Attribute and node edits often help only together, so candidates that cannot be replayed alone
+ * take part too. */
 void hunt_pairs(struct hunt *h) {
     struct candidate **list = NEW_ARRAY(h->arena, h->n + 1, struct candidate *);
     struct candidate *copy = NEW_ARRAY(h->arena, h->n + 1, struct candidate);

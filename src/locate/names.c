@@ -6,7 +6,8 @@
 #include "locate/hunt.h"
 
 static bool is_recurrent(const struct node *n) {
-    return node_is(n, "LSTM") || node_is(n, "GRU") || node_is(n, "RNN") || strstr(n->op, "LSTM") || strstr(n->op, "RNN");
+    return node_is(n, "LSTM") || node_is(n, "GRU") || node_is(n, "RNN") || strstr(n->op, "LSTM") ||
+           strstr(n->op, "RNN");
 }
 
 static int by_number(const void *a, const void *b) {
@@ -91,7 +92,9 @@ static bool feeds(const struct hunt *h, const struct value *v, const char *op, i
 }
 
 bool near_input(const struct hunt *h, const struct value *v) {
-    static const char *const ops[] = { "Mul", "Div", "Sub", "Add", "Cast", "Transpose", "Gather", "Slice", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Pad" };
+    static const char *const ops[] = { "Mul",       "Div",       "Sub",   "Add",      "Cast",
+                                       "Transpose", "Gather",    "Slice", "Identity", "Reshape",
+                                       "Squeeze",   "Unsqueeze", "Pad" };
     (void)h;
     for (int i = 0; v && i < 6; i++) {
         if (v->is_input)
@@ -108,7 +111,8 @@ bool near_input(const struct hunt *h, const struct value *v) {
     return false;
 }
 
-static const char *name_recurrent(const struct hunt *h, int input, const struct tensor *a, const struct tensor *b, const struct node *n) {
+static const char *name_recurrent(const struct hunt *h, int input, const struct tensor *a,
+                                  const struct tensor *b, const struct node *n) {
     bool onnx = !n->domain[0];
     if (!a || !b)
         return input == 4 && onnx ? "rnn-direction" : "rnn-bias";
@@ -119,14 +123,18 @@ static const char *name_recurrent(const struct hunt *h, int input, const struct 
     int64_t half = tensor_count(a) / 2;
     bool exchanged = onnx && a->rank >= 2 && a->dim[0] == 2;
     for (int64_t i = 0; exchanged && i < half; i++)
-        exchanged = tensor_f64(a, i) == tensor_f64(b, half + i) && tensor_f64(a, half + i) == tensor_f64(b, i);
+        exchanged = tensor_f64(a, i) == tensor_f64(b, half + i) &&
+                    tensor_f64(a, half + i) == tensor_f64(b, i);
     return exchanged ? "rnn-direction" : "rnn-gate-order";
 }
 
-/* Do the two matrices hold the same numbers along every line of axis `axis`, only in another order? */
-static bool lines_permuted(const struct hunt *h, const struct tensor *a, const struct tensor *b, int axis) {
+/* Do the two matrices hold the same numbers along every line of axis `axis`, only in another order?
+ */
+static bool lines_permuted(const struct hunt *h, const struct tensor *a, const struct tensor *b,
+                           int axis) {
     int64_t lines = a->dim[1 - axis], length = a->dim[axis];
-    double *x = NEW_ARRAY(h->arena, length + 1, double), *y = NEW_ARRAY(h->arena, length + 1, double);
+    double *x = NEW_ARRAY(h->arena, length + 1, double),
+           *y = NEW_ARRAY(h->arena, length + 1, double);
     for (int64_t i = 0; i < lines; i++) {
         for (int64_t k = 0; k < length; k++) {
             int64_t at = axis == 1 ? i * length + k : k * lines + i;
@@ -141,15 +149,19 @@ static bool lines_permuted(const struct hunt *h, const struct tensor *a, const s
     return true;
 }
 
-/* Only the input features are in another order: the flatten in front of the layer runs over other axes. */
-static bool features_permuted(const struct hunt *h, const struct node *n, const struct tensor *a, const struct tensor *b) {
+/* Only the input features are in another order: the flatten in front of the layer runs over other
+ * axes. */
+static bool features_permuted(const struct hunt *h, const struct node *n, const struct tensor *a,
+                              const struct tensor *b) {
     const struct attr *t = node_attr(n, "transB");
-    if (!(node_is(n, "Gemm") || node_is(n, "MatMul")) || a->rank != 2 || b->rank != 2 || !dims_equal(a->dim, 2, b->dim, 2))
+    if (!(node_is(n, "Gemm") || node_is(n, "MatMul")) || a->rank != 2 || b->rank != 2 ||
+        !dims_equal(a->dim, 2, b->dim, 2))
         return false;
     return lines_permuted(h, a, b, t && t->i ? 1 : 0);
 }
 
-static const char *name_weight(const struct hunt *h, const struct node *n, const struct tensor *a, const struct tensor *b) {
+static const char *name_weight(const struct hunt *h, const struct node *n, const struct tensor *a,
+                               const struct tensor *b) {
     if (rounded(h, a, b))
         return "precision";
     if (permuted(h, a, b)) {
@@ -158,11 +170,14 @@ static const char *name_weight(const struct hunt *h, const struct node *n, const
     return "weights";
 }
 
-static const char *const norm_inputs[] = { "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization" };
+static const char *const norm_inputs[] = { "BatchNormalization", "InstanceNormalization",
+                                           "LayerNormalization", "GroupNormalization",
+                                           "RMSNormalization" };
 
 static const char *name_scalar(const struct hunt *h, const struct node *n, const struct tensor *a) {
     double v = fabs(tensor_f64(a, 0));
-    if (node_is(n, "Add") && v < 0.02 && (feeds(h, n->out[0], "Sqrt", 1) || feeds(h, n->out[0], "Pow", 1)))
+    if (node_is(n, "Add") && v < 0.02 &&
+        (feeds(h, n->out[0], "Sqrt", 1) || feeds(h, n->out[0], "Pow", 1)))
         return "norm-epsilon";
     if (node_is(n, "Max") || node_is(n, "Min"))
         return "clip-bounds";
@@ -190,7 +205,8 @@ static bool is_recurrent_origin(const struct node *n) {
     return n->origin.op && (strstr(n->origin.op, "LSTM") || strstr(n->origin.op, "RNN"));
 }
 
-const char *name_constant(const struct hunt *h, const struct node *n, int input, const struct tensor *a, const struct tensor *b,
+const char *name_constant(const struct hunt *h, const struct node *n, int input,
+                          const struct tensor *a, const struct tensor *b,
                           const struct node *source_node) {
     (void)source_node;
     if (node_is(n, "DequantizeLinear") && input == 0 && a && b) {
@@ -202,13 +218,15 @@ const char *name_constant(const struct hunt *h, const struct node *n, int input,
     }
     if (is_recurrent(n))
         return name_recurrent(h, input, a, b, n);
-    if (a && b && tensor_count(a) == tensor_count(b) && dtype_is_float(a->dtype) && (clamped(a, b) || (tensor_count(a) > 3 && rounded(h, a, b))))
+    if (a && b && tensor_count(a) == tensor_count(b) && dtype_is_float(a->dtype) &&
+        (clamped(a, b) || (tensor_count(a) > 3 && rounded(h, a, b))))
         return "precision";
     if (node_is(n, "Clip"))
         return "clip-bounds";
     if (node_is(n, "PRelu"))
         return "activation-constant";
-    if (node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear") || strncmp(n->op, "QLinear", 7) == 0)
+    if (node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear") ||
+        strncmp(n->op, "QLinear", 7) == 0)
         return "quant-params";
     for (size_t i = 0; i < sizeof norm_inputs / sizeof *norm_inputs; i++)
         if (node_is(n, norm_inputs[i]))
@@ -216,14 +234,21 @@ const char *name_constant(const struct hunt *h, const struct node *n, int input,
     if (node_is(n, "Resize"))
         return "resize-mode";
     if (node_is(n, "Gather") && input == 1)
-        return near_input(h, n->out[0]) ? "preprocessing" : reads_through(n, "LSTM", 4) || reads_through(n, "GRU", 4) || reads_through(n, "RNN", 4) ? "rnn-direction" : "frozen-or-lost-semantics";
-    if (node_is(n, "Slice") || node_is(n, "Pad") || node_is(n, "TopK") || node_is(n, "ConstantOfShape") || node_is(n, "OneHot"))
+        return near_input(h, n->out[0]) ? "preprocessing"
+               : reads_through(n, "LSTM", 4) || reads_through(n, "GRU", 4) ||
+                       reads_through(n, "RNN", 4)
+                   ? "rnn-direction"
+                   : "frozen-or-lost-semantics";
+    if (node_is(n, "Slice") || node_is(n, "Pad") || node_is(n, "TopK") ||
+        node_is(n, "ConstantOfShape") || node_is(n, "OneHot"))
         return node_is(n, "Pad") ? "pad-side" : "attribute-default";
-    if (strncmp(n->op, "Reduce", 6) == 0 || node_is(n, "Squeeze") || node_is(n, "Unsqueeze") || node_is(n, "CumSum"))
+    if (strncmp(n->op, "Reduce", 6) == 0 || node_is(n, "Squeeze") || node_is(n, "Unsqueeze") ||
+        node_is(n, "CumSum"))
         return "axis-remap";
     if (node_is(n, "Reshape"))
         return "transpose-equal-dims";
-    bool weight = input == 1 && (node_is(n, "Conv") || node_is(n, "ConvTranspose") || node_is(n, "Gemm") || node_is(n, "MatMul"));
+    bool weight = input == 1 && (node_is(n, "Conv") || node_is(n, "ConvTranspose") ||
+                                 node_is(n, "Gemm") || node_is(n, "MatMul"));
     weight = weight || (node_is(n, "MatMul") && input == 0);
     if (weight && a && b) {
         const char *name = name_weight(h, n, a, b);
@@ -235,7 +260,8 @@ const char *name_constant(const struct hunt *h, const struct node *n, int input,
         return "frozen-or-lost-semantics";
     if (a && tensor_count(a) == 1)
         return name_scalar(h, n, a);
-    if (near_input(h, n->out[0]) && (node_is(n, "Mul") || node_is(n, "Sub") || node_is(n, "Add") || node_is(n, "Div")))
+    if (near_input(h, n->out[0]) &&
+        (node_is(n, "Mul") || node_is(n, "Sub") || node_is(n, "Add") || node_is(n, "Div")))
         return "preprocessing";
     return "bias-misbinding";
 }

@@ -66,8 +66,9 @@ static enum status need(struct replay *r, const struct value *v, struct err *e) 
     return exec_node(r->z->target->exec, r->env, n, e);
 }
 
-enum status zipper_replay(const struct zipper *z, int k, const struct value *v, const struct override *overrides, int n_overrides,
-                          struct tensor **out, struct err *e) {
+enum status zipper_replay(const struct zipper *z, int k, const struct value *v,
+                          const struct override *overrides, int n_overrides, struct tensor **out,
+                          struct err *e) {
     struct replay r = { .z = z, .env = exec_env_new(z->target->exec), .goal = v, .k = k };
     for (int i = 0; i < n_overrides; i++)
         exec_env_set(r.env, overrides[i].value, tensor_alias(overrides[i].tensor));
@@ -103,13 +104,15 @@ static double distance(const struct tensor *a, const struct tensor *b, double sc
     return worst;
 }
 
-double zipper_error(const struct zipper *z, const struct value *v, const struct value *source, const struct pair_view *view) {
+double zipper_error(const struct zipper *z, const struct value *v, const struct value *source,
+                    const struct pair_view *view) {
     double worst = 0, scale = z->al.scale[source->id];
     for (int k = 0; k < z->target->samples; k++) {
         struct tensor *got = NULL, *want = NULL;
         const struct tensor *s = trace_value(z->source, source, k);
         struct err e;
-        if (!s || zipper_replay(z, k, v, NULL, 0, &got, &e) != OK || got->kind != KIND_TENSOR || tensor_count(got) != tensor_count(s) ||
+        if (!s || zipper_replay(z, k, v, NULL, 0, &got, &e) != OK || got->kind != KIND_TENSOR ||
+            tensor_count(got) != tensor_count(s) ||
             layout_apply(&want, s, view, got->rank, got->dim, &e) != OK) {
             tensor_free(got);
             return INFINITY;
@@ -125,7 +128,8 @@ double zipper_error(const struct zipper *z, const struct value *v, const struct 
 
 /* --- the noise floor --- */
 
-/* An order-free fingerprint of a constant's contents, the same for every dtype that holds the same numbers. */
+/* An order-free fingerprint of a constant's contents, the same for every dtype that holds the same
+ * numbers. */
 static uint64_t fingerprint(const struct tensor *t) {
     uint64_t h = 0;
     int64_t n = tensor_count(t);
@@ -168,14 +172,16 @@ static bool source_has(const struct zipper *z, const struct tensor *t) {
     const struct graph *g = z->source->model->graph;
     for (int i = 0; i < g->n_values; i++) {
         const struct value *v = g->values[i];
-        if (is_float_constant(v) && tensor_count(v->constant) == tensor_count(t) && fingerprint(v->constant) == h)
+        if (is_float_constant(v) && tensor_count(v->constant) == tensor_count(t) &&
+            fingerprint(v->constant) == h)
             return true;
     }
     return false;
 }
 
-/* Each element moves by up to `step`, or by two units in the last place of its storage type (of the larger of itself and,
- * in vectors, a quarter of the tensor's largest: sums like b - mean * scale lose what their terms had). */
+/* Each element moves by up to `step`, or by two units in the last place of its storage type (of the
+ * larger of itself and, in vectors, a quarter of the tensor's largest: sums like b - mean * scale
+ * lose what their terms had). */
 static struct tensor *moved(const struct tensor *t, double step, bool up, struct random *r) {
     struct tensor *c, *copy;
     if (tensor_convert(&c, t, DT_F64, NULL) != OK)
@@ -184,7 +190,10 @@ static struct tensor *moved(const struct tensor *t, double step, bool up, struct
         tensor_free(c);
         return NULL;
     }
-    double *x = copy->data, scale = tensor_scale(t), unit = t->dtype == DT_F16 ? 0x1p-10 : t->dtype == DT_BF16 ? 0x1p-7 : 0x1p-23;
+    double *x = copy->data, scale = tensor_scale(t),
+           unit = t->dtype == DT_F16    ? 0x1p-10
+                  : t->dtype == DT_BF16 ? 0x1p-7
+                                        : 0x1p-23;
     const double *from = c->data;
     for (int64_t i = 0; i < tensor_count(t); i++) {
         double by = step > 0 ? step : fmax(fabs(from[i]), t->rank == 1 ? 0.25 * scale : 0) * unit;
@@ -204,18 +213,21 @@ static void free_moves(struct override *moves, int n) {
 }
 
 /* Largest change of the region's end in sample k when the moves are made. */
-static double effect(const struct zipper *z, const struct region *r, int k, const struct override *moves, int n) {
+static double effect(const struct zipper *z, const struct region *r, int k,
+                     const struct override *moves, int n) {
     struct tensor *plain = NULL, *shaken = NULL;
     struct err e;
     double d = INFINITY;
-    if (zipper_replay(z, k, r->target, NULL, 0, &plain, &e) == OK && zipper_replay(z, k, r->target, moves, n, &shaken, &e) == OK)
+    if (zipper_replay(z, k, r->target, NULL, 0, &plain, &e) == OK &&
+        zipper_replay(z, k, r->target, moves, n, &shaken, &e) == OK)
         d = distance(plain, shaken, r->scale);
     tensor_free(plain);
     tensor_free(shaken);
     return d;
 }
 
-static int constant_moves(const struct zipper *z, const struct region *r, bool up, struct override *moves, bool *arrays) {
+static int constant_moves(const struct zipper *z, const struct region *r, bool up,
+                          struct override *moves, bool *arrays) {
     struct constants c = { .n = 0 };
     struct random random = { 7 };
     int n = 0;
@@ -235,7 +247,8 @@ static bool close_but_not_equal(double a, double b) {
     return a != b && fabs(a - b) <= 0x1p-20 * fmax(fabs(a), fabs(b));
 }
 
-/* Numbers that the two sides hold as attributes, or that are part of another operator's definition, are rounded too. */
+/* Numbers that the two sides hold as attributes, or that are part of another operator's definition,
+ * are rounded too. */
 static bool rounded_otherwise(const struct region *r) {
     if (r->n_nodes != r->n_source_nodes)
         return true;
@@ -245,7 +258,8 @@ static bool rounded_otherwise(const struct region *r) {
             return true;
         for (int k = 0; k < n->n_attrs; k++) {
             const struct attr *a = &n->attrs[k], *b = node_attr(m, a->name);
-            if (b && a->type == ATTR_FLOAT && b->type == ATTR_FLOAT && close_but_not_equal(a->f, b->f))
+            if (b && a->type == ATTR_FLOAT && b->type == ATTR_FLOAT &&
+                close_but_not_equal(a->f, b->f))
                 return true;
         }
     }
@@ -271,12 +285,14 @@ double zipper_floor(const struct zipper *z, const struct region *r) {
         failed = false;
         for (int k = 0; n && k < samples; k++) {
             double d = effect(z, r, k, moves, n);
-            failed = failed || !(d < HUGE_VAL); /* another shape: a size was computed from the constant */
+            failed = failed ||
+                     !(d < HUGE_VAL); /* another shape: a size was computed from the constant */
             floor = fmax(floor, 4 * finite(d));
         }
         free_moves(moves, n);
     }
-    /* A folded scale is one rounded number per channel: its error is the same for all terms of a sum. */
+    /* A folded scale is one rounded number per channel: its error is the same for all terms of a
+     * sum. */
     if (arrays)
         floor = fmax(floor, 0x1p-20 * whole);
     if (rounded_otherwise(r))
@@ -291,13 +307,16 @@ static bool quantizes(const struct node *n) {
         for (int k = 0; n->attrs[i].type == ATTR_GRAPH && k < n->attrs[i].graph->n_nodes; k++)
             if (quantizes(n->attrs[i].graph->nodes[k]))
                 return true;
-    return node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear") || node_is(n, "DynamicQuantizeLinear") || strstr(n->op, "QLinear") ||
-           strstr(n->op, "MatMulNBits") || strstr(n->op, "MatMulInteger") || strstr(n->op, "ConvInteger");
+    return node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear") ||
+           node_is(n, "DynamicQuantizeLinear") || strstr(n->op, "QLinear") ||
+           strstr(n->op, "MatMulNBits") || strstr(n->op, "MatMulInteger") ||
+           strstr(n->op, "ConvInteger");
 }
 
 static bool narrow_constant(const struct node *n) {
     for (int k = 0; k < n->n_in; k++)
-        if (n->in[k] && n->in[k]->constant && (n->in[k]->constant->dtype == DT_F16 || n->in[k]->constant->dtype == DT_BF16))
+        if (n->in[k] && n->in[k]->constant &&
+            (n->in[k]->constant->dtype == DT_F16 || n->in[k]->constant->dtype == DT_BF16))
             return true;
     return false;
 }
@@ -320,7 +339,8 @@ static double range_step(const struct tensor *t) {
     return (high - low) / 255;
 }
 
-static int quantized_moves(const struct zipper *z, const struct region *r, int k, struct override *moves) {
+static int quantized_moves(const struct zipper *z, const struct region *r, int k,
+                           struct override *moves) {
     struct random random = { 11 };
     bool arrays = false;
     int n = constant_moves(z, r, false, moves, &arrays);
@@ -337,7 +357,8 @@ static int quantized_moves(const struct zipper *z, const struct region *r, int k
         const struct value *out = r->nodes[i]->n_out ? r->nodes[i]->out[0] : NULL;
         struct tensor *t = NULL;
         struct err e;
-        if (!out || !node_is(r->nodes[i], "DequantizeLinear") || trace_dynamic(z->target, out) || zipper_replay(z, k, out, NULL, 0, &t, &e) != OK)
+        if (!out || !node_is(r->nodes[i], "DequantizeLinear") || trace_dynamic(z->target, out) ||
+            zipper_replay(z, k, out, NULL, 0, &t, &e) != OK)
             continue;
         struct tensor *m = moved(t, range_step(t), false, &random);
         tensor_free(t);
@@ -348,7 +369,8 @@ static int quantized_moves(const struct zipper *z, const struct region *r, int k
 }
 
 bool zipper_quantized(const struct zipper *z, const struct region *r) {
-    if (count_quantizing(r->nodes, r->n_nodes) <= count_quantizing(r->source_nodes, r->n_source_nodes))
+    if (count_quantizing(r->nodes, r->n_nodes) <=
+        count_quantizing(r->source_nodes, r->n_source_nodes))
         return false;
     double explained = 0;
     for (int k = 0; k < z->target->samples; k++) {

@@ -15,12 +15,16 @@ static bool same_output_dtype(const struct value *a, const struct value *b) {
 /* Equal digests of all outputs, by name or place. */
 static const char *prove(struct session *s) {
     const struct graph *a = s->source->graph, *b = s->target->graph;
-    uint64_t *of_source = NEW_ARRAY(s->arena, a->n_inputs + 1, uint64_t), *of_target = NEW_ARRAY(s->arena, b->n_inputs + 1, uint64_t);
+    uint64_t *of_source = NEW_ARRAY(s->arena, a->n_inputs + 1, uint64_t),
+             *of_target = NEW_ARRAY(s->arena, b->n_inputs + 1, uint64_t);
     for (int i = 0; i < a->n_inputs; i++)
         of_source[i] = (uint64_t)i + 1;
     for (int i = 0; i < b->n_inputs; i++) {
-        of_target[i] = s->pairs.of_target[i] < 0 ? (uint64_t)i + 1000000 : (uint64_t)s->pairs.of_target[i] + 1;
-        if (s->pairs.view[i].n_permute || (s->pairs.of_target[i] >= 0 && a->inputs[s->pairs.of_target[i]]->dtype != b->inputs[i]->dtype))
+        of_target[i] =
+            s->pairs.of_target[i] < 0 ? (uint64_t)i + 1000000 : (uint64_t)s->pairs.of_target[i] + 1;
+        if (s->pairs.view[i].n_permute ||
+            (s->pairs.of_target[i] >= 0 &&
+             a->inputs[s->pairs.of_target[i]]->dtype != b->inputs[i]->dtype))
             of_target[i] += 2000000;
     }
     s->source_digest = canonical_digests(s->source, of_source, 1, s->arena);
@@ -32,14 +36,17 @@ static const char *prove(struct session *s) {
         for (int k = 0; k < a->n_outputs; k++)
             if (strcmp(a->outputs[k]->name, b->outputs[i]->name) == 0)
                 partner = a->outputs[k];
-        if (!digest_equal(s->source_digest[partner->id], s->target_digest[b->outputs[i]->id]) || !same_output_dtype(partner, b->outputs[i]))
+        if (!digest_equal(s->source_digest[partner->id], s->target_digest[b->outputs[i]->id]) ||
+            !same_output_dtype(partner, b->outputs[i]))
             return NULL;
     }
     return "canonical";
 }
 
-enum status session_open(struct session *s, struct model *source, struct model *target, const struct compare_options *o, struct err *e) {
-    *s = (struct session) { .arena = arena_new(), .source = source, .target = target, .options = o };
+enum status session_open(struct session *s, struct model *source, struct model *target,
+                         const struct compare_options *o, struct err *e) {
+    *s =
+        (struct session) { .arena = arena_new(), .source = source, .target = target, .options = o };
     ops_bind(source);
     ops_bind(target);
     TRY(inputs_pair(&s->pairs, source, target, o, s->arena, e));
@@ -50,22 +57,26 @@ enum status session_open(struct session *s, struct model *source, struct model *
 static enum status read_inputs(struct session *s, struct err *e) {
     struct tensor **arrays;
     TRY(arrays_read(s->options->inputs, s->source, s->arena, &arrays, e));
-    enum status status = inputs_given(&s->inputs, s->source, s->target, &s->pairs, (const struct tensor *const *)arrays, s->arena, e);
+    enum status status = inputs_given(&s->inputs, s->source, s->target, &s->pairs,
+                                      (const struct tensor *const *)arrays, s->arena, e);
     arrays_free(arrays, s->source);
     return status;
 }
 
 static enum status run_source(struct session *s, struct err *e) {
-    TRY(trace_new(&s->source_trace, s->source, s->inputs.source, s->inputs.n, s->options->pool, s->options->timeout, s->arena, e));
+    TRY(trace_new(&s->source_trace, s->source, s->inputs.source, s->inputs.n, s->options->pool,
+                  s->options->timeout, s->arena, e));
     trace_run(s->source_trace, TRACE_BYTES, s->arena);
     return OK;
 }
 
-/* Integer inputs of a wrong range make nodes fail: other ranges are tried, and the one with fewest failures kept. */
+/* Integer inputs of a wrong range make nodes fail: other ranges are tried, and the one with fewest
+ * failures kept. */
 static enum status make_inputs(struct session *s, struct err *e) {
     int best = 0, best_failed = -1;
     for (int variant = 0; variant < 3; variant++) {
-        TRY(inputs_make(&s->inputs, s->source, s->target, &s->pairs, s->options->samples, s->options->seed, variant, s->arena, e));
+        TRY(inputs_make(&s->inputs, s->source, s->target, &s->pairs, s->options->samples,
+                        s->options->seed, variant, s->arena, e));
         TRY(run_source(s, e));
         int failed = s->source_trace->n_failed;
         if (failed == 0)
@@ -78,7 +89,8 @@ static enum status make_inputs(struct session *s, struct err *e) {
         s->source_trace = NULL;
         inputs_free(&s->inputs, s->source, s->target);
     }
-    TRY(inputs_make(&s->inputs, s->source, s->target, &s->pairs, s->options->samples, s->options->seed, best, s->arena, e));
+    TRY(inputs_make(&s->inputs, s->source, s->target, &s->pairs, s->options->samples,
+                    s->options->seed, best, s->arena, e));
     return run_source(s, e);
 }
 
@@ -90,14 +102,16 @@ enum status session_run(struct session *s, struct err *e) {
         TRY(make_inputs(s, e));
     }
     int n = s->source_trace->samples;
-    TRY(trace_new(&s->plain, s->target, s->inputs.target, n, s->options->pool, s->options->timeout, s->arena, e));
+    TRY(trace_new(&s->plain, s->target, s->inputs.target, n, s->options->pool, s->options->timeout,
+                  s->arena, e));
     trace_run(s->plain, TRACE_BYTES, s->arena);
     trace_keep(s->source_trace, s->plain->samples);
     return OK;
 }
 
 static enum status zip(struct session *s, struct err *e) {
-    TRY(trace_new(&s->zipped, s->target, s->inputs.target, s->plain->samples, s->options->pool, s->options->timeout, s->arena, e));
+    TRY(trace_new(&s->zipped, s->target, s->inputs.target, s->plain->samples, s->options->pool,
+                  s->options->timeout, s->arena, e));
     const struct graph *t = s->target->graph;
     struct link *links = NEW_ARRAY(s->arena, t->n_inputs + 1, struct link);
     for (int i = 0; i < t->n_inputs; i++) {
@@ -105,8 +119,11 @@ static enum status zip(struct session *s, struct err *e) {
         if (from < 0)
             continue;
         const struct value *sv = s->source->graph->inputs[from];
-        links[i] = (struct link) { .source = sv, .view = s->pairs.view[i],
-                                   .by = strcmp(sv->name, t->inputs[i]->name) == 0 ? MATCHED_NAME : MATCHED_TOPOLOGY };
+        links[i] =
+            (struct link) { .source = sv,
+                            .view = s->pairs.view[i],
+                            .by = strcmp(sv->name, t->inputs[i]->name) == 0 ? MATCHED_NAME
+                                                                            : MATCHED_TOPOLOGY };
         const struct tensor *x = trace_value(s->source_trace, sv, 0);
         if (x)
             memcpy(links[i].view.from, x->dim, sizeof links[i].view.from);
@@ -120,7 +137,8 @@ static enum status run_again(struct session *s, struct err *e) {
     trace_free(s->zipped);
     s->plain = s->zipped = NULL;
     TRY(inputs_rederive(&s->inputs, s->source, s->target, &s->pairs, e));
-    TRY(trace_new(&s->plain, s->target, s->inputs.target, s->source_trace->samples, s->options->pool, s->options->timeout, s->arena, e));
+    TRY(trace_new(&s->plain, s->target, s->inputs.target, s->source_trace->samples,
+                  s->options->pool, s->options->timeout, s->arena, e));
     trace_run(s->plain, TRACE_BYTES, s->arena);
     return zip(s, e);
 }
@@ -128,7 +146,8 @@ static enum status run_again(struct session *s, struct err *e) {
 enum status session_zip(struct session *s, struct err *e) {
     TRY(zip(s, e));
     int regions = s->zipper.n_regions;
-    if (!regions || strcmp(s->source->format, s->target->format) == 0 || !inputs_flip(&s->pairs, s->source, s->target))
+    if (!regions || strcmp(s->source->format, s->target->format) == 0 ||
+        !inputs_flip(&s->pairs, s->source, s->target))
         return OK;
     TRY(run_again(s, e));
     if (s->zipper.n_regions < regions)

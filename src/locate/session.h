@@ -1,4 +1,5 @@
-/* One comparison from two models to a zipper: inputs paired and made, both models run, values aligned. */
+/* One comparison from two models to a zipper: inputs paired and made, both models run, values
+ * aligned. */
 #ifndef LOCATE_SESSION_H
 #define LOCATE_SESSION_H
 
@@ -16,15 +17,17 @@ struct session {
     struct trace *plain;        /* the target by itself */
     struct trace *zipped;       /* the target from the source's values */
     struct zipper zipper;
-    const char *proof;          /* not NULL: equal canonical forms, nothing was run */
+    const char *proof; /* not NULL: equal canonical forms, nothing was run */
     struct digest *source_digest, *target_digest;
 };
 
 /* Everything up to and including the canonical comparison. */
-enum status session_open(struct session *s, struct model *source, struct model *target, const struct compare_options *o, struct err *e);
+enum status session_open(struct session *s, struct model *source, struct model *target,
+                         const struct compare_options *o, struct err *e);
 /* Makes or reads the inputs and runs both models. */
 enum status session_run(struct session *s, struct err *e);
-/* Aligns. Where the layout of an input is open (axes of equal length, files of two formats) both are tried. */
+/* Aligns. Where the layout of an input is open (axes of equal length, files of two formats) both
+ * are tried. */
 enum status session_zip(struct session *s, struct err *e);
 void session_close(struct session *s);
 

@@ -17,7 +17,8 @@ static bool is_dynamic(const struct zipper *z, const struct value *v) {
 /* The source's contents, in the target's layout, take the target value's place in every sample. */
 static void take_over(struct zipper *z, const struct value *t, const struct link *l) {
     for (int k = 0; k < z->target->samples; k++) {
-        const struct tensor *s = trace_value(z->source, l->source, k), *old = trace_value(z->target, t, k);
+        const struct tensor *s = trace_value(z->source, l->source, k),
+                            *old = trace_value(z->target, t, k);
         struct tensor *as = NULL;
         struct err e;
         if (!s || !old || layout_apply(&as, s, &l->view, old->rank, old->dim, &e) != OK)
@@ -51,7 +52,9 @@ static bool eval_all(struct zipper *z, const struct node *n, struct err *e) {
 
 /* Linked, or made of linked values by nodes that only move, pad or retype them. */
 static bool is_clean(const struct zipper *z, const struct value *v, int depth) {
-    static const char *const plain[] = { "Pad", "Transpose", "Reshape", "Cast", "Identity", "Squeeze", "Unsqueeze", "Flatten", "DequantizeLinear" };
+    static const char *const plain[] = { "Pad",       "Transpose", "Reshape",
+                                         "Cast",      "Identity",  "Squeeze",
+                                         "Unsqueeze", "Flatten",   "DequantizeLinear" };
     if (!v || !is_dynamic(z, v) || is_linked(z, v))
         return true;
     bool moves = false;
@@ -65,7 +68,8 @@ static bool is_clean(const struct zipper *z, const struct value *v, int depth) {
     return true;
 }
 
-/* A value that only nearly matches is taken for its counterpart when nothing unknown came before it. */
+/* A value that only nearly matches is taken for its counterpart when nothing unknown came before
+ * it. */
 static bool inputs_linked(const struct zipper *z, const struct node *n) {
     for (int i = 0; i < n->n_in; i++)
         if (!is_clean(z, n->in[i], 0))
@@ -80,9 +84,10 @@ static bool any_output_pinned(const struct zipper *z, const struct node *n) {
     return false;
 }
 
-/* A product without its bias is near the product with it; when the value's only reader, run on it as it is, gives the source's
- * value exactly, that reader is the counterpart. */
-static bool completed_by_reader(struct zipper *z, const struct value *v, const struct value *source) {
+/* A product without its bias is near the product with it; when the value's only reader, run on it
+ * as it is, gives the source's value exactly, that reader is the counterpart. */
+static bool completed_by_reader(struct zipper *z, const struct value *v,
+                                const struct value *source) {
     const struct uses *u = z->al.target_uses;
     struct link l;
     struct err e;
@@ -97,7 +102,8 @@ static bool completed_by_reader(struct zipper *z, const struct value *v, const s
     return eval_all(z, reader, &e) && match_pair(&z->al, source, reader->out[0], 1e-6, &l);
 }
 
-/* Evaluates nodes from `first` on and links what matches. Nodes whose outputs are all linked already keep them. */
+/* Evaluates nodes from `first` on and links what matches. Nodes whose outputs are all linked
+ * already keep them. */
 static void zip_from(struct zipper *z, int first) {
     const struct graph *g = z->target->model->graph;
     for (int i = first; i < g->n_nodes; i++) {
@@ -110,12 +116,14 @@ static void zip_from(struct zipper *z, int first) {
         struct err e = { 0 };
         z->undetermined[i] = NULL;
         if (!eval_all(z, n, &e)) {
-            z->undetermined[i] = arena_printf(z->arena, "%s%s%s", e.where, e.where[0] ? ": " : "", e.what);
+            z->undetermined[i] =
+                arena_printf(z->arena, "%s%s%s", e.where, e.where[0] ? ": " : "", e.what);
             continue;
         }
         for (int k = 0; k < n->n_out; k++) {
             struct link l;
-            if (n->out[k] && is_dynamic(z, n->out[k]) && !z->doubted[n->out[k]->id] && match_value(&z->al, n->out[k], inputs_linked(z, n) ? MATCH_NEAR : 1e-6, &l) &&
+            if (n->out[k] && is_dynamic(z, n->out[k]) && !z->doubted[n->out[k]->id] &&
+                match_value(&z->al, n->out[k], inputs_linked(z, n) ? MATCH_NEAR : 1e-6, &l) &&
                 (l.error <= 1e-6 * l.scale || !completed_by_reader(z, n->out[k], l.source)))
                 link_and_take(z, n->out[k], &l);
         }
@@ -124,7 +132,8 @@ static void zip_from(struct zipper *z, int first) {
 
 /* --- which unlinked values matter --- */
 
-static bool *reaches(const struct zipper *z, bool (*ends)(const struct zipper *z, const struct value *v)) {
+static bool *reaches(const struct zipper *z,
+                     bool (*ends)(const struct zipper *z, const struct value *v)) {
     const struct graph *g = z->target->model->graph;
     bool *open = NEW_ARRAY(z->arena, z->al.n_link + 1, bool);
     for (int i = 0; i < g->n_outputs; i++)
@@ -187,12 +196,15 @@ static void walk_target(struct walk *w, const struct value *v, bool top) {
     PUSH(w->z->arena, w->nodes, w->n_nodes, v->producer);
 }
 
-/* Back from the source value to the counterparts of the region's inputs and to whatever the target has too. */
-static void walk_source(struct walk *w, const struct value *v, const bool *stop, bool top, int depth) {
+/* Back from the source value to the counterparts of the region's inputs and to whatever the target
+ * has too. */
+static void walk_source(struct walk *w, const struct value *v, const bool *stop, bool top,
+                        int depth) {
     if (!v || w->seen[v->id] || depth > 400)
         return;
     w->seen[v->id] = true;
-    if (!v->producer || v->graph != w->z->source->model->graph || (!top && (stop[v->id] || w->z->al.claims[v->id] > 0)))
+    if (!v->producer || v->graph != w->z->source->model->graph ||
+        (!top && (stop[v->id] || w->z->al.claims[v->id] > 0)))
         return;
     for (int i = 0; i < v->producer->n_in; i++)
         walk_source(w, v->producer->in[i], stop, false, depth + 1);
@@ -208,7 +220,8 @@ static int by_id(const void *a, const void *b) {
 }
 
 static void fill_region(const struct zipper *z, struct region *r) {
-    struct walk w = { .z = z, .seen = NEW_ARRAY(z->arena, z->target->model->next_value_id + 1, bool) };
+    struct walk w = { .z = z,
+                      .seen = NEW_ARRAY(z->arena, z->target->model->next_value_id + 1, bool) };
     walk_target(&w, r->target, true);
     if (w.n_nodes > 1)
         qsort(w.nodes, (size_t)w.n_nodes, sizeof *w.nodes, by_id);
@@ -227,7 +240,8 @@ static void fill_region(const struct zipper *z, struct region *r) {
     bool *stop = NEW_ARRAY(z->arena, z->source->model->next_value_id + 1, bool);
     for (int i = 0; i < r->n_inputs; i++)
         stop[z->al.link[r->inputs[i]->id].source->id] = true;
-    struct walk s = { .z = z, .seen = NEW_ARRAY(z->arena, z->source->model->next_value_id + 1, bool) };
+    struct walk s = { .z = z,
+                      .seen = NEW_ARRAY(z->arena, z->source->model->next_value_id + 1, bool) };
     walk_source(&s, r->source, stop, true, 0);
     if (s.n_nodes > 1)
         qsort(s.nodes, (size_t)s.n_nodes, sizeof *s.nodes, by_id);
@@ -238,7 +252,15 @@ static void fill_region(const struct zipper *z, struct region *r) {
 
 /* --- resynchronisation --- */
 
-enum { WINDOW = 24, BARREN = 6, TARGETS = 40, SOURCES = 24, VIEWS = 6, MAX_TRIALS = 3000, MAX_REGIONS = 64 };
+enum {
+    WINDOW = 24,
+    BARREN = 6,
+    TARGETS = 40,
+    SOURCES = 24,
+    VIEWS = 6,
+    MAX_TRIALS = 3000,
+    MAX_REGIONS = 64
+};
 
 struct saved {
     const struct value *v;
@@ -279,10 +301,12 @@ static bool reads_touched(const struct trial *t, const struct node *n) {
     return false;
 }
 
-static bool is_partner(const struct zipper *z, const struct value *output, const struct value *source) {
+static bool is_partner(const struct zipper *z, const struct value *output,
+                       const struct value *source) {
     const struct graph *t = z->target->model->graph;
     for (int i = 0; i < t->n_outputs; i++)
-        if (t->outputs[i] == output && (z->output_of[i] < 0 || z->source->model->graph->outputs[z->output_of[i]] == source))
+        if (t->outputs[i] == output &&
+            (z->output_of[i] < 0 || z->source->model->graph->outputs[z->output_of[i]] == source))
             return true;
     return false;
 }
@@ -293,8 +317,10 @@ static void look_at(struct zipper *z, int samples) {
     z->target->samples = samples;
 }
 
-/* How much of what follows matches once target value v is the source's: matched - missed, 0 when nothing does. */
-static double try_pair(struct zipper *z, const struct value *v, const struct link *l, const bool *open) {
+/* How much of what follows matches once target value v is the source's: matched - missed, 0 when
+ * nothing does. */
+static double try_pair(struct zipper *z, const struct value *v, const struct link *l,
+                       const bool *open) {
     struct trial t = { .z = z, .touched = NEW_ARRAY(z->arena, z->al.n_link + 1, bool) };
     save(&t, v);
     take_over(z, v, l);
@@ -319,7 +345,8 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
             continue;
         for (int k = 0; k < n->n_out; k++) {
             struct link found;
-            if (!n->out[k] || !is_dynamic(z, n->out[k]) || !match_value(&z->al, n->out[k], 1e-6, &found))
+            if (!n->out[k] || !is_dynamic(z, n->out[k]) ||
+                !match_value(&z->al, n->out[k], 1e-6, &found))
                 continue;
             bool claimed = z->al.claims[found.source->id] > 0 && found.source != l->source;
             matched += claimed ? 0.5 : 1;
@@ -356,20 +383,25 @@ static int by_rank(const void *a, const void *b) {
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 
-/* Source values that may stand for t: unclaimed, behind the frontier's inputs, of the same size; the likeliest first. */
-static int source_options(const struct zipper *z, const struct value *t, int low, struct option *out) {
+/* Source values that may stand for t: unclaimed, behind the frontier's inputs, of the same size;
+ * the likeliest first. */
+static int source_options(const struct zipper *z, const struct value *t, int low,
+                          struct option *out) {
     const struct tensor *tt = trace_value(z->target, t, 0);
     struct option *all = NEW_ARRAY(z->arena, z->al.n_dynamic + 1, struct option);
     int n = 0;
     for (int i = 0; tt && i < z->al.n_dynamic; i++) {
         const struct value *s = z->al.dynamic[i];
         const struct tensor *st = trace_value(z->source, s, 0);
-        if (z->al.order[s->id] < low || !st || st->kind != KIND_TENSOR || tensor_count(st) != tensor_count(tt))
+        if (z->al.order[s->id] < low || !st || st->kind != KIND_TENSOR ||
+            tensor_count(st) != tensor_count(tt))
             continue;
-        bool same = s->producer && t->producer && same_operator(s->producer, t->producer), claimed = z->al.claims[s->id] > 0;
+        bool same = s->producer && t->producer && same_operator(s->producer, t->producer),
+             claimed = z->al.claims[s->id] > 0;
         if (claimed && !same && z->al.order[s->id] > low)
             continue;
-        all[n++] = (struct option) { s, z->al.order[s->id] - (same ? 100000 : 0) + (claimed ? 200000 : 0) };
+        all[n++] = (struct option) { s, z->al.order[s->id] - (same ? 100000 : 0) +
+                                            (claimed ? 200000 : 0) };
     }
     if (n > 1)
         qsort(all, (size_t)n, sizeof *all, by_rank);
@@ -378,7 +410,8 @@ static int source_options(const struct zipper *z, const struct value *t, int low
     return n;
 }
 
-static int hints_for(const struct zipper *z, const struct value *t, struct pair_view *out, int max) {
+static int hints_for(const struct zipper *z, const struct value *t, struct pair_view *out,
+                     int max) {
     int n = 0;
     const struct graph *g = z->target->model->graph;
     for (int i = z->al.target_order[t->id]; i >= 0 && n < max; i--)
@@ -397,16 +430,20 @@ struct search {
     int trials;
 };
 
-static void try_target(struct zipper *z, const struct value *t, int low, const bool *open, struct search *best) {
+static void try_target(struct zipper *z, const struct value *t, int low, const bool *open,
+                       struct search *best) {
     struct option options[SOURCES];
     int n = source_options(z, t, low, options);
     const struct tensor *tt = trace_value(z->target, t, 0);
     for (int i = 0; i < n && best->score < 6; i++) {
         struct pair_view views[VIEWS], hints[4];
         int n_hints = hints_for(z, t, hints, 4);
-        int n_views = layout_candidates(trace_value(z->source, options[i].s, 0), tt, hints, n_hints, views, VIEWS);
+        int n_views = layout_candidates(trace_value(z->source, options[i].s, 0), tt, hints, n_hints,
+                                        views, VIEWS);
         for (int k = 0; k < n_views && best->trials < MAX_TRIALS; k++) {
-            struct link l = { .source = options[i].s, .view = views[k], .by = MATCHED_TOPOLOGY, .pinned = true };
+            struct link l = {
+                .source = options[i].s, .view = views[k], .by = MATCHED_TOPOLOGY, .pinned = true
+            };
             best->trials++;
             double score = try_pair(z, t, &l, open);
             if (score > best->score + 0.01) {
@@ -414,7 +451,8 @@ static void try_target(struct zipper *z, const struct value *t, int low, const b
                 best->t = t;
                 best->link = l;
             }
-            /* between axes of equal length the plain reading goes first: another is taken only where it leads nowhere */
+            /* between axes of equal length the plain reading goes first: another is taken only
+             * where it leads nowhere */
             if (views[k].identity && score > 0)
                 break;
         }
@@ -445,7 +483,8 @@ static bool *descendants(const struct zipper *z, const struct node *f) {
     for (int i = f->id; i < g->n_nodes; i++) {
         bool hit = g->nodes[i] == f;
         for (int k = 0; !hit && k < g->nodes[i]->n_in; k++)
-            hit = g->nodes[i]->in[k] && g->nodes[i]->in[k]->id < z->al.n_link && reach[g->nodes[i]->in[k]->id];
+            hit = g->nodes[i]->in[k] && g->nodes[i]->in[k]->id < z->al.n_link &&
+                  reach[g->nodes[i]->in[k]->id];
         for (int k = 0; hit && k < g->nodes[i]->n_out; k++)
             if (g->nodes[i]->out[k])
                 reach[g->nodes[i]->out[k]->id] = true;
@@ -472,10 +511,12 @@ void zipper_pin(struct zipper *z, const struct value *v, const struct link *l) {
     link_and_take(z, v, l);
 }
 
-bool zipper_split(struct zipper *z, const struct region *r, const struct value *v, const struct value *s, struct link *l, struct region *first,
+bool zipper_split(struct zipper *z, const struct region *r, const struct value *v,
+                  const struct value *s, struct link *l, struct region *first,
                   struct region *rest) {
     const struct tensor *a = trace_value(z->source, s, 0), *b = trace_value(z->target, v, 0);
-    if (!a || !b || a->kind != KIND_TENSOR || b->kind != KIND_TENSOR || tensor_count(a) != tensor_count(b))
+    if (!a || !b || a->kind != KIND_TENSOR || b->kind != KIND_TENSOR ||
+        tensor_count(a) != tensor_count(b))
         return false;
     struct pair_view views[1], hints[4];
     if (layout_candidates(a, b, hints, hints_for(z, v, hints, 4), views, 1) < 1)
@@ -524,21 +565,25 @@ static bool pin_outputs(struct zipper *z, const bool *open) {
     return any;
 }
 
-/* A node that changed nothing looks like its own input, and may have been meant to change something. When what follows
- * goes wrong, its result is taken for unknown again. */
+/* A node that changed nothing looks like its own input, and may have been meant to change
+ * something. When what follows goes wrong, its result is taken for unknown again. */
 static bool doubt_inputs(struct zipper *z, const struct node *f) {
-    static const char *const harmless[] = { "Identity", "Cast", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Dropout", "Expand" };
+    static const char *const harmless[] = { "Identity",  "Cast",    "Reshape",
+                                            "Transpose", "Flatten", "Squeeze",
+                                            "Unsqueeze", "Dropout", "Expand" };
     bool any = false;
     for (int i = 0; i < f->n_in; i++) {
         const struct value *v = f->in[i];
-        if (!v || v->id >= z->al.n_link || !is_linked(z, v) || z->al.link[v->id].pinned || !v->producer || z->doubted[v->id])
+        if (!v || v->id >= z->al.n_link || !is_linked(z, v) || z->al.link[v->id].pinned ||
+            !v->producer || z->doubted[v->id])
             continue;
         bool moves = false, idle = false;
         for (size_t k = 0; k < sizeof harmless / sizeof *harmless; k++)
             moves = moves || node_is(v->producer, harmless[k]);
         for (int k = 0; !moves && k < v->producer->n_in; k++) {
             const struct value *u = v->producer->in[k];
-            idle = idle || (u && u->id < z->al.n_link && z->al.link[u->id].source == z->al.link[v->id].source);
+            idle = idle || (u && u->id < z->al.n_link &&
+                            z->al.link[u->id].source == z->al.link[v->id].source);
         }
         if (!idle)
             continue;
@@ -581,7 +626,8 @@ static bool resynchronise(struct zipper *z) {
     return true;
 }
 
-/* Does t's own error, left as it is, change anything behind it? A mask of -1e9 + x instead of -1e9 does not. */
+/* Does t's own error, left as it is, change anything behind it? A mask of -1e9 + x instead of -1e9
+ * does not. */
 static bool spreads(const struct zipper *z, const struct value *t) {
     enum { LIMIT = 6 };
     const struct graph *g = z->target->model->graph;
@@ -625,7 +671,9 @@ static void near_regions(struct zipper *z) {
             const struct link *l = t ? &z->al.link[t->id] : NULL;
             if (!l || !l->source || l->pinned || l->error <= MATCH_EXACT * l->scale)
                 continue;
-            struct region r = { .target = t, .source = l->source, .view = l->view, .error = l->error };
+            struct region r = {
+                .target = t, .source = l->source, .view = l->view, .error = l->error
+            };
             fill_region(z, &r);
             r.floor = zipper_floor(z, &r);
             r.quantized = r.error > r.floor && zipper_quantized(z, &r);
@@ -648,28 +696,34 @@ static void judge_outputs(struct zipper *z) {
         if (have->source == s->outputs[z->output_of[i]])
             z->output_ok[i] = !have->pinned;
         else
-            z->output_ok[i] = match_pair(&z->al, s->outputs[z->output_of[i]], t->outputs[i], MATCH_NEAR, &l);
+            z->output_ok[i] =
+                match_pair(&z->al, s->outputs[z->output_of[i]], t->outputs[i], MATCH_NEAR, &l);
     }
 }
 
-/* An output that holds another value of the source than the one it stands for: outputs exchanged, or a part of the model
- * behind it is missing. */
+/* An output that holds another value of the source than the one it stands for: outputs exchanged,
+ * or a part of the model behind it is missing. */
 static void output_regions(struct zipper *z) {
     const struct graph *s = z->source->model->graph, *t = z->target->model->graph;
     for (int i = 0; i < t->n_outputs; i++) {
         const struct value *v = t->outputs[i];
         struct link *l = &z->al.link[v->id];
-        if (z->output_of[i] < 0 || z->output_ok[i] || !l->source || l->pinned || l->source == s->outputs[z->output_of[i]])
+        if (z->output_of[i] < 0 || z->output_ok[i] || !l->source || l->pinned ||
+            l->source == s->outputs[z->output_of[i]])
             continue;
-        struct region r = { .target = v, .source = s->outputs[z->output_of[i]], .contract = true, .output = i };
+        struct region r = {
+            .target = v, .source = s->outputs[z->output_of[i]], .contract = true, .output = i
+        };
         struct pair_view view;
-        const struct tensor *a = trace_value(z->source, r.source, 0), *b = trace_value(z->target, v, 0);
+        const struct tensor *a = trace_value(z->source, r.source, 0),
+                            *b = trace_value(z->target, v, 0);
         if (!a || !b || a->kind != KIND_TENSOR || b->kind != KIND_TENSOR)
             continue;
         r.view = (struct pair_view) { .identity = true };
         if (tensor_count(a) == tensor_count(b) && layout_candidates(a, b, NULL, 0, &view, 1) == 1)
             r.view = view;
-        r.error = tensor_count(a) == tensor_count(b) ? zipper_error(z, v, r.source, &r.view) : INFINITY;
+        r.error =
+            tensor_count(a) == tensor_count(b) ? zipper_error(z, v, r.source, &r.view) : INFINITY;
         fill_region(z, &r);
         r.nodes = NULL;
         r.n_nodes = 0;
@@ -680,12 +734,14 @@ static void output_regions(struct zipper *z) {
 
 static int by_place(const void *a, const void *b) {
     const struct region *x = a, *y = b;
-    int i = x->target->producer ? x->target->producer->id : -1, k = y->target->producer ? y->target->producer->id : -1;
+    int i = x->target->producer ? x->target->producer->id : -1,
+        k = y->target->producer ? y->target->producer->id : -1;
     return (i > k) - (i < k);
 }
 
-enum status zipper_run(struct zipper *z, struct trace *source, struct trace *target, const struct link *input_links,
-                       const struct compare_options *o, struct arena *a, struct err *e) {
+enum status zipper_run(struct zipper *z, struct trace *source, struct trace *target,
+                       const struct link *input_links, const struct compare_options *o,
+                       struct arena *a, struct err *e) {
     (void)e;
     *z = (struct zipper) { .arena = a, .source = source, .target = target };
     alignment_init(&z->al, source, target, a);

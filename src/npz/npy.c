@@ -13,10 +13,13 @@ bool npy_probe(const void *data, size_t size) {
     return size >= MAGIC_SIZE && memcmp(data, MAGIC, MAGIC_SIZE) == 0;
 }
 
-enum status npy_header_size(const unsigned char *prefix, size_t *begin, size_t *length, struct err *e) {
-    FAIL_IF(!npy_probe(prefix, NPY_PREFIX), e, STATUS_CORRUPT, "not an npy array: the first bytes are not \\x93NUMPY");
+enum status npy_header_size(const unsigned char *prefix, size_t *begin, size_t *length,
+                            struct err *e) {
+    FAIL_IF(!npy_probe(prefix, NPY_PREFIX), e, STATUS_CORRUPT,
+            "not an npy array: the first bytes are not \\x93NUMPY");
     int major = prefix[6];
-    FAIL_IF(major < 1 || major > 3, e, STATUS_UNSUPPORTED, "npy format version %d.%d; 1, 2 and 3 are supported", major, prefix[7]);
+    FAIL_IF(major < 1 || major > 3, e, STATUS_UNSUPPORTED,
+            "npy format version %d.%d; 1, 2 and 3 are supported", major, prefix[7]);
     *begin = major == 1 ? 10 : 12;
     *length = major == 1 ? load_u16le(prefix + 8) : load_u32le(prefix + 8);
     FAIL_IF(*length > MAX_HEADER, e, STATUS_CORRUPT, "an npy header of %zu bytes", *length);
@@ -52,7 +55,8 @@ static bool eat_word(struct scan *s, const char *word) {
 }
 
 static enum status expect(struct scan *s, char c) {
-    FAIL_IF(!eat(s, c), s->err, STATUS_CORRUPT, "the npy header is damaged: no '%c' where one must be", c);
+    FAIL_IF(!eat(s, c), s->err, STATUS_CORRUPT,
+            "the npy header is damaged: no '%c' where one must be", c);
     return OK;
 }
 
@@ -60,9 +64,11 @@ static enum status expect(struct scan *s, char c) {
 static enum status scan_string(struct scan *s, char *buf, size_t size) {
     skip_space(s);
     char quote = s->at < s->end ? *s->at : '\0';
-    FAIL_IF(quote != '\'' && quote != '"', s->err, STATUS_CORRUPT, "the npy header is damaged: no quoted word where one must be");
+    FAIL_IF(quote != '\'' && quote != '"', s->err, STATUS_CORRUPT,
+            "the npy header is damaged: no quoted word where one must be");
     const char *close = memchr(s->at + 1, quote, (size_t)(s->end - s->at - 1));
-    FAIL_IF(!close || (size_t)(close - s->at) > size, s->err, STATUS_CORRUPT, "the npy header is damaged: a quoted word does not end");
+    FAIL_IF(!close || (size_t)(close - s->at) > size, s->err, STATUS_CORRUPT,
+            "the npy header is damaged: a quoted word does not end");
     size_t n = (size_t)(close - s->at - 1);
     memcpy(buf, s->at + 1, n);
     buf[n] = '\0';
@@ -75,10 +81,12 @@ static enum status scan_number(struct scan *s, int64_t *v) {
     const char *begin = s->at;
     *v = 0;
     for (; s->at < s->end && *s->at >= '0' && *s->at <= '9'; s->at++) {
-        FAIL_IF(*v > (INT64_MAX - 9) / 10, s->err, STATUS_CORRUPT, "the npy header has a number beyond 63 bits");
+        FAIL_IF(*v > (INT64_MAX - 9) / 10, s->err, STATUS_CORRUPT,
+                "the npy header has a number beyond 63 bits");
         *v = *v * 10 + (*s->at - '0');
     }
-    FAIL_IF(s->at == begin, s->err, STATUS_CORRUPT, "the npy header is damaged: no number where one must be");
+    FAIL_IF(s->at == begin, s->err, STATUS_CORRUPT,
+            "the npy header is damaged: no number where one must be");
     eat(s, 'L'); /* written by Python 2 */
     return OK;
 }
@@ -87,7 +95,8 @@ static enum status scan_shape(struct scan *s, struct npy_header *h) {
     TRY(expect(s, '('));
     h->rank = 0;
     while (!eat(s, ')')) {
-        FAIL_IF(h->rank == MAX_RANK, s->err, STATUS_UNSUPPORTED, "an array of more than %d dimensions", MAX_RANK);
+        FAIL_IF(h->rank == MAX_RANK, s->err, STATUS_UNSUPPORTED,
+                "an array of more than %d dimensions", MAX_RANK);
         TRY(scan_number(s, &h->dim[h->rank++]));
         if (!eat(s, ',')) {
             TRY(expect(s, ')'));
@@ -103,8 +112,9 @@ static const struct {
     int bytes;
     enum dtype dtype;
 } kinds[] = {
-    { 'f', 8, DT_F64 }, { 'f', 4, DT_F32 }, { 'f', 2, DT_F16 }, { 'i', 8, DT_I64 }, { 'i', 4, DT_I32 },  { 'i', 2, DT_I16 },
-    { 'i', 1, DT_I8 },  { 'u', 8, DT_U64 }, { 'u', 4, DT_U32 }, { 'u', 2, DT_U16 }, { 'u', 1, DT_U8 },   { 'b', 1, DT_BOOL },
+    { 'f', 8, DT_F64 }, { 'f', 4, DT_F32 },   { 'f', 2, DT_F16 }, { 'i', 8, DT_I64 },
+    { 'i', 4, DT_I32 }, { 'i', 2, DT_I16 },   { 'i', 1, DT_I8 },  { 'u', 8, DT_U64 },
+    { 'u', 4, DT_U32 }, { 'u', 2, DT_U16 },   { 'u', 1, DT_U8 },  { 'b', 1, DT_BOOL },
     { 'c', 8, DT_C64 }, { 'c', 16, DT_C128 },
 };
 
@@ -115,12 +125,14 @@ static enum status set_type(struct scan *s, const char *descr, struct npy_header
     const char *p = descr + (strchr("<>|=", descr[0]) && descr[0] ? 1 : 0);
     char kind = *p ? *p++ : '\0';
     struct scan digits = { p, p + strlen(p), s->err };
-    FAIL_IF(kind == 'O', s->err, STATUS_UNSUPPORTED,
-            "the array holds Python objects (pickled), which are never read; save numbers or strings");
+    FAIL_IF(
+        kind == 'O', s->err, STATUS_UNSUPPORTED,
+        "the array holds Python objects (pickled), which are never read; save numbers or strings");
     TRY(scan_number(&digits, &h->width));
     FAIL_IF(digits.at != digits.end, s->err, STATUS_UNSUPPORTED, "the array type '%s'", descr);
     if (kind == 'U' || kind == 'S') {
-        FAIL_IF(h->width > (1 << 28), s->err, STATUS_UNSUPPORTED, "strings of %lld characters", (long long)h->width);
+        FAIL_IF(h->width > (1 << 28), s->err, STATUS_UNSUPPORTED, "strings of %lld characters",
+                (long long)h->width);
         h->dtype = DT_STRING;
         h->bytes = kind == 'S';
         h->item = (size_t)h->width * (h->bytes ? 1 : 4);
@@ -133,12 +145,15 @@ static enum status set_type(struct scan *s, const char *descr, struct npy_header
             return OK;
         }
     return err_set(s->err, STATUS_UNSUPPORTED, "the array type '%s'%s", descr,
-                   kind == 'V' ? " (types that numpy itself lacks lose their name in npy files; save them as float32 or int8)" : "");
+                   kind == 'V' ? " (types that numpy itself lacks lose their name in npy files; "
+                                 "save them as float32 or int8)"
+                               : "");
 }
 
 static enum status scan_descr(struct scan *s, struct npy_header *h) {
     skip_space(s);
-    FAIL_IF(s->at < s->end && *s->at == '[', s->err, STATUS_UNSUPPORTED, "a structured array (with named fields)");
+    FAIL_IF(s->at < s->end && *s->at == '[', s->err, STATUS_UNSUPPORTED,
+            "a structured array (with named fields)");
     char descr[32];
     TRY(scan_string(s, descr, sizeof descr));
     return set_type(s, descr, h);
@@ -158,7 +173,8 @@ enum status npy_header_parse(const char *text, size_t length, struct npy_header 
             has_descr = true;
         } else if (strcmp(key, "fortran_order") == 0) {
             h->fortran = eat_word(&s, "True");
-            FAIL_IF(!h->fortran && !eat_word(&s, "False"), e, STATUS_CORRUPT, "the npy header's fortran_order is neither True nor False");
+            FAIL_IF(!h->fortran && !eat_word(&s, "False"), e, STATUS_CORRUPT,
+                    "the npy header's fortran_order is neither True nor False");
             has_order = true;
         } else if (strcmp(key, "shape") == 0) {
             TRY(scan_shape(&s, h));
@@ -171,9 +187,11 @@ enum status npy_header_parse(const char *text, size_t length, struct npy_header 
             break;
         }
     }
-    FAIL_IF(!has_descr || !has_order || !has_shape, e, STATUS_CORRUPT, "the npy header lacks descr, fortran_order or shape");
+    FAIL_IF(!has_descr || !has_order || !has_shape, e, STATUS_CORRUPT,
+            "the npy header lacks descr, fortran_order or shape");
     int64_t n;
-    FAIL_IF(!dims_count(h->dim, h->rank, &n), e, STATUS_CORRUPT, "the npy header's shape has more than 2^63 elements");
+    FAIL_IF(!dims_count(h->dim, h->rank, &n), e, STATUS_CORRUPT,
+            "the npy header's shape has more than 2^63 elements");
     return OK;
 }
 
@@ -187,7 +205,8 @@ const char *npy_header_make(struct arena *a, const struct npy_header *h, size_t 
         if (kinds[i].dtype == h->dtype)
             kind = kinds[i].kind;
     long long width = (long long)(h->dtype == DT_STRING ? (size_t)h->width : h->item);
-    strbuf_printf(&b, "{'descr': '%c%c%lld', 'fortran_order': False, 'shape': (", width == 1 && h->dtype != DT_STRING ? '|' : '<', kind, width);
+    strbuf_printf(&b, "{'descr': '%c%c%lld', 'fortran_order': False, 'shape': (",
+                  width == 1 && h->dtype != DT_STRING ? '|' : '<', kind, width);
     for (int i = 0; i < h->rank; i++)
         strbuf_printf(&b, i ? ", %lld" : "%lld", (long long)h->dim[i]);
     strbuf_add(&b, h->rank == 1 ? ",), }" : "), }");

@@ -1,4 +1,5 @@
-/* Reading npy and npz files. Every array is checked against what the file can hold before memory is asked for. */
+/* Reading npy and npz files. Every array is checked against what the file can hold before memory is
+ * asked for. */
 #include "npz/npz.h"
 
 #include <stdlib.h>
@@ -8,7 +9,8 @@
 #include "npz/utf8.h"
 #include "wire/zip.h"
 
-/* Memory that the arrays of a file of n bytes may take: a compressed archive that wants more is taken for a bomb. */
+/* Memory that the arrays of a file of n bytes may take: a compressed archive that wants more is
+ * taken for a bomb. */
 enum { BUDGET_FACTOR = 3, BUDGET_BASE = 48 << 20 };
 
 /* Bytes of one array, from memory or inflated. */
@@ -36,7 +38,8 @@ static enum status source_read(struct source *s, void *to, size_t n) {
 
 static enum status spend(struct source *s, uint64_t bytes) {
     FAIL_IF(bytes > *s->budget, s->err, STATUS_CORRUPT,
-            "the file's arrays take more than %d times its size and %d MiB: refused as a decompression bomb; "
+            "the file's arrays take more than %d times its size and %d MiB: refused as a "
+            "decompression bomb; "
             "save the arrays without compression",
             BUDGET_FACTOR, BUDGET_BASE >> 20);
     *s->budget -= (size_t)bytes;
@@ -53,7 +56,8 @@ static void swap_bytes(unsigned char *p, size_t n, size_t width) {
 }
 
 /* Column-major `from` to row-major `to`: walks the target and steps through the source. */
-static void from_fortran(unsigned char *to, const unsigned char *from, const struct npy_header *h, int64_t n) {
+static void from_fortran(unsigned char *to, const unsigned char *from, const struct npy_header *h,
+                         int64_t n) {
     int64_t stride[MAX_RANK], index[MAX_RANK] = { 0 }, at = 0, step = 1;
     for (int i = 0; i < h->rank; i++) {
         stride[i] = step;
@@ -72,12 +76,14 @@ static void from_fortran(unsigned char *to, const unsigned char *from, const str
 }
 
 /* The elements as they lie in the file, but in C order and little-endian. */
-static enum status read_elements(struct source *s, const struct npy_header *h, int64_t n, unsigned char *to) {
+static enum status read_elements(struct source *s, const struct npy_header *h, int64_t n,
+                                 unsigned char *to) {
     size_t bytes = (size_t)n * h->item;
     if (h->fortran && h->rank > 1 && bytes > 0) {
         TRY(spend(s, bytes));
         unsigned char *raw = malloc(bytes);
-        FAIL_IF(!raw, s->err, STATUS_UNSUPPORTED, "not enough memory for an array of %zu bytes", bytes);
+        FAIL_IF(!raw, s->err, STATUS_UNSUPPORTED, "not enough memory for an array of %zu bytes",
+                bytes);
         enum status status = source_read(s, raw, bytes);
         if (status == OK)
             from_fortran(to, raw, h, n);
@@ -96,7 +102,8 @@ static enum status read_elements(struct source *s, const struct npy_header *h, i
     return OK;
 }
 
-static enum status read_strings(struct source *s, const struct npy_header *h, struct tensor *t, int64_t n) {
+static enum status read_strings(struct source *s, const struct npy_header *h, struct tensor *t,
+                                int64_t n) {
     size_t bytes = (size_t)n * h->item;
     TRY(spend(s, bytes));
     unsigned char *raw = malloc(bytes + 1);
@@ -123,11 +130,12 @@ static uint64_t memory_of(const struct npy_header *h, int64_t n) {
 static enum status read_array(struct source *s, struct tensor **out) {
     unsigned char prefix[NPY_PREFIX];
     size_t begin, length;
-    FAIL_IF(source_left(s) < NPY_PREFIX, s->err, STATUS_CORRUPT, "an npy array of %llu bytes is cut off", (unsigned long long)source_left(s));
+    FAIL_IF(source_left(s) < NPY_PREFIX, s->err, STATUS_CORRUPT,
+            "an npy array of %llu bytes is cut off", (unsigned long long)source_left(s));
     TRY(source_read(s, prefix, NPY_PREFIX));
     TRY(npy_header_size(prefix, &begin, &length, s->err));
-    FAIL_IF(begin + length < NPY_PREFIX || begin + length - NPY_PREFIX > source_left(s), s->err, STATUS_CORRUPT, "the npy header of %zu bytes is cut off",
-            length);
+    FAIL_IF(begin + length < NPY_PREFIX || begin + length - NPY_PREFIX > source_left(s), s->err,
+            STATUS_CORRUPT, "the npy header of %zu bytes is cut off", length);
     TRY(spend(s, length + 1));
     char *text = malloc(length + 1);
     FAIL_IF(!text, s->err, STATUS_UNSUPPORTED, "not enough memory for a header");
@@ -141,9 +149,11 @@ static enum status read_array(struct source *s, struct tensor **out) {
     int64_t n;
     dims_count(h.dim, h.rank, &n);
     FAIL_IF(h.item && (uint64_t)n > source_left(s) / h.item, s->err, STATUS_CORRUPT,
-            "the array's %lld elements of %zu bytes do not fit in the %llu bytes that follow the header", (long long)n, h.item,
-            (unsigned long long)source_left(s));
-    FAIL_IF((uint64_t)n * h.item != source_left(s), s->err, STATUS_CORRUPT, "%llu bytes follow the array's %lld elements",
+            "the array's %lld elements of %zu bytes do not fit in the %llu bytes that follow the "
+            "header",
+            (long long)n, h.item, (unsigned long long)source_left(s));
+    FAIL_IF((uint64_t)n * h.item != source_left(s), s->err, STATUS_CORRUPT,
+            "%llu bytes follow the array's %lld elements",
             (unsigned long long)(source_left(s) - (uint64_t)n * h.item), (long long)n);
     TRY(spend(s, memory_of(&h, n)));
     struct tensor *t;
@@ -162,8 +172,8 @@ static void add(struct arena *a, struct named_tensors *out, const char *name, st
     PUSH(a, out->items, out->n, item);
 }
 
-static enum status read_entry(const struct zip *z, const struct zip_entry *entry, size_t *budget, struct arena *a,
-                              struct named_tensors *out, struct err *e) {
+static enum status read_entry(const struct zip *z, const struct zip_entry *entry, size_t *budget,
+                              struct arena *a, struct named_tensors *out, struct err *e) {
     size_t length = strlen(entry->name);
     if (length > 0 && entry->name[length - 1] == '/')
         return OK; /* a folder */
@@ -184,8 +194,8 @@ static enum status read_entry(const struct zip *z, const struct zip_entry *entry
     return OK;
 }
 
-static enum status read_archive(const void *data, size_t size, size_t *budget, struct arena *a, struct named_tensors *out,
-                                struct err *e) {
+static enum status read_archive(const void *data, size_t size, size_t *budget, struct arena *a,
+                                struct named_tensors *out, struct err *e) {
     struct zip z;
     TRY(zip_open(&z, data, size, a, e));
     for (int i = 0; i < z.n; i++)
@@ -193,9 +203,12 @@ static enum status read_archive(const void *data, size_t size, size_t *budget, s
     return OK;
 }
 
-enum status npz_read_memory(const void *data, size_t size, struct arena *a, struct named_tensors *out, struct err *e) {
+enum status npz_read_memory(const void *data, size_t size, struct arena *a,
+                            struct named_tensors *out, struct err *e) {
     *out = (struct named_tensors) { 0 };
-    size_t budget = size > (SIZE_MAX - BUDGET_BASE) / BUDGET_FACTOR ? SIZE_MAX : size * BUDGET_FACTOR + BUDGET_BASE;
+    size_t budget = size > (SIZE_MAX - BUDGET_BASE) / BUDGET_FACTOR
+                        ? SIZE_MAX
+                        : size * BUDGET_FACTOR + BUDGET_BASE;
     if (npy_probe(data, size)) {
         struct source s = { .at = data, .left = size, .budget = &budget, .err = e };
         struct tensor *t;

@@ -8,7 +8,8 @@
 #include "npz/utf8.h"
 #include "wire/zip.h"
 
-/* What an array is written as: numpy has every type but the small floats and the packed integers. */
+/* What an array is written as: numpy has every type but the small floats and the packed integers.
+ */
 static enum dtype file_type(const struct tensor *t, bool as_stored) {
     enum dtype d = as_stored || t->dtype == DT_NONE ? t->store : t->dtype;
     return d == DT_F16 ? DT_F16 : dtype_row(d)->widened != DT_NONE ? dtype_row(d)->widened : d;
@@ -31,7 +32,8 @@ static void free_temporary(struct writing *w) {
 }
 
 /* UTF-32, as wide as the longest. */
-static void string_pieces(struct writing *w, const struct tensor *t, struct npy_header *h, struct piece *data) {
+static void string_pieces(struct writing *w, const struct tensor *t, struct npy_header *h,
+                          struct piece *data) {
     const char *const *texts = t->data;
     int64_t n = tensor_count(t);
     h->width = 1;
@@ -53,9 +55,10 @@ static void string_pieces(struct writing *w, const struct tensor *t, struct npy_
     *data = (struct piece) { points, (size_t)n * h->item };
 }
 
-/* The elements in the file's type: rounded to the declared type first when they are stored wider. */
-static enum status number_pieces(struct writing *w, const struct tensor *t, bool as_stored, struct npy_header *h,
-                                 struct piece *data) {
+/* The elements in the file's type: rounded to the declared type first when they are stored wider.
+ */
+static enum status number_pieces(struct writing *w, const struct tensor *t, bool as_stored,
+                                 struct npy_header *h, struct piece *data) {
     struct tensor *declared = NULL, *wide = NULL;
     enum dtype round_to = as_stored || !dtype_is_float(t->dtype) ? t->store : t->dtype;
     TRY(tensor_convert(&declared, t, round_to, w->err));
@@ -68,7 +71,8 @@ static enum status number_pieces(struct writing *w, const struct tensor *t, bool
 }
 
 /* Header and data. */
-static enum status array_pieces(struct writing *w, const struct tensor *t, bool as_stored, struct piece pieces[2]) {
+static enum status array_pieces(struct writing *w, const struct tensor *t, bool as_stored,
+                                struct piece pieces[2]) {
     struct npy_header h = { .dtype = file_type(t, as_stored), .rank = t->rank };
     memcpy(h.dim, t->dim, sizeof h.dim);
     if (h.dtype == DT_STRING)
@@ -87,7 +91,8 @@ struct archive {
 };
 
 static enum status add_array(struct archive *x, const char *name, const struct tensor *t) {
-    FAIL_IF(strmap_has(&x->names, name), x->w.err, STATUS_USAGE, "two arrays are called '%s'", name);
+    FAIL_IF(strmap_has(&x->names, name), x->w.err, STATUS_USAGE, "two arrays are called '%s'",
+            name);
     strmap_put(&x->names, name, x);
     struct piece pieces[2];
     TRY(array_pieces(&x->w, t, x->as_stored, pieces));
@@ -97,9 +102,13 @@ static enum status add_array(struct archive *x, const char *name, const struct t
 
 enum { MAX_NESTING = 64 };
 
-static enum status add_tensor(struct archive *x, const char *name, const struct tensor *t, int depth) {
-    FAIL_IF(depth > MAX_NESTING, x->w.err, STATUS_UNSUPPORTED, "'%s': sequences more than %d deep", name, MAX_NESTING);
-    static const char *const parts[][2] = { [KIND_MAP] = { "keys", "values" }, [KIND_SPARSE] = { "values", "indices" } };
+static enum status add_tensor(struct archive *x, const char *name, const struct tensor *t,
+                              int depth) {
+    FAIL_IF(depth > MAX_NESTING, x->w.err, STATUS_UNSUPPORTED, "'%s': sequences more than %d deep",
+            name, MAX_NESTING);
+    static const char *const parts[][2] = {
+        [KIND_MAP] = { "keys", "values" }, [KIND_SPARSE] = { "values", "indices" }
+    };
     switch (t->kind) {
     case KIND_TENSOR:
         return add_array(x, name, t);
@@ -107,18 +116,21 @@ static enum status add_tensor(struct archive *x, const char *name, const struct 
         return t->n_items ? add_tensor(x, name, t->items[0], depth + 1) : OK;
     case KIND_SEQUENCE:
         for (int64_t i = 0; i < t->n_items; i++)
-            TRY(add_tensor(x, arena_printf(x->w.arena, "%s/%lld", name, (long long)i), t->items[i], depth + 1));
+            TRY(add_tensor(x, arena_printf(x->w.arena, "%s/%lld", name, (long long)i), t->items[i],
+                           depth + 1));
         return OK;
     case KIND_MAP:
     case KIND_SPARSE:
         for (int i = 0; i < 2 && i < t->n_items; i++)
-            TRY(add_tensor(x, arena_printf(x->w.arena, "%s/%s", name, parts[t->kind][i]), t->items[i], depth + 1));
+            TRY(add_tensor(x, arena_printf(x->w.arena, "%s/%s", name, parts[t->kind][i]),
+                           t->items[i], depth + 1));
         return OK;
     }
     return err_set(x->w.err, STATUS_BUG, "'%s' is of unknown kind %d", name, (int)t->kind);
 }
 
-enum status npz_write(const char *path, const struct named_tensor *items, int n, bool as_stored, struct err *e) {
+enum status npz_write(const char *path, const struct named_tensor *items, int n, bool as_stored,
+                      struct err *e) {
     struct archive x = { .w = { .arena = arena_new(), .err = e }, .as_stored = as_stored };
     zip_writer_init(&x.zip, x.w.arena);
     strmap_init(&x.names, x.w.arena);

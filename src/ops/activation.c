@@ -8,36 +8,37 @@
 #include "ops/real.h"
 #include "ops/row.h"
 
-/* Gelu, exact: (0.5 * x) * (1 + erf(x / sqrt(2))); tanh: (0.5 * x) * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x^3)));
- * Quick: x * sigmoid(alpha * x). */
-#define GELU_VALUES(T, S)                                                                          \
-    static T gelu_value_##S(T x) {                                                                 \
-        return ((T)0.5 * x) * (1 + erf_##S(x * (T)0.70710678118654752));                           \
-    }                                                                                              \
-    static T fast_gelu_value_##S(T x) {                                                            \
-        T inner = (T)0.79788456080286536 * (x + (T)0.044715 * (x * x * x));                        \
-        return ((T)0.5 * x) * (1 + tanh_##S(inner));                                               \
-    }                                                                                              \
-    static void gelu_##S(const T *in, T *out, int64_t n, T a, T b) {                               \
-        (void)a, (void)b;                                                                          \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            out[i] = gelu_value_##S(in[i]);                                                        \
-    }                                                                                              \
-    static void fast_gelu_##S(const T *in, T *out, int64_t n, T a, T b) {                          \
-        (void)a, (void)b;                                                                          \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            out[i] = fast_gelu_value_##S(in[i]);                                                   \
-    }                                                                                              \
-    static void quick_gelu_##S(const T *in, T *out, int64_t n, T a, T b) {                         \
-        (void)b;                                                                                   \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            out[i] = in[i] * (1 / (1 + exp_##S(-(a * in[i]))));                                    \
+/* Gelu, exact: (0.5 * x) * (1 + erf(x / sqrt(2))); tanh: (0.5 * x) * (1 + tanh(sqrt(2/pi) * (x +
+ * 0.044715 * x^3))); Quick: x * sigmoid(alpha * x). */
+#define GELU_VALUES(T, S)                                                   \
+    static T gelu_value_##S(T x) {                                          \
+        return ((T)0.5 * x) * (1 + erf_##S(x * (T)0.70710678118654752));    \
+    }                                                                       \
+    static T fast_gelu_value_##S(T x) {                                     \
+        T inner = (T)0.79788456080286536 * (x + (T)0.044715 * (x * x * x)); \
+        return ((T)0.5 * x) * (1 + tanh_##S(inner));                        \
+    }                                                                       \
+    static void gelu_##S(const T *in, T *out, int64_t n, T a, T b) {        \
+        (void)a, (void)b;                                                   \
+        for (int64_t i = 0; i < n; i++)                                     \
+            out[i] = gelu_value_##S(in[i]);                                 \
+    }                                                                       \
+    static void fast_gelu_##S(const T *in, T *out, int64_t n, T a, T b) {   \
+        (void)a, (void)b;                                                   \
+        for (int64_t i = 0; i < n; i++)                                     \
+            out[i] = fast_gelu_value_##S(in[i]);                            \
+    }                                                                       \
+    static void quick_gelu_##S(const T *in, T *out, int64_t n, T a, T b) {  \
+        (void)b;                                                            \
+        for (int64_t i = 0; i < n; i++)                                     \
+            out[i] = in[i] * (1 / (1 + exp_##S(-(a * in[i]))));             \
     }
 GELU_VALUES(double, d)
 GELU_VALUES(float, f)
 
 static double gelu_slope(double x) {
-    return 0.5 * (1 + erf_d(x * 0.70710678118654752)) + x * 0.3989422804014327 * exp_d(-0.5 * x * x);
+    return 0.5 * (1 + erf_d(x * 0.70710678118654752)) +
+           x * 0.3989422804014327 * exp_d(-0.5 * x * x);
 }
 
 static double fast_gelu_slope(double x) {
@@ -45,22 +46,22 @@ static double fast_gelu_slope(double x) {
     return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.79788456080286536 * (1 + 3 * 0.044715 * x * x);
 }
 
-static void gelu_slopes(const double *in, const double *out, const double *grad_out, double *grad_in, int64_t n,
-                        double a, double b) {
+static void gelu_slopes(const double *in, const double *out, const double *grad_out,
+                        double *grad_in, int64_t n, double a, double b) {
     (void)out, (void)a, (void)b;
     for (int64_t i = 0; i < n; i++)
         grad_in[i] += grad_out[i] * gelu_slope(in[i]);
 }
 
-static void fast_gelu_slopes(const double *in, const double *out, const double *grad_out, double *grad_in, int64_t n,
-                             double a, double b) {
+static void fast_gelu_slopes(const double *in, const double *out, const double *grad_out,
+                             double *grad_in, int64_t n, double a, double b) {
     (void)out, (void)a, (void)b;
     for (int64_t i = 0; i < n; i++)
         grad_in[i] += grad_out[i] * fast_gelu_slope(in[i]);
 }
 
-static void quick_gelu_slopes(const double *in, const double *out, const double *grad_out, double *grad_in, int64_t n,
-                              double a, double b) {
+static void quick_gelu_slopes(const double *in, const double *out, const double *grad_out,
+                              double *grad_in, int64_t n, double a, double b) {
     (void)out, (void)b;
     for (int64_t i = 0; i < n; i++) {
         double s = 1 / (1 + exp_d(-(a * in[i])));
@@ -71,7 +72,8 @@ static void quick_gelu_slopes(const double *in, const double *out, const double 
 static enum status approximation(const struct node *n, bool *tanh_form, struct err *e) {
     const char *name = attr_str(n, "approximate");
     *tanh_form = strcmp(name, "tanh") == 0;
-    FAIL_IF(!*tanh_form && strcmp(name, "none") != 0, e, STATUS_UNSUPPORTED, "approximate '%s' is not known", name);
+    FAIL_IF(!*tanh_form && strcmp(name, "none") != 0, e, STATUS_UNSUPPORTED,
+            "approximate '%s' is not known", name);
     return OK;
 }
 
@@ -129,7 +131,8 @@ static enum status biased_grad(struct grad_ctx *c, double (*slope)(double)) {
     for (int64_t i = 0, n = c->grad_out[0] ? tensor_count(x) : 0; i < n; i++) {
         int64_t at[MAX_OPERANDS];
         broadcast_offsets(&plan, i, at);
-        double g = tensor_f64(c->grad_out[0], i) * slope(tensor_f64(x, i) + (bias ? tensor_f64(bias, at[1]) : 0));
+        double g = tensor_f64(c->grad_out[0], i) *
+                   slope(tensor_f64(x, i) + (bias ? tensor_f64(bias, at[1]) : 0));
         if (c->grad_in[0])
             ((double *)c->grad_in[0]->data)[i] += g;
         if (bias && c->grad_in[1])
@@ -155,19 +158,19 @@ static enum status fast_gelu_grad(struct grad_ctx *c) {
 }
 
 /* Min(high, Max(x, low)); a bound that is left out does not bound. NaN stays. */
-#define CLIP(T)                                                                                    \
-    {                                                                                              \
-        const T *in = x->data;                                                                     \
-        T *out = c->out[0]->data;                                                                  \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            T v = in[i];                                                                           \
-            if (low && v < *(const T *)low->data)                                                  \
-                v = *(const T *)low->data;                                                         \
-            if (high && v > *(const T *)high->data)                                                \
-                v = *(const T *)high->data;                                                        \
-            out[i] = v;                                                                            \
-        }                                                                                          \
-        break;                                                                                     \
+#define CLIP(T)                                     \
+    {                                               \
+        const T *in = x->data;                      \
+        T *out = c->out[0]->data;                   \
+        for (int64_t i = 0; i < n; i++) {           \
+            T v = in[i];                            \
+            if (low && v < *(const T *)low->data)   \
+                v = *(const T *)low->data;          \
+            if (high && v > *(const T *)high->data) \
+                v = *(const T *)high->data;         \
+            out[i] = v;                             \
+        }                                           \
+        break;                                      \
     }
 
 static const struct tensor *bound(const struct tensor *const *in, int n_in, int i) {
@@ -176,27 +179,38 @@ static const struct tensor *bound(const struct tensor *const *in, int n_in, int 
 
 static enum status check_bound(struct op_ctx *c, const struct tensor *t) {
     FAIL_IF(t && (tensor_count(t) != 1 || t->store != c->in[0]->store), c->err, STATUS_CORRUPT,
-            "a bound is %lld elements of %s; one of %s is asked for", (long long)tensor_count(t), dtype_name(t->dtype),
-            dtype_name(c->in[0]->dtype));
+            "a bound is %lld elements of %s; one of %s is asked for", (long long)tensor_count(t),
+            dtype_name(t->dtype), dtype_name(c->in[0]->dtype));
     return OK;
 }
 
 static enum status clip_eval(struct op_ctx *c) {
-    const struct tensor *x = c->in[0], *low = bound(c->in, c->n_in, 1), *high = bound(c->in, c->n_in, 2);
+    const struct tensor *x = c->in[0], *low = bound(c->in, c->n_in, 1),
+                        *high = bound(c->in, c->n_in, 2);
     int64_t n = tensor_count(x);
     TRY(check_bound(c, low));
     TRY(check_bound(c, high));
     switch (x->store) {
-    case DT_F64: CLIP(double)
-    case DT_F32: CLIP(float)
-    case DT_I64: CLIP(int64_t)
-    case DT_I32: CLIP(int32_t)
-    case DT_I16: CLIP(int16_t)
-    case DT_I8: CLIP(int8_t)
-    case DT_U64: CLIP(uint64_t)
-    case DT_U32: CLIP(uint32_t)
-    case DT_U16: CLIP(uint16_t)
-    case DT_U8: CLIP(uint8_t)
+    case DT_F64:
+        CLIP(double)
+    case DT_F32:
+        CLIP(float)
+    case DT_I64:
+        CLIP(int64_t)
+    case DT_I32:
+        CLIP(int32_t)
+    case DT_I16:
+        CLIP(int16_t)
+    case DT_I8:
+        CLIP(int8_t)
+    case DT_U64:
+        CLIP(uint64_t)
+    case DT_U32:
+        CLIP(uint32_t)
+    case DT_U16:
+        CLIP(uint16_t)
+    case DT_U8:
+        CLIP(uint8_t)
     default:
         return op_bad_type(c, 0);
     }
@@ -207,7 +221,8 @@ static enum status clip_grad(struct grad_ctx *c) {
     const struct tensor *low = bound(c->in, c->n_in, 1), *high = bound(c->in, c->n_in, 2);
     for (int64_t i = 0, n = c->grad_out[0] ? tensor_count(c->in[0]) : 0; i < n; i++) {
         double x = tensor_f64(c->in[0], i), g = tensor_f64(c->grad_out[0], i);
-        bool over = high && (low && tensor_f64(low, 0) > x ? tensor_f64(low, 0) : x) > tensor_f64(high, 0);
+        bool over =
+            high && (low && tensor_f64(low, 0) > x ? tensor_f64(low, 0) : x) > tensor_f64(high, 0);
         int from = over ? 2 : low && x < tensor_f64(low, 0) ? 1 : 0;
         if (from < c->n_in && c->grad_in[from])
             ((double *)c->grad_in[from]->data)[from ? 0 : i] += g;

@@ -1,4 +1,5 @@
-/* What depends on the order of elements along an axis: ArgMax, ArgMin, TopK, and running sums and products. */
+/* What depends on the order of elements along an axis: ArgMax, ArgMin, TopK, and running sums and
+ * products. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,8 @@ static enum status arg_eval(struct op_ctx *c) {
     TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
     struct axis_view v = axis_view(x, axis);
     int64_t *y = c->out[0]->data;
-    FAIL_IF(!v.n && v.outer * v.inner > 0, c->err, STATUS_CORRUPT, "%s over an axis without elements", c->node->op);
+    FAIL_IF(!v.n && v.outer * v.inner > 0, c->err, STATUS_CORRUPT,
+            "%s over an axis without elements", c->node->op);
     for (int64_t k = 0; k < v.outer * v.inner; k++) {
         int64_t at = k / v.inner * v.n * v.inner + k % v.inner, best = 0;
         for (int64_t i = 1; i < v.n; i++) {
@@ -71,7 +73,8 @@ static enum status top_shape(struct shape_ctx *c) {
     if (fact_ints(c, &c->in[1], &k, &n)) {
         SHAPE_FAIL_IF(n != 1, c, "K has %lld elements; one is asked for", (long long)n);
         SHAPE_FAIL_IF(k[0] < 0 || (c->in[0].dim[axis] >= 0 && k[0] > c->in[0].dim[axis]), c,
-                      "the %lld largest of %lld elements", (long long)k[0], (long long)c->in[0].dim[axis]);
+                      "the %lld largest of %lld elements", (long long)k[0],
+                      (long long)c->in[0].dim[axis]);
         wanted = k[0];
     }
     for (int i = 0; i < c->n_out; i++)
@@ -106,7 +109,8 @@ static enum status top_eval(struct op_ctx *c) {
     int sign = attr_int(c->node, "largest") ? 1 : -1;
     struct ranked *list = NEW_ARRAY(c->scratch, v.n + 1, struct ranked);
     for (int64_t o = 0; o < v.outer * v.inner; o++) {
-        int64_t from = o / v.inner * v.n * v.inner + o % v.inner, to = o / v.inner * k * v.inner + o % v.inner;
+        int64_t from = o / v.inner * v.n * v.inner + o % v.inner,
+                to = o / v.inner * k * v.inner + o % v.inner;
         for (int64_t i = 0; i < v.n; i++)
             list[i] = (struct ranked) { x, from + i * v.inner, i, sign };
         qsort(list, (size_t)v.n, sizeof *list, by_rank);
@@ -131,15 +135,17 @@ static enum status top_grad(struct grad_ctx *c) {
     int64_t k = index->dim[axis];
     for (int64_t i = 0, n = tensor_count(index); i < n; i++) {
         int64_t outer = i / (k * v.inner), inner = i % v.inner;
-        ((double *)c->grad_in[0]->data)[(outer * v.n + ((const int64_t *)index->data)[i]) * v.inner + inner] +=
+        ((double *)c->grad_in[0]
+             ->data)[(outer * v.n + ((const int64_t *)index->data)[i]) * v.inner + inner] +=
             ((const double *)c->grad_out[0]->data)[i];
     }
     return OK;
 }
 
-static enum status running_axis(const struct node *n, const struct tensor *x, const struct tensor *axis_in, int *axis,
-                                struct err *e) {
-    FAIL_IF(tensor_count(axis_in) != 1, e, STATUS_CORRUPT, "the axis of %s is %lld elements; one is asked for", n->op,
+static enum status running_axis(const struct node *n, const struct tensor *x,
+                                const struct tensor *axis_in, int *axis, struct err *e) {
+    FAIL_IF(tensor_count(axis_in) != 1, e, STATUS_CORRUPT,
+            "the axis of %s is %lld elements; one is asked for", n->op,
             (long long)tensor_count(axis_in));
     return axis_normalise(tensor_i64(axis_in, 0), x->rank, axis, e);
 }
@@ -160,11 +166,13 @@ static enum status running_eval(struct op_ctx *c) {
         for (int64_t i = 0; i < v.n; i++) {
             int64_t p = at + (reverse ? v.n - 1 - i : i) * v.inner;
             if (x->store == DT_F64) {
-                double next = product ? d * ((const double *)x->data)[p] : d + ((const double *)x->data)[p];
+                double next =
+                    product ? d * ((const double *)x->data)[p] : d + ((const double *)x->data)[p];
                 ((double *)y->data)[p] = exclusive ? d : next;
                 d = next;
             } else if (x->store == DT_F32) {
-                float next = product ? f * ((const float *)x->data)[p] : f + ((const float *)x->data)[p];
+                float next =
+                    product ? f * ((const float *)x->data)[p] : f + ((const float *)x->data)[p];
                 ((float *)y->data)[p] = exclusive ? f : next;
                 f = next;
             } else {
@@ -208,7 +216,9 @@ static enum status running_grad(struct grad_ctx *c) {
     return OK;
 }
 
-static const struct attr_def arg_attrs[] = { INT("axis", 0), INT("keepdims", 1), INT("select_last_index", 0), { 0 } };
+static const struct attr_def arg_attrs[] = {
+    INT("axis", 0), INT("keepdims", 1), INT("select_last_index", 0), { 0 }
+};
 static const struct attr_def running_attrs[] = { INT("exclusive", 0), INT("reverse", 0), { 0 } };
 
 /* clang-format off */

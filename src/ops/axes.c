@@ -1,6 +1,7 @@
 #include "ops/axes.h"
 
-enum status axes_mark(const int64_t *axes, int64_t n, bool none_if_empty, int rank, bool *reduced, struct err *e) {
+enum status axes_mark(const int64_t *axes, int64_t n, bool none_if_empty, int rank, bool *reduced,
+                      struct err *e) {
     for (int i = 0; i < rank; i++)
         reduced[i] = !n && !none_if_empty;
     for (int64_t i = 0; i < n; i++) {
@@ -30,8 +31,8 @@ struct axis_view axis_view(const struct tensor *t, int axis) {
 }
 
 /* Offsets of all combinations of the dims whose `reduced` is `which`, in row-major order. */
-static int64_t *combinations(const int64_t *dim, const int64_t *stride, const bool *reduced, int rank, bool which,
-                             int64_t *count, struct arena *a) {
+static int64_t *combinations(const int64_t *dim, const int64_t *stride, const bool *reduced,
+                             int rank, bool which, int64_t *count, struct arena *a) {
     *count = 1;
     for (int i = 0; i < rank; i++)
         if (reduced[i] == which)

@@ -87,31 +87,31 @@ static int64_t no_bits_i(int64_t a) {
     return a < 0 ? -1 : 0;
 }
 
-#define INNER(name, OUT, expression)                                                               \
-    static void PASTE(name, TAG)(const void *const *operand, const int *step, void *out,           \
-                                 int64_t n, const void *arg) {                                     \
-        const TYPE *pa = operand[0];                                                               \
-        const TYPE *pb = operand[1];                                                               \
-        OUT *y = out;                                                                              \
-        (void)arg;                                                                                 \
-        if (step[0] && step[1]) {                                                                  \
-            for (int64_t i = 0; i < n; i++) {                                                      \
-                WIDE a = pa[i], b = pb[i];                                                         \
-                y[i] = (OUT)(expression);                                                          \
-            }                                                                                      \
-        } else if (step[0]) {                                                                      \
-            WIDE b = pb[0];                                                                        \
-            for (int64_t i = 0; i < n; i++) {                                                      \
-                WIDE a = pa[i];                                                                    \
-                y[i] = (OUT)(expression);                                                          \
-            }                                                                                      \
-        } else {                                                                                   \
-            WIDE a = pa[0];                                                                        \
-            for (int64_t i = 0; i < n; i++) {                                                      \
-                WIDE b = pb[i * step[1]];                                                          \
-                y[i] = (OUT)(expression);                                                          \
-            }                                                                                      \
-        }                                                                                          \
+#define INNER(name, OUT, expression)                                                     \
+    static void PASTE(name, TAG)(const void *const *operand, const int *step, void *out, \
+                                 int64_t n, const void *arg) {                           \
+        const TYPE *pa = operand[0];                                                     \
+        const TYPE *pb = operand[1];                                                     \
+        OUT *y = out;                                                                    \
+        (void)arg;                                                                       \
+        if (step[0] && step[1]) {                                                        \
+            for (int64_t i = 0; i < n; i++) {                                            \
+                WIDE a = pa[i], b = pb[i];                                               \
+                y[i] = (OUT)(expression);                                                \
+            }                                                                            \
+        } else if (step[0]) {                                                            \
+            WIDE b = pb[0];                                                              \
+            for (int64_t i = 0; i < n; i++) {                                            \
+                WIDE a = pa[i];                                                          \
+                y[i] = (OUT)(expression);                                                \
+            }                                                                            \
+        } else {                                                                         \
+            WIDE a = pa[0];                                                              \
+            for (int64_t i = 0; i < n; i++) {                                            \
+                WIDE b = pb[i * step[1]];                                                \
+                y[i] = (OUT)(expression);                                                \
+            }                                                                            \
+        }                                                                                \
     }
 
 #define COMPARE(name, expression) INNER(name, uint8_t, expression)
@@ -226,8 +226,8 @@ INNER(Equal, uint8_t, strcmp(a, b) == 0)
 #undef BITS
 #undef COMPARE
 
-#define INTEGER_KERNELS(name)                                                                      \
-    [DT_I64] = name##_i64, [DT_I32] = name##_i32, [DT_I16] = name##_i16, [DT_I8] = name##_i8,      \
+#define INTEGER_KERNELS(name)                                                                 \
+    [DT_I64] = name##_i64, [DT_I32] = name##_i32, [DT_I16] = name##_i16, [DT_I8] = name##_i8, \
     [DT_U64] = name##_u64, [DT_U32] = name##_u32, [DT_U16] = name##_u16, [DT_U8] = name##_u8
 #define NUMBER_KERNELS(name) [DT_F64] = name##_f64, [DT_F32] = name##_f32, INTEGER_KERNELS(name)
 
@@ -237,12 +237,12 @@ typedef broadcast_fn *const kernels[DT_COUNT];
 #define BITS(name, expression) static kernels name##_kernels = { INTEGER_KERNELS(name) };
 #define CHOICE(name, real, integer) static kernels name##_kernels = { NUMBER_KERNELS(name) };
 #define COMPARE(name, expression) static kernels name##_numbers = { NUMBER_KERNELS(name) };
-#define ARITHMETIC(name, real, integer, slope_a, slope_b)                                          \
-    static kernels name##_kernels = { NUMBER_KERNELS(name) };                                      \
-    static void name##_slopes(double a, double b, double y, double *slope) {                       \
-        (void)a, (void)b, (void)y;                                                                 \
-        slope[0] = slope_a;                                                                        \
-        slope[1] = slope_b;                                                                        \
+#define ARITHMETIC(name, real, integer, slope_a, slope_b)                    \
+    static kernels name##_kernels = { NUMBER_KERNELS(name) };                \
+    static void name##_slopes(double a, double b, double y, double *slope) { \
+        (void)a, (void)b, (void)y;                                           \
+        slope[0] = slope_a;                                                  \
+        slope[1] = slope_b;                                                  \
     }
 #include "ops/binary.def"
 #undef ARITHMETIC
@@ -250,16 +250,20 @@ typedef broadcast_fn *const kernels[DT_COUNT];
 #undef BITS
 #undef COMPARE
 #undef LOGIC
-static kernels Equal_kernels = { NUMBER_KERNELS(Equal), [DT_BOOL] = Equal_b8, [DT_STRING] = Equal_string };
+static kernels Equal_kernels = {
+    NUMBER_KERNELS(Equal), [DT_BOOL] = Equal_b8, [DT_STRING] = Equal_string
+};
 #define Less_kernels Less_numbers
 #define LessOrEqual_kernels LessOrEqual_numbers
 #define Greater_kernels Greater_numbers
 #define GreaterOrEqual_kernels GreaterOrEqual_numbers
 
-static enum status pair(struct op_ctx *c, kernels table, const struct tensor *a, const struct tensor *b) {
+static enum status pair(struct op_ctx *c, kernels table, const struct tensor *a,
+                        const struct tensor *b) {
     const struct tensor *in[] = { a, b };
-    FAIL_IF(a->store != b->store, c->err, STATUS_CORRUPT, "the inputs are of types %s and %s; they must be equal",
-            dtype_name(a->dtype), dtype_name(b->dtype));
+    FAIL_IF(a->store != b->store, c->err, STATUS_CORRUPT,
+            "the inputs are of types %s and %s; they must be equal", dtype_name(a->dtype),
+            dtype_name(b->dtype));
     if (!table[a->store])
         return op_bad_type(c, 0);
     struct tensor *y = c->out[0];
@@ -270,13 +274,15 @@ static enum status pair(struct op_ctx *c, kernels table, const struct tensor *a,
 }
 
 /* Adds grad_out * slope to the gradients of inputs 0 and 1. */
-static enum status pair_grad(struct grad_ctx *c, void (*slopes)(double a, double b, double y, double *slope)) {
+static enum status pair_grad(struct grad_ctx *c,
+                             void (*slopes)(double a, double b, double y, double *slope)) {
     const struct tensor *y = c->out[0];
     struct broadcast plan;
     if (!c->grad_out[0])
         return OK;
     TRY(broadcast_plan(&plan, y->rank, y->dim, 2, c->in, c->err));
-    const double *a = c->in[0]->data, *b = c->in[1]->data, *g = c->grad_out[0]->data, *out = y->data;
+    const double *a = c->in[0]->data, *b = c->in[1]->data, *g = c->grad_out[0]->data,
+                 *out = y->data;
     for (int64_t i = 0, n = tensor_count(y); i < n; i++) {
         int64_t at[MAX_OPERANDS];
         double slope[2];
@@ -300,12 +306,13 @@ static enum status fmod_grad(struct grad_ctx *c) {
 static enum status shift_eval(struct op_ctx *c) {
     const char *direction = attr_str(c->node, "direction");
     bool left = strcmp(direction, "LEFT") == 0;
-    FAIL_IF(!left && strcmp(direction, "RIGHT") != 0, c->err, STATUS_CORRUPT, "direction '%s' is neither LEFT nor RIGHT",
-            direction);
+    FAIL_IF(!left && strcmp(direction, "RIGHT") != 0, c->err, STATUS_CORRUPT,
+            "direction '%s' is neither LEFT nor RIGHT", direction);
     return pair(c, left ? ShiftLeft_kernels : ShiftRight_kernels, c->in[0], c->in[1]);
 }
 
-/* The result has the type of the base. An integer base with a real exponent goes through float64 and truncates. */
+/* The result has the type of the base. An integer base with a real exponent goes through float64
+ * and truncates. */
 static enum status mixed_power(struct op_ctx *c) {
     const struct tensor *a = c->in[0], *b = c->in[1];
     bool through_real = dtype_is_int(a->store) && dtype_is_float(b->store);
@@ -377,7 +384,8 @@ static enum status mean_eval(struct op_ctx *c) {
     return OK;
 }
 
-/* Every input's share of grad_out: `scale` when `chosen` is false, else 1 for the first input that equals the output. */
+/* Every input's share of grad_out: `scale` when `chosen` is false, else 1 for the first input that
+ * equals the output. */
 static enum status fold_grad(struct grad_ctx *c, double scale, bool chosen) {
     const struct tensor *y = c->out[0];
     int64_t n = c->grad_out[0] ? tensor_count(y) : 0;
@@ -388,11 +396,13 @@ static enum status fold_grad(struct grad_ctx *c, double scale, bool chosen) {
         for (int64_t i = 0; i < n; i++) {
             int64_t at[MAX_OPERANDS];
             broadcast_offsets(&plan, i, at);
-            if (chosen && (taken[i] || ((const double *)c->in[k]->data)[at[0]] != ((const double *)y->data)[i]))
+            if (chosen && (taken[i] ||
+                           ((const double *)c->in[k]->data)[at[0]] != ((const double *)y->data)[i]))
                 continue;
             taken[i] = true;
             if (c->grad_in[k])
-                ((double *)c->grad_in[k]->data)[at[0]] += scale * ((const double *)c->grad_out[0]->data)[i];
+                ((double *)c->grad_in[k]->data)[at[0]] +=
+                    scale * ((const double *)c->grad_out[0]->data)[i];
         }
     }
     return OK;
@@ -416,9 +426,9 @@ static enum status compare_shape(struct shape_ctx *c) {
     return OK;
 }
 
-#define LOGIC(name, expression)                                                                    \
-    static enum status name##_eval(struct op_ctx *c) {                                             \
-        return pair(c, name##_kernels, c->in[0], c->in[1]);                                        \
+#define LOGIC(name, expression)                             \
+    static enum status name##_eval(struct op_ctx *c) {      \
+        return pair(c, name##_kernels, c->in[0], c->in[1]); \
     }
 #define COMPARE(name, expression) LOGIC(name, expression)
 #define BITS(name, expression)
@@ -426,13 +436,13 @@ static enum status compare_shape(struct shape_ctx *c) {
 #define CHOICE(name, real, integer)
 #include "ops/binary.def"
 #undef LOGIC
-#define PAIR_EVAL(name)                                                                            \
-    static enum status name##_eval(struct op_ctx *c) {                                             \
-        return pair(c, name##_kernels, c->in[0], c->in[1]);                                        \
+#define PAIR_EVAL(name)                                     \
+    static enum status name##_eval(struct op_ctx *c) {      \
+        return pair(c, name##_kernels, c->in[0], c->in[1]); \
     }
-#define PAIR_GRAD(name)                                                                            \
-    static enum status name##_grad(struct grad_ctx *c) {                                           \
-        return pair_grad(c, name##_slopes);                                                        \
+#define PAIR_GRAD(name)                                  \
+    static enum status name##_grad(struct grad_ctx *c) { \
+        return pair_grad(c, name##_slopes);              \
     }
 PAIR_EVAL(Add)
 PAIR_EVAL(Sub)

@@ -100,8 +100,12 @@ static void part(void *arg, size_t task) {
 
 void broadcast_run(const struct broadcast *b, const struct tensor *const *in, struct tensor *out,
                    broadcast_fn *fn, const void *arg, struct pool *pool) {
-    struct job j = { .b = b, .out = out->data, .out_size = dtype_size(out->store),
-                     .count = tensor_count(out), .fn = fn, .arg = arg };
+    struct job j = { .b = b,
+                     .out = out->data,
+                     .out_size = dtype_size(out->store),
+                     .count = tensor_count(out),
+                     .fn = fn,
+                     .arg = arg };
     for (int k = 0; k < b->n; k++) {
         j.in[k] = in[k]->data;
         j.size[k] = dtype_size(in[k]->store);

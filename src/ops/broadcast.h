@@ -6,8 +6,8 @@
 
 enum { MAX_OPERANDS = 6 };
 
-/* Dimensions of size 1 are gone and neighbours that all operands step through alike are merged, so the
- * innermost stride of every operand is 0 or 1. rank >= 1. */
+/* Dimensions of size 1 are gone and neighbours that all operands step through alike are merged, so
+ * the innermost stride of every operand is 0 or 1. rank >= 1. */
 struct broadcast {
     int rank, n;
     int64_t dim[MAX_RANK];

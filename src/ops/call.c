@@ -3,7 +3,8 @@
 #include <string.h>
 
 /* A node of operator `op` in place of n, with the attributes both know. */
-static struct node *stand_in(const struct node *n, const char *op, int n_in, int n_out, struct arena *a) {
+static struct node *stand_in(const struct node *n, const char *op, int n_in, int n_out,
+                             struct arena *a) {
     struct node *s = NEW(a, struct node);
     *s = *n;
     s->op = op;
@@ -22,8 +23,8 @@ static struct node *stand_in(const struct node *n, const char *op, int n_in, int
     return s;
 }
 
-enum status op_call(struct op_ctx *c, const char *op, enum precision precision, const struct tensor *const *in, int n_in,
-                    struct tensor **out, int n_out) {
+enum status op_call(struct op_ctx *c, const char *op, enum precision precision,
+                    const struct tensor *const *in, int n_in, struct tensor **out, int n_out) {
     static struct value present;
     struct node *n = stand_in(c->node, op, n_in, n_out, c->scratch);
     struct op_env env = *c->env;

@@ -4,12 +4,12 @@
 
 #include "ops/op.h"
 
-/* Runs operator `op` of domain "" on tensors stored as kernels of `precision` want them; out[i] are new references.
- * It gets those of c->node's attributes that its row knows. */
-enum status op_call(struct op_ctx *c, const char *op, enum precision precision, const struct tensor *const *in, int n_in,
-                    struct tensor **out, int n_out);
-/* The shape rule of operator `op` on the inputs of c with the numbers inputs[0..n_in), taken as reals, into output 0 of
- * c, whose dtype the caller sets. */
+/* Runs operator `op` of domain "" on tensors stored as kernels of `precision` want them; out[i] are
+ * new references. It gets those of c->node's attributes that its row knows. */
+enum status op_call(struct op_ctx *c, const char *op, enum precision precision,
+                    const struct tensor *const *in, int n_in, struct tensor **out, int n_out);
+/* The shape rule of operator `op` on the inputs of c with the numbers inputs[0..n_in), taken as
+ * reals, into output 0 of c, whose dtype the caller sets. */
 enum status op_shape_as(struct shape_ctx *c, const char *op, const int *inputs, int n_in);
 
 #endif

@@ -60,20 +60,23 @@ struct caster {
 static enum status from_strings(struct caster *k) {
     const char *const *text = k->x->data;
     bool to_float = dtype_is_float(k->y->dtype);
-    FAIL_IF(!to_float && !dtype_is_int(k->y->dtype), k->c->err, STATUS_UNSUPPORTED, "a cast of strings to %s",
-            dtype_name(k->y->dtype));
+    FAIL_IF(!to_float && !dtype_is_int(k->y->dtype), k->c->err, STATUS_UNSUPPORTED,
+            "a cast of strings to %s", dtype_name(k->y->dtype));
     for (int64_t i = 0; i < k->n; i++) {
         char *end;
         errno = 0;
         double v = strtod(text[i], &end);
-        FAIL_IF(end == text[i] || *end, k->c->err, STATUS_MISMATCH, "the text '%.40s' is not a number", text[i]);
+        FAIL_IF(end == text[i] || *end, k->c->err, STATUS_MISMATCH,
+                "the text '%.40s' is not a number", text[i]);
         if (to_float) {
             tensor_set_f64(k->y, i, cast_to_float(k->y->dtype, v, k->saturate, k->mode));
             continue;
         }
         long long whole = strtoll(text[i], &end, 10);
         if (*end)
-            whole = v >= 9.2233720368547758e18 ? INT64_MAX : v <= -9.2233720368547758e18 ? INT64_MIN : (long long)v;
+            whole = v >= 9.2233720368547758e18    ? INT64_MAX
+                    : v <= -9.2233720368547758e18 ? INT64_MIN
+                                                  : (long long)v;
         else if (dtype_is_unsigned(k->y->dtype) && text[i][0] != '-')
             whole = (long long)strtoull(text[i], &end, 10);
         tensor_set_i64(k->y, i, cast_to_int(k->y->dtype, whole));
@@ -88,7 +91,9 @@ static enum status to_strings(struct caster *k) {
     for (int64_t i = 0; i < k->n; i++) {
         char number[FLOAT_TEXT];
         if (dtype_is_float(type))
-            float_text(type == DT_F64 ? DT_F64 : type == DT_F16 || type == DT_BF16 ? type : DT_F32,
+            float_text(type == DT_F64                      ? DT_F64
+                       : type == DT_F16 || type == DT_BF16 ? type
+                                                           : DT_F32,
                        tensor_f64(k->x, i), number);
         else if (type == DT_BOOL)
             snprintf(number, sizeof number, "%s", tensor_i64(k->x, i) ? "True" : "False");
@@ -106,7 +111,8 @@ static enum status to_strings(struct caster *k) {
 /* A complex result has no imaginary part; a real result is the real part. */
 static enum status with_complex(struct caster *k) {
     struct tensor x = *k->x, y = *k->y;
-    int from = dtype_row(x.dtype)->class_ == CLASS_COMPLEX ? 2 : 1, to = dtype_row(y.dtype)->class_ == CLASS_COMPLEX ? 2 : 1;
+    int from = dtype_row(x.dtype)->class_ == CLASS_COMPLEX ? 2 : 1,
+        to = dtype_row(y.dtype)->class_ == CLASS_COMPLEX ? 2 : 1;
     if (from == 2)
         x.store = x.store == DT_C64 ? DT_F32 : DT_F64;
     if (to == 2)
@@ -163,7 +169,9 @@ static void to_bools(struct caster *k) {
 }
 
 static enum status cast_eval(struct op_ctx *c) {
-    struct caster k = { c, c->in[0], c->out[0], tensor_count(c->in[0]), attr_int(c->node, "saturate"), ROUND_UP };
+    struct caster k = {
+        c, c->in[0], c->out[0], tensor_count(c->in[0]), attr_int(c->node, "saturate"), ROUND_UP
+    };
     enum dtype_class from = dtype_row(k.x->dtype)->class_, to = dtype_row(k.y->dtype)->class_;
     const char *mode = attr_str(c->node, "round_mode");
     if (strcmp(mode, "down") == 0)
@@ -222,7 +230,8 @@ static enum status bit_cast_eval(struct op_ctx *c) {
     if (x->dtype == DT_STRING || y->dtype == DT_STRING || x->dtype == DT_BOOL)
         FAIL_IF(x->dtype != DT_BOOL, c->err, STATUS_CORRUPT, "BitCast has no strings");
     FAIL_IF(dtype_row(x->dtype)->bits != dtype_row(y->dtype)->bits, c->err, STATUS_CORRUPT,
-            "BitCast of %s to %s: both must be of as many bits", dtype_name(x->dtype), dtype_name(y->dtype));
+            "BitCast of %s to %s: both must be of as many bits", dtype_name(x->dtype),
+            dtype_name(y->dtype));
     TRY(tensor_convert(&bits, x, x->dtype, c->err));
     struct tensor view = *bits;
     view.dtype = view.store = y->dtype;

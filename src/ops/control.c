@@ -1,5 +1,5 @@
-/* Control flow: If, Loop, Scan, SequenceMap. What their outputs look like is told by their sub-graphs, so the shape
- * rules say nothing; exec_infer looks into the sub-graphs itself. */
+/* Control flow: If, Loop, Scan, SequenceMap. What their outputs look like is told by their
+ * sub-graphs, so the shape rules say nothing; exec_infer looks into the sub-graphs itself. */
 #include "ops/move.h"
 #include "ops/row.h"
 
@@ -18,7 +18,8 @@ static void free_all(struct tensor **t, int64_t n) {
 }
 
 static enum status truth(const struct tensor *t, bool *out, struct err *e) {
-    FAIL_IF(t->kind != KIND_TENSOR || t->store != DT_BOOL || tensor_count(t) != 1, e, STATUS_CORRUPT, "a condition must be one boolean");
+    FAIL_IF(t->kind != KIND_TENSOR || t->store != DT_BOOL || tensor_count(t) != 1, e,
+            STATUS_CORRUPT, "a condition must be one boolean");
     *out = tensor_i64(t, 0) != 0;
     return OK;
 }
@@ -29,7 +30,8 @@ static enum status eval_if(struct op_ctx *c) {
     bool condition;
     TRY(truth(c->in[0], &condition, c->err));
     const struct graph *g = attr_graph(c->node, condition ? "then_branch" : "else_branch");
-    FAIL_IF(g->n_outputs != c->n_out, c->err, STATUS_CORRUPT, "the branch has %d outputs, the node %d", g->n_outputs, c->n_out);
+    FAIL_IF(g->n_outputs != c->n_out, c->err, STATUS_CORRUPT,
+            "the branch has %d outputs, the node %d", g->n_outputs, c->n_out);
     return c->run_graph(c, g, NULL, 0, c->out, c->n_out);
 }
 
@@ -45,11 +47,13 @@ static void series_free(struct series *s, int n) {
         free_all(s[i].items, s[i].n);
 }
 
-/* Nothing was gathered: the shape is that of the sub-graph's output as far as declared, unknown dimensions 0. */
+/* Nothing was gathered: the shape is that of the sub-graph's output as far as declared, unknown
+ * dimensions 0. */
 static enum status empty_series(struct op_ctx *c, int output, const struct value *v, int64_t axis) {
     int64_t dim[MAX_RANK + 1] = { 0 };
     int rank = v->rank < 0 || v->rank >= MAX_RANK ? 0 : v->rank, at;
-    FAIL_IF(v->dtype == DT_NONE, c->err, STATUS_UNSUPPORTED, "no iteration, and output '%s' of the body has no declared type", v->name);
+    FAIL_IF(v->dtype == DT_NONE, c->err, STATUS_UNSUPPORTED,
+            "no iteration, and output '%s' of the body has no declared type", v->name);
     TRY(axis_normalise(axis, rank + 1, &at, c->err));
     for (int i = 0; i < rank; i++)
         dim[i < at ? i : i + 1] = v->dim[i] > 0 ? v->dim[i] : 0;
@@ -57,12 +61,14 @@ static enum status empty_series(struct op_ctx *c, int output, const struct value
     return op_output(c, output, v->dtype, rank + 1, dim);
 }
 
-static enum status stack_series(struct op_ctx *c, int output, const struct series *s, const struct value *v, int64_t axis, bool backwards) {
+static enum status stack_series(struct op_ctx *c, int output, const struct series *s,
+                                const struct value *v, int64_t axis, bool backwards) {
     if (!op_wanted(c, output))
         return OK;
     if (s->n == 0)
         return empty_series(c, output, v, axis);
-    return join_tensors(&c->out[output], (const struct tensor *const *)s->items, s->n, axis, true, backwards, c->err);
+    return join_tensors(&c->out[output], (const struct tensor *const *)s->items, s->n, axis, true,
+                        backwards, c->err);
 }
 
 /* A loop's state between iterations. */
@@ -74,8 +80,12 @@ struct loop {
     int n_series;
 };
 
-static void loop_new(struct loop *l, struct op_ctx *c, const struct graph *body, int n_state, int n_lead) {
-    *l = (struct loop) { .body = body, .n_state = n_state, .n_lead = n_lead, .n_series = body->n_outputs - n_state - n_lead };
+static void loop_new(struct loop *l, struct op_ctx *c, const struct graph *body, int n_state,
+                     int n_lead) {
+    *l = (struct loop) { .body = body,
+                         .n_state = n_state,
+                         .n_lead = n_lead,
+                         .n_series = body->n_outputs - n_state - n_lead };
     l->state = NEW_ARRAY(c->scratch, n_state + 1, struct tensor *);
     l->in = NEW_ARRAY(c->scratch, body->n_inputs + 1, struct tensor *);
     l->out = NEW_ARRAY(c->scratch, body->n_outputs + 1, struct tensor *);
@@ -87,8 +97,8 @@ static void loop_free(struct loop *l) {
     series_free(l->series, l->n_series);
 }
 
-/* Runs the body on l->in; the states become the new ones, the rest is appended to the series. Outputs before the states
- * stay in l->out for the caller to read and free. */
+/* Runs the body on l->in; the states become the new ones, the rest is appended to the series.
+ * Outputs before the states stay in l->out for the caller to read and free. */
 static enum status loop_step(struct loop *l, struct op_ctx *c) {
     TRY(c->run_graph(c, l->body, l->in, l->body->n_inputs, l->out, l->body->n_outputs));
     for (int i = 0; i < l->n_state; i++) {
@@ -111,14 +121,16 @@ static void give_states(struct loop *l, struct op_ctx *c) {
 /* --- Loop --- */
 
 /* The iteration number or the condition, with the rank that the body declares for it (0 or 1). */
-static enum status lead_value(struct tensor **out, const struct value *v, enum dtype dtype, int64_t value, struct err *e) {
+static enum status lead_value(struct tensor **out, const struct value *v, enum dtype dtype,
+                              int64_t value, struct err *e) {
     int64_t one = 1;
     TRY(tensor_new(out, dtype, dtype, v->rank == 1, &one, e));
     tensor_set_i64(*out, 0, value);
     return OK;
 }
 
-static enum status loop_iterations(struct op_ctx *c, struct loop *l, int64_t trips, bool go, bool watch) {
+static enum status loop_iterations(struct op_ctx *c, struct loop *l, int64_t trips, bool go,
+                                   bool watch) {
     struct tensor *number = NULL, *condition = NULL;
     enum status s = OK;
     for (int64_t i = 0; s == OK && i < trips && go; i++) {
@@ -143,10 +155,14 @@ static enum status loop_iterations(struct op_ctx *c, struct loop *l, int64_t tri
 static enum status eval_loop(struct op_ctx *c) {
     const struct graph *body = attr_graph(c->node, "body");
     int n_state = c->n_in > 2 ? c->n_in - 2 : 0;
-    FAIL_IF(body->n_inputs != n_state + 2 || body->n_outputs < n_state + 1 || body->n_outputs - 1 != c->n_out, c->err, STATUS_CORRUPT,
-            "a body of %d inputs and %d outputs for %d states and %d outputs", body->n_inputs, body->n_outputs, n_state, c->n_out);
+    FAIL_IF(body->n_inputs != n_state + 2 || body->n_outputs < n_state + 1 ||
+                body->n_outputs - 1 != c->n_out,
+            c->err, STATUS_CORRUPT,
+            "a body of %d inputs and %d outputs for %d states and %d outputs", body->n_inputs,
+            body->n_outputs, n_state, c->n_out);
     const struct tensor *m = c->in[0], *condition = c->n_in > 1 ? c->in[1] : NULL;
-    FAIL_IF(m && (m->kind != KIND_TENSOR || tensor_count(m) != 1), c->err, STATUS_CORRUPT, "the trip count must be one number");
+    FAIL_IF(m && (m->kind != KIND_TENSOR || tensor_count(m) != 1), c->err, STATUS_CORRUPT,
+            "the trip count must be one number");
     bool go = true;
     if (condition)
         TRY(truth(condition, &go, c->err));
@@ -173,31 +189,38 @@ struct scan {
 };
 
 /* Entry i of an optional list attribute. */
-static enum status list_entry(const struct node *n, const char *name, int count, int i, int64_t *out, struct err *e) {
+static enum status list_entry(const struct node *n, const char *name, int count, int i,
+                              int64_t *out, struct err *e) {
     int have;
     const int64_t *v = attr_ints(n, name, &have);
-    FAIL_IF(v && have != count, e, STATUS_CORRUPT, "%s has %d entries, %d are needed", name, have, count);
+    FAIL_IF(v && have != count, e, STATUS_CORRUPT, "%s has %d entries, %d are needed", name, have,
+            count);
     *out = v ? v[i] : 0;
     return OK;
 }
 
 static enum status read_scan(struct scan *s, struct op_ctx *c, const struct graph *body) {
     int64_t n = attr_int(c->node, "num_scan_inputs"), v = 0;
-    FAIL_IF(n < 1 || n > c->n_in, c->err, STATUS_CORRUPT, "num_scan_inputs is %lld, the node has %d inputs", (long long)n, c->n_in);
-    FAIL_IF(n > 64, c->err, STATUS_UNSUPPORTED, "%lld scan inputs; at most 64 are supported", (long long)n);
+    FAIL_IF(n < 1 || n > c->n_in, c->err, STATUS_CORRUPT,
+            "num_scan_inputs is %lld, the node has %d inputs", (long long)n, c->n_in);
+    FAIL_IF(n > 64, c->err, STATUS_UNSUPPORTED, "%lld scan inputs; at most 64 are supported",
+            (long long)n);
     s->n_scan = (int)n;
     s->n_state = c->n_in - s->n_scan;
     s->n_series = body->n_outputs - s->n_state;
-    FAIL_IF(body->n_inputs != c->n_in || s->n_series < 0 || body->n_outputs != c->n_out, c->err, STATUS_CORRUPT,
-            "a body of %d inputs and %d outputs for %d inputs and %d outputs", body->n_inputs, body->n_outputs, c->n_in, c->n_out);
+    FAIL_IF(body->n_inputs != c->n_in || s->n_series < 0 || body->n_outputs != c->n_out, c->err,
+            STATUS_CORRUPT, "a body of %d inputs and %d outputs for %d inputs and %d outputs",
+            body->n_inputs, body->n_outputs, c->n_in, c->n_out);
     for (int i = 0; i < s->n_scan; i++) {
         const struct tensor *x = c->in[s->n_state + i];
-        FAIL_IF(!x || x->kind != KIND_TENSOR, c->err, STATUS_CORRUPT, "scan input %d is not a tensor", i);
+        FAIL_IF(!x || x->kind != KIND_TENSOR, c->err, STATUS_CORRUPT,
+                "scan input %d is not a tensor", i);
         TRY(list_entry(c->node, "scan_input_axes", s->n_scan, i, &v, c->err));
         TRY(axis_normalise(v, x->rank, &s->axis[i], c->err));
         TRY(list_entry(c->node, "scan_input_directions", s->n_scan, i, &v, c->err));
         s->backwards[i] = v != 0;
-        FAIL_IF(i > 0 && x->dim[s->axis[i]] != s->steps, c->err, STATUS_CORRUPT, "scan inputs of %lld and %lld steps", (long long)s->steps,
+        FAIL_IF(i > 0 && x->dim[s->axis[i]] != s->steps, c->err, STATUS_CORRUPT,
+                "scan inputs of %lld and %lld steps", (long long)s->steps,
                 (long long)x->dim[s->axis[i]]);
         s->steps = x->dim[s->axis[i]];
     }
@@ -208,8 +231,8 @@ static enum status scan_step(struct op_ctx *c, const struct scan *scan, struct l
     enum status s = OK;
     memcpy(l->in, l->state, (size_t)l->n_state * sizeof *l->in);
     for (int i = 0; s == OK && i < scan->n_scan; i++)
-        s = take_part(&l->in[l->n_state + i], c->in[l->n_state + i], scan->axis[i], scan->backwards[i] ? scan->steps - 1 - t : t, 1, true,
-                      c->err);
+        s = take_part(&l->in[l->n_state + i], c->in[l->n_state + i], scan->axis[i],
+                      scan->backwards[i] ? scan->steps - 1 - t : t, 1, true, c->err);
     if (s == OK)
         s = loop_step(l, c);
     free_all(l->in + l->n_state, scan->n_scan);
@@ -221,7 +244,8 @@ static enum status scan_outputs(struct op_ctx *c, const struct scan *scan, struc
         int64_t axis = 0, direction = 0;
         TRY(list_entry(c->node, "scan_output_axes", l->n_series, i, &axis, c->err));
         TRY(list_entry(c->node, "scan_output_directions", l->n_series, i, &direction, c->err));
-        TRY(stack_series(c, scan->n_state + i, &l->series[i], l->body->outputs[scan->n_state + i], axis, direction != 0));
+        TRY(stack_series(c, scan->n_state + i, &l->series[i], l->body->outputs[scan->n_state + i],
+                         axis, direction != 0));
     }
     return OK;
 }
@@ -251,8 +275,9 @@ static enum status map_inputs(struct op_ctx *c, struct loop *l, int64_t i) {
     for (int k = 0; k < c->n_in; k++) {
         const struct tensor *x = c->in[k];
         bool sequence = x && x->kind == KIND_SEQUENCE;
-        FAIL_IF(sequence && x->n_items != c->in[0]->n_items, c->err, STATUS_CORRUPT, "sequences of %lld and %lld elements",
-                (long long)c->in[0]->n_items, (long long)x->n_items);
+        FAIL_IF(sequence && x->n_items != c->in[0]->n_items, c->err, STATUS_CORRUPT,
+                "sequences of %lld and %lld elements", (long long)c->in[0]->n_items,
+                (long long)x->n_items);
         l->in[k] = !x ? NULL : tensor_alias(sequence ? x->items[i] : x);
     }
     return OK;
@@ -261,9 +286,11 @@ static enum status map_inputs(struct op_ctx *c, struct loop *l, int64_t i) {
 static enum status eval_sequence_map(struct op_ctx *c) {
     const struct graph *body = attr_graph(c->node, "body");
     struct loop l;
-    FAIL_IF(c->in[0]->kind != KIND_SEQUENCE, c->err, STATUS_CORRUPT, "the first input is not a sequence");
+    FAIL_IF(c->in[0]->kind != KIND_SEQUENCE, c->err, STATUS_CORRUPT,
+            "the first input is not a sequence");
     FAIL_IF(body->n_inputs != c->n_in || body->n_outputs != c->n_out, c->err, STATUS_CORRUPT,
-            "a body of %d inputs and %d outputs for %d inputs and %d outputs", body->n_inputs, body->n_outputs, c->n_in, c->n_out);
+            "a body of %d inputs and %d outputs for %d inputs and %d outputs", body->n_inputs,
+            body->n_outputs, c->n_in, c->n_out);
     loop_new(&l, c, body, 0, 0);
     enum status s = OK;
     for (int64_t i = 0; s == OK && i < c->in[0]->n_items; i++) {
@@ -285,7 +312,8 @@ static enum status eval_sequence_map(struct op_ctx *c) {
     return s;
 }
 
-#define MANY_OUTPUTS .max_out = -1, .flags = OP_VIEW | OP_KINDS | OP_SUBGRAPH, .shape = shape_from_graph
+#define MANY_OUTPUTS \
+    .max_out = -1, .flags = OP_VIEW | OP_KINDS | OP_SUBGRAPH, .shape = shape_from_graph
 
 /* clang-format off */
 const struct op ops_control[] = {

@@ -19,7 +19,8 @@ static void unary_part(void *arg, size_t task) {
     if (j->x->store == DT_F64)
         j->d((const double *)j->x->data + from, (double *)j->y->data + from, n, j->a, j->b);
     else
-        j->f((const float *)j->x->data + from, (float *)j->y->data + from, n, (float)j->a, (float)j->b);
+        j->f((const float *)j->x->data + from, (float *)j->y->data + from, n, (float)j->a,
+             (float)j->b);
 }
 
 static void parameters(const struct node *n, double *a, double *b) {
@@ -33,7 +34,9 @@ static void parameters(const struct node *n, double *a, double *b) {
 }
 
 enum status unary_run(struct op_ctx *c, unary_float_fn *f, unary_double_fn *d) {
-    struct unary_job j = { .x = c->in[0], .y = c->out[0], .n = tensor_count(c->in[0]), .f = f, .d = d };
+    struct unary_job j = {
+        .x = c->in[0], .y = c->out[0], .n = tensor_count(c->in[0]), .f = f, .d = d
+    };
     if (j.x->store != DT_F64 && j.x->store != DT_F32)
         return unary_integer(c);
     parameters(c->node, &j.a, &j.b);

@@ -7,8 +7,9 @@
 
 /* --- Constant --- */
 
-static const char *const constant_names[] = { "value", "sparse_value", "value_float", "value_floats", "value_int",
-                                              "value_ints", "value_string", "value_strings" };
+static const char *const constant_names[] = { "value",        "sparse_value", "value_float",
+                                              "value_floats", "value_int",    "value_ints",
+                                              "value_string", "value_strings" };
 
 /* The one attribute that holds the contents. */
 static enum status constant_attr(const struct node *n, const struct attr **out, struct err *e) {
@@ -20,7 +21,8 @@ static enum status constant_attr(const struct node *n, const struct attr **out, 
         *out = a;
         found++;
     }
-    FAIL_IF(found != 1, e, STATUS_CORRUPT, "Constant has %d value attributes; exactly one is needed", found);
+    FAIL_IF(found != 1, e, STATUS_CORRUPT,
+            "Constant has %d value attributes; exactly one is needed", found);
     return OK;
 }
 
@@ -61,16 +63,21 @@ static enum status densify(struct op_ctx *c, const struct tensor *sparse) {
     TRY(op_output(c, 0, sparse->dtype, sparse->rank, sparse->dim));
     y = c->out[0];
     TRY(tensor_for_kernel(&values, sparse->items[0], c->precision, c->err));
-    int64_t n = tensor_count(values), total = tensor_count(y), width = indices->rank == 2 ? indices->dim[1] : 1;
+    int64_t n = tensor_count(values), total = tensor_count(y),
+            width = indices->rank == 2 ? indices->dim[1] : 1;
     enum status s = OK;
-    if (values->store != y->store || (indices->rank == 2 && width != y->rank) || tensor_count(indices) != n * width)
-        s = err_set(c->err, STATUS_CORRUPT, "the sparse constant's indices do not match its values");
+    if (values->store != y->store || (indices->rank == 2 && width != y->rank) ||
+        tensor_count(indices) != n * width)
+        s = err_set(c->err, STATUS_CORRUPT,
+                    "the sparse constant's indices do not match its values");
     for (int64_t i = 0; s == OK && i < n; i++) {
         int64_t at = 0;
         for (int64_t k = 0; k < width; k++) {
-            int64_t v = tensor_i64(indices, i * width + k), limit = indices->rank == 2 ? y->dim[k] : total;
+            int64_t v = tensor_i64(indices, i * width + k),
+                    limit = indices->rank == 2 ? y->dim[k] : total;
             if (v < 0 || v >= limit)
-                s = err_set(c->err, STATUS_CORRUPT, "sparse index %lld is outside %lld", (long long)v, (long long)limit);
+                s = err_set(c->err, STATUS_CORRUPT, "sparse index %lld is outside %lld",
+                            (long long)v, (long long)limit);
             at = indices->rank == 2 ? at * y->dim[k] + v : v;
         }
         if (s == OK)
@@ -84,7 +91,9 @@ static enum status eval_constant(struct op_ctx *c) {
     const struct attr *a;
     TRY(constant_attr(c->node, &a, c->err));
     if (a->type == ATTR_TENSOR)
-        return a->tensor->kind == KIND_SPARSE ? densify(c, a->tensor) : tensor_for_kernel(&c->out[0], a->tensor, c->precision, c->err);
+        return a->tensor->kind == KIND_SPARSE
+                   ? densify(c, a->tensor)
+                   : tensor_for_kernel(&c->out[0], a->tensor, c->precision, c->err);
     const struct fact *f = &c->out_fact[0];
     TRY(op_output(c, 0, f->dtype, f->rank, f->dim));
     struct tensor *y = c->out[0];
@@ -117,7 +126,8 @@ static enum status shape_constant_of_shape(struct shape_ctx *c) {
     }
     FAIL_IF(n > MAX_RANK, c->err, STATUS_UNSUPPORTED, "a shape of %lld dimensions", (long long)n);
     for (int64_t i = 0; i < n; i++)
-        SHAPE_FAIL_IF(shape[i] < 0, c, "the shape's entry %lld is %lld", (long long)i, (long long)shape[i]);
+        SHAPE_FAIL_IF(shape[i] < 0, c, "the shape's entry %lld is %lld", (long long)i,
+                      (long long)shape[i]);
     fact_set(&c->out[0], dtype, (int)n, shape);
     return OK;
 }
@@ -188,11 +198,13 @@ static enum status eval_range(struct op_ctx *c) {
         for (int64_t i = 0; i < n; i++)
             v[i] = start + (double)i * delta;
     } else if (y->store == DT_F32) {
-        float start = (float)tensor_f64(c->in[0], 0), delta = (float)tensor_f64(c->in[2], 0), *v = y->data;
+        float start = (float)tensor_f64(c->in[0], 0), delta = (float)tensor_f64(c->in[2], 0),
+              *v = y->data;
         for (int64_t i = 0; i < n; i++)
             v[i] = start + (float)i * delta;
     } else {
-        uint64_t start = (uint64_t)tensor_i64(c->in[0], 0), delta = (uint64_t)tensor_i64(c->in[2], 0);
+        uint64_t start = (uint64_t)tensor_i64(c->in[0], 0),
+                 delta = (uint64_t)tensor_i64(c->in[2], 0);
         for (int64_t i = 0; i < n; i++)
             tensor_set_i64(y, i, (int64_t)(start + (uint64_t)i * delta));
     }

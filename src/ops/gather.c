@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-static enum status index_at(const struct tensor *indices, int64_t i, int64_t n, int64_t *out, struct err *e) {
+static enum status index_at(const struct tensor *indices, int64_t i, int64_t n, int64_t *out,
+                            struct err *e) {
     *out = tensor_i64(indices, i);
     return index_normalise(out, n, e);
 }
@@ -35,11 +36,17 @@ static enum status eval_gather(struct op_ctx *c) {
     const struct tensor *x = c->in[0], *indices = c->in[1];
     int axis;
     TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
-    int64_t outer = dims_product(x->dim, 0, axis), inner = dims_product(x->dim, axis + 1, x->rank), n = tensor_count(indices), at;
+    int64_t outer = dims_product(x->dim, 0, axis), inner = dims_product(x->dim, axis + 1, x->rank),
+            n = tensor_count(indices), at;
     for (int64_t k = 0; k < n; k++) {
         TRY(index_at(indices, k, x->dim[axis], &at, c->err));
-        struct move m = { .dst = element_at(c->out[0], k * inner), .src = element_at(x, at * inner), .size = element_size(x), .rank = 2,
-                          .dim = { outer, inner }, .dst_step = { n * inner, 1 }, .src_step = { x->dim[axis] * inner, 1 } };
+        struct move m = { .dst = element_at(c->out[0], k * inner),
+                          .src = element_at(x, at * inner),
+                          .size = element_size(x),
+                          .rank = 2,
+                          .dim = { outer, inner },
+                          .dst_step = { n * inner, 1 },
+                          .src_step = { x->dim[axis] * inner, 1 } };
         move_run(&m);
     }
     own_strings(c->out[0]);
@@ -49,10 +56,12 @@ static enum status eval_gather(struct op_ctx *c) {
 /* --- GatherElements --- */
 
 enum status check_elements(const struct fact *x, const struct fact *part, int axis, struct err *e) {
-    FAIL_IF(x->rank != part->rank, e, STATUS_CORRUPT, "data of rank %d and indices of rank %d", x->rank, part->rank);
+    FAIL_IF(x->rank != part->rank, e, STATUS_CORRUPT, "data of rank %d and indices of rank %d",
+            x->rank, part->rank);
     for (int i = 0; i < x->rank; i++)
-        FAIL_IF(i != axis && x->dim[i] >= 0 && part->dim[i] > x->dim[i], e, STATUS_CORRUPT, "indices have dimension %lld on axis %d, data %lld",
-                (long long)part->dim[i], i, (long long)x->dim[i]);
+        FAIL_IF(i != axis && x->dim[i] >= 0 && part->dim[i] > x->dim[i], e, STATUS_CORRUPT,
+                "indices have dimension %lld on axis %d, data %lld", (long long)part->dim[i], i,
+                (long long)x->dim[i]);
     return OK;
 }
 
@@ -68,8 +77,9 @@ static enum status shape_gather_elements(struct shape_ctx *c) {
     return OK;
 }
 
-enum status element_target(const struct tensor *x, const struct tensor *indices, int axis, const int64_t *step, int64_t k,
-                                  int64_t *at, int64_t *out, struct err *e) {
+enum status element_target(const struct tensor *x, const struct tensor *indices, int axis,
+                           const int64_t *step, int64_t k, int64_t *at, int64_t *out,
+                           struct err *e) {
     int64_t index;
     TRY(index_at(indices, k, x->dim[axis], &index, e));
     *out = index * step[axis];
@@ -104,15 +114,18 @@ static enum status shape_gather_nd(struct shape_ctx *c) {
     if (x->rank < 0 || indices->rank < 0)
         return OK;
     SHAPE_FAIL_IF(indices->rank < 1 || x->rank < 1, c, "data and indices must not be scalars");
-    SHAPE_FAIL_IF(batch < 0 || batch >= x->rank || batch >= indices->rank, c, "batch_dims %lld for data of rank %d and indices of rank %d",
-                  (long long)batch, x->rank, indices->rank);
+    SHAPE_FAIL_IF(batch < 0 || batch >= x->rank || batch >= indices->rank, c,
+                  "batch_dims %lld for data of rank %d and indices of rank %d", (long long)batch,
+                  x->rank, indices->rank);
     for (int i = 0; i < batch; i++)
-        SHAPE_FAIL_IF(x->dim[i] >= 0 && indices->dim[i] >= 0 && x->dim[i] != indices->dim[i], c, "batch dimensions %lld and %lld differ",
-                      (long long)x->dim[i], (long long)indices->dim[i]);
+        SHAPE_FAIL_IF(x->dim[i] >= 0 && indices->dim[i] >= 0 && x->dim[i] != indices->dim[i], c,
+                      "batch dimensions %lld and %lld differ", (long long)x->dim[i],
+                      (long long)indices->dim[i]);
     int64_t k = indices->dim[indices->rank - 1];
     if (k < 0)
         return OK;
-    SHAPE_FAIL_IF(k > x->rank - batch, c, "index tuples of %lld for %lld dimensions", (long long)k, (long long)(x->rank - batch));
+    SHAPE_FAIL_IF(k > x->rank - batch, c, "index tuples of %lld for %lld dimensions", (long long)k,
+                  (long long)(x->rank - batch));
     int rank = 0;
     for (int i = 0; i < indices->rank - 1; i++)
         dim[rank++] = indices->dim[i];
@@ -123,8 +136,8 @@ static enum status shape_gather_nd(struct shape_ctx *c) {
     return OK;
 }
 
-enum status tuple_target(const struct tensor *x, const struct tensor *indices, int batch, const int64_t *step, int64_t t,
-                                int64_t *out, struct err *e) {
+enum status tuple_target(const struct tensor *x, const struct tensor *indices, int batch,
+                         const int64_t *step, int64_t t, int64_t *out, struct err *e) {
     int64_t k = indices->dim[indices->rank - 1], index;
     *out = 0;
     for (int64_t i = 0; i < k; i++) {
@@ -138,14 +151,17 @@ static enum status eval_gather_nd(struct op_ctx *c) {
     const struct tensor *x = c->in[0], *indices = c->in[1];
     int batch = (int)attr_int(c->node, "batch_dims");
     int64_t k = indices->dim[indices->rank - 1], step[MAX_RANK], at;
-    int64_t slice = dims_product(x->dim, batch + (int)k, x->rank), whole = dims_product(x->dim, batch, x->rank);
-    int64_t batches = dims_product(x->dim, 0, batch), tuples = dims_product(indices->dim, batch, indices->rank - 1);
+    int64_t slice = dims_product(x->dim, batch + (int)k, x->rank),
+            whole = dims_product(x->dim, batch, x->rank);
+    int64_t batches = dims_product(x->dim, 0, batch),
+            tuples = dims_product(indices->dim, batch, indices->rank - 1);
     dense_steps(x->dim, x->rank, step);
     for (int64_t b = 0; b < batches; b++)
         for (int64_t t = 0; t < tuples; t++) {
             TRY(tuple_target(x, indices, batch, step, b * tuples + t, &at, c->err));
             if (slice)
-                memcpy(element_at(c->out[0], (b * tuples + t) * slice), element_at(x, b * whole + at), (size_t)slice * element_size(x));
+                memcpy(element_at(c->out[0], (b * tuples + t) * slice),
+                       element_at(x, b * whole + at), (size_t)slice * element_size(x));
         }
     own_strings(c->out[0]);
     return OK;

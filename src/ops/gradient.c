@@ -1,6 +1,6 @@
-/* Gradient (ai.onnx.preview.training): the derivatives of the sum of y's elements in the tensors xs of the same graph,
- * where xs and zs have the values given as inputs. The nodes between them and y are run again, in float64, and gone
- * through backwards with the gradients of their rows. */
+/* Gradient (ai.onnx.preview.training): the derivatives of the sum of y's elements in the tensors xs
+ * of the same graph, where xs and zs have the values given as inputs. The nodes between them and y
+ * are run again, in float64, and gone through backwards with the gradients of their rows. */
 #include <string.h>
 
 #include "ops/row.h"
@@ -31,15 +31,16 @@ static bool wanted_node(const struct tape *t, const struct node *n) {
 static enum status give(struct tape *t, const char *name, int i) {
     const struct value *v = named(t->g, name);
     FAIL_IF(!v, t->c->err, STATUS_CORRUPT, "the graph has no tensor '%s'", name);
-    FAIL_IF(i >= t->c->n_in || !t->c->in[i], t->c->err, STATUS_CORRUPT, "no input for the tensor '%s'", name);
+    FAIL_IF(i >= t->c->n_in || !t->c->in[i], t->c->err, STATUS_CORRUPT,
+            "no input for the tensor '%s'", name);
     t->given[v->id] = true;
     return tensor_for_kernel(&t->value[v->id], t->c->in[i], PREC_F64, t->c->err);
 }
 
 static enum status give_all(struct tape *t, const struct attr *xs, const struct attr *zs) {
     int64_t n_xs = xs->n, n_zs = zs ? zs->n : 0;
-    FAIL_IF(n_xs + n_zs != t->c->n_in || n_xs < t->c->n_out, t->c->err, STATUS_CORRUPT, "%d inputs for %lld names", t->c->n_in,
-            (long long)(n_xs + n_zs));
+    FAIL_IF(n_xs + n_zs != t->c->n_in || n_xs < t->c->n_out, t->c->err, STATUS_CORRUPT,
+            "%d inputs for %lld names", t->c->n_in, (long long)(n_xs + n_zs));
     for (int64_t i = 0; i < n_xs + n_zs; i++)
         TRY(give(t, i < n_xs ? xs->strings[i] : zs->strings[i - n_xs], (int)i));
     return OK;
@@ -65,7 +66,8 @@ static enum status inputs_of(struct tape *t, const struct node *n, const struct 
         if (v && !t->value[v->id] && v->constant)
             TRY(tensor_for_kernel(&t->value[v->id], v->constant, PREC_F64, t->c->err));
         in[k] = v ? t->value[v->id] : NULL;
-        FAIL_IF(v && !in[k], t->c->err, STATUS_CORRUPT, "'%s' is neither in xs or zs nor computed from them", v->name);
+        FAIL_IF(v && !in[k], t->c->err, STATUS_CORRUPT,
+                "'%s' is neither in xs or zs nor computed from them", v->name);
     }
     return OK;
 }
@@ -77,7 +79,8 @@ static enum status forward(struct tape *t) {
             continue;
         const struct tensor **in = NEW_ARRAY(t->c->scratch, n->n_in + 1, const struct tensor *);
         struct tensor **out = NEW_ARRAY(t->c->scratch, n->n_out + 1, struct tensor *);
-        FAIL_IF(!n->def || !n->def->grad, t->c->err, STATUS_UNSUPPORTED, "the gradient of %s", n->op);
+        FAIL_IF(!n->def || !n->def->grad, t->c->err, STATUS_UNSUPPORTED, "the gradient of %s",
+                n->op);
         TRY(inputs_of(t, n, in));
         TRY(op_run(&t->env, n, in, out, t->c->err));
         for (int k = 0; k < n->n_out; k++) {
@@ -111,7 +114,8 @@ static enum status backward(struct tape *t) {
             continue;
         const struct tensor **in = NEW_ARRAY(t->c->scratch, n->n_in + 1, const struct tensor *);
         const struct tensor **out = NEW_ARRAY(t->c->scratch, n->n_out + 1, const struct tensor *);
-        const struct tensor **grad_out = NEW_ARRAY(t->c->scratch, n->n_out + 1, const struct tensor *);
+        const struct tensor **grad_out =
+            NEW_ARRAY(t->c->scratch, n->n_out + 1, const struct tensor *);
         struct tensor **grad_in = NEW_ARRAY(t->c->scratch, n->n_in + 1, struct tensor *);
         TRY(inputs_of(t, n, in));
         for (int k = 0; k < n->n_in; k++)
@@ -123,8 +127,15 @@ static enum status backward(struct tape *t) {
             out[k] = n->out[k] ? t->value[n->out[k]->id] : NULL;
             grad_out[k] = n->out[k] ? t->grad[n->out[k]->id] : NULL;
         }
-        struct grad_ctx g = { .node = n, .scratch = t->c->scratch, .n_in = n->n_in, .n_out = n->n_out, .in = in, .out = out,
-                              .grad_out = grad_out, .grad_in = grad_in, .err = t->c->err };
+        struct grad_ctx g = { .node = n,
+                              .scratch = t->c->scratch,
+                              .n_in = n->n_in,
+                              .n_out = n->n_out,
+                              .in = in,
+                              .out = out,
+                              .grad_out = grad_out,
+                              .grad_in = grad_in,
+                              .err = t->c->err };
         TRY(n->def->grad(&g));
         for (int k = 0; k < n->n_in; k++) { /* a value may be read twice */
             struct tensor *sum = grad_in[k] ? grad_of(t, n->in[k]) : NULL;
@@ -139,7 +150,8 @@ static enum status differentiate(struct tape *t, const struct value *y, const st
     mark(t, y);
     TRY(forward(t));
     struct tensor *seed = grad_of(t, y);
-    FAIL_IF(!seed, t->c->err, STATUS_CORRUPT, "'%s' is not a tensor of floats that xs and zs determine", y->name);
+    FAIL_IF(!seed, t->c->err, STATUS_CORRUPT,
+            "'%s' is not a tensor of floats that xs and zs determine", y->name);
     for (int64_t i = 0; i < tensor_count(seed); i++)
         ((double *)seed->data)[i] = 1;
     TRY(backward(t));

@@ -22,22 +22,27 @@ static enum status pixels_of(const struct node *n, enum pixels *out, struct err 
 static enum status shape_image(struct shape_ctx *c) {
     enum pixels p;
     TRY(pixels_of(c->node, &p, c->err));
-    SHAPE_FAIL_IF(c->in[0].dtype != DT_U8 && c->in[0].dtype != DT_NONE, c, "the stream is %s, not uint8", dtype_name(c->in[0].dtype));
-    fact_set(&c->out[0], DT_U8, 3, (int64_t[]) { DIM_UNKNOWN, DIM_UNKNOWN, p == PIXELS_GREY ? 1 : 3 });
+    SHAPE_FAIL_IF(c->in[0].dtype != DT_U8 && c->in[0].dtype != DT_NONE, c,
+                  "the stream is %s, not uint8", dtype_name(c->in[0].dtype));
+    fact_set(&c->out[0], DT_U8, 3,
+             (int64_t[]) { DIM_UNKNOWN, DIM_UNKNOWN, p == PIXELS_GREY ? 1 : 3 });
     return OK;
 }
 
-/* A stream that cannot be decoded gives an empty image (ImageDecoder-20); a format that is not read is an error. */
+/* A stream that cannot be decoded gives an empty image (ImageDecoder-20); a format that is not read
+ * is an error. */
 static enum status eval_image(struct op_ctx *c) {
     enum pixels p;
     struct image image = { 0 };
     TRY(pixels_of(c->node, &p, c->err));
-    enum status s = image_decode(c->in[0]->data, (size_t)tensor_count(c->in[0]), c->scratch, &image, c->err);
+    enum status s =
+        image_decode(c->in[0]->data, (size_t)tensor_count(c->in[0]), c->scratch, &image, c->err);
     if (s == STATUS_CORRUPT)
         image = (struct image) { 0 };
     else
         TRY(s);
-    TRY(op_output(c, 0, DT_U8, 3, (int64_t[]) { image.height, image.width, p == PIXELS_GREY ? 1 : 3 }));
+    TRY(op_output(c, 0, DT_U8, 3,
+                  (int64_t[]) { image.height, image.width, p == PIXELS_GREY ? 1 : 3 }));
     uint8_t *to = c->out[0]->data;
     for (int64_t i = 0; i < image.height * image.width; i++) {
         const uint8_t *rgb = image.rgb + 3 * i;

@@ -1,7 +1,7 @@
 /* NegativeLogLikelihoodLoss and SoftmaxCrossEntropyLoss.
  *
- * Order: the logarithm of the softmax as in softmax.c; the losses -x * weight in row-major order; one chain for their
- * sum and one for the sum of weights. */
+ * Order: the logarithm of the softmax as in softmax.c; the losses -x * weight in row-major order;
+ * one chain for their sum and one for the sum of weights. */
 #include <math.h>
 #include <string.h>
 
@@ -16,7 +16,8 @@ struct loss {
     int64_t ignored;
 };
 
-static enum status read_loss(const struct node *n, const struct tensor *const *in, int n_in, struct loss *l, struct err *e) {
+static enum status read_loss(const struct node *n, const struct tensor *const *in, int n_in,
+                             struct loss *l, struct err *e) {
     const char *reduction = attr_str(n, "reduction");
     const struct attr *ignored = attr_find(n, "ignore_index");
     *l = (struct loss) { .scores = in[0], .labels = in[1], .weights = n_in > 2 ? in[2] : NULL };
@@ -24,22 +25,26 @@ static enum status read_loss(const struct node *n, const struct tensor *const *i
     l->none = strcmp(reduction, "none") == 0;
     l->ignoring = ignored != NULL;
     l->ignored = ignored ? ignored->i : 0;
-    FAIL_IF(!l->mean && !l->none && strcmp(reduction, "sum") != 0, e, STATUS_CORRUPT, "reduction '%s' is not known", reduction);
+    FAIL_IF(!l->mean && !l->none && strcmp(reduction, "sum") != 0, e, STATUS_CORRUPT,
+            "reduction '%s' is not known", reduction);
     const struct tensor *x = l->scores, *t = l->labels;
     FAIL_IF(x->rank < 2 || t->rank != x->rank - 1 || t->dim[0] != x->dim[0], e, STATUS_CORRUPT,
             "labels of rank %d do not fit scores of rank %d", t->rank, x->rank);
     l->batch = x->dim[0], l->classes = x->dim[1], l->positions = 1;
     for (int i = 2; i < x->rank; i++) {
-        FAIL_IF(t->dim[i - 1] != x->dim[i], e, STATUS_CORRUPT, "dimension %d of the labels is %lld, the scores have %lld", i - 1,
+        FAIL_IF(t->dim[i - 1] != x->dim[i], e, STATUS_CORRUPT,
+                "dimension %d of the labels is %lld, the scores have %lld", i - 1,
                 (long long)t->dim[i - 1], (long long)x->dim[i]);
         l->positions *= x->dim[i];
     }
-    FAIL_IF(l->weights && tensor_count(l->weights) != l->classes, e, STATUS_CORRUPT, "%lld weights for %lld classes",
-            (long long)tensor_count(l->weights), (long long)l->classes);
+    FAIL_IF(l->weights && tensor_count(l->weights) != l->classes, e, STATUS_CORRUPT,
+            "%lld weights for %lld classes", (long long)tensor_count(l->weights),
+            (long long)l->classes);
     for (int64_t i = 0, count = tensor_count(t); i < count; i++) {
         int64_t label = tensor_i64(t, i);
-        FAIL_IF((label < 0 || label >= l->classes) && !(l->ignoring && label == l->ignored), e, STATUS_CORRUPT,
-                "label %lld is not one of %lld classes", (long long)label, (long long)l->classes);
+        FAIL_IF((label < 0 || label >= l->classes) && !(l->ignoring && label == l->ignored), e,
+                STATUS_CORRUPT, "label %lld is not one of %lld classes", (long long)label,
+                (long long)l->classes);
     }
     return OK;
 }
@@ -56,36 +61,37 @@ static double weight_of(const struct loss *l, int64_t i) {
 static int64_t score_of(const struct loss *l, int64_t i) {
     int64_t label = tensor_i64(l->labels, i);
     bool ignored = l->ignoring && label == l->ignored;
-    return (i / l->positions * l->classes + (ignored ? 0 : label)) * l->positions + i % l->positions;
+    return (i / l->positions * l->classes + (ignored ? 0 : label)) * l->positions +
+           i % l->positions;
 }
 
-#define KERNELS(T, S)                                                                              \
-    static void log_softmax_##S(const struct loss *l, T *y) {                                      \
-        const T *x = l->scores->data;                                                              \
-        for (int64_t i = 0; i < l->batch * l->positions; i++) {                                    \
-            int64_t at = i / l->positions * l->classes * l->positions + i % l->positions;          \
-            T m = x[at], sum = 0;                                                                  \
-            for (int64_t k = 1; k < l->classes; k++)                                               \
-                if (x[at + k * l->positions] > m)                                                  \
-                    m = x[at + k * l->positions];                                                  \
-            for (int64_t k = 0; k < l->classes; k++)                                               \
-                sum += exp_##S(x[at + k * l->positions] - m);                                      \
-            T log_sum = log_##S(sum);                                                              \
-            for (int64_t k = 0; k < l->classes; k++)                                               \
-                y[at + k * l->positions] = (x[at + k * l->positions] - m) - log_sum;               \
-        }                                                                                          \
-    }                                                                                              \
-    static void reduce_##S(const struct loss *l, const T *log_prob, T *y) {                        \
-        T sum = 0, weights = 0;                                                                    \
-        for (int64_t i = 0; i < l->batch * l->positions; i++) {                                    \
-            T w = (T)weight_of(l, i), v = w != 0 ? -log_prob[score_of(l, i)] * w : 0;              \
-            if (l->none)                                                                           \
-                y[i] = v;                                                                          \
-            sum += v;                                                                              \
-            weights += w;                                                                          \
-        }                                                                                          \
-        if (!l->none)                                                                              \
-            *y = l->mean ? sum / weights : sum;                                                    \
+#define KERNELS(T, S)                                                                     \
+    static void log_softmax_##S(const struct loss *l, T *y) {                             \
+        const T *x = l->scores->data;                                                     \
+        for (int64_t i = 0; i < l->batch * l->positions; i++) {                           \
+            int64_t at = i / l->positions * l->classes * l->positions + i % l->positions; \
+            T m = x[at], sum = 0;                                                         \
+            for (int64_t k = 1; k < l->classes; k++)                                      \
+                if (x[at + k * l->positions] > m)                                         \
+                    m = x[at + k * l->positions];                                         \
+            for (int64_t k = 0; k < l->classes; k++)                                      \
+                sum += exp_##S(x[at + k * l->positions] - m);                             \
+            T log_sum = log_##S(sum);                                                     \
+            for (int64_t k = 0; k < l->classes; k++)                                      \
+                y[at + k * l->positions] = (x[at + k * l->positions] - m) - log_sum;      \
+        }                                                                                 \
+    }                                                                                     \
+    static void reduce_##S(const struct loss *l, const T *log_prob, T *y) {               \
+        T sum = 0, weights = 0;                                                           \
+        for (int64_t i = 0; i < l->batch * l->positions; i++) {                           \
+            T w = (T)weight_of(l, i), v = w != 0 ? -log_prob[score_of(l, i)] * w : 0;     \
+            if (l->none)                                                                  \
+                y[i] = v;                                                                 \
+            sum += v;                                                                     \
+            weights += w;                                                                 \
+        }                                                                                 \
+        if (!l->none)                                                                     \
+            *y = l->mean ? sum / weights : sum;                                           \
     }
 KERNELS(double, d)
 KERNELS(float, f)
@@ -135,7 +141,8 @@ static enum status loss_shape(struct shape_ctx *c) {
 }
 
 /* d loss / d log_prob of label i, times grad_out. */
-static double label_slope(const struct grad_ctx *c, const struct loss *l, int64_t i, double weights) {
+static double label_slope(const struct grad_ctx *c, const struct loss *l, int64_t i,
+                          double weights) {
     const double *g = c->grad_out[0]->data;
     return -weight_of(l, i) * (l->none ? g[i] : l->mean ? g[0] / weights : g[0]);
 }
@@ -144,7 +151,8 @@ static enum status loss_grad(struct grad_ctx *c, bool softmax) {
     struct loss l;
     double weights = 0, *out = c->grad_in[0] ? c->grad_in[0]->data : NULL;
     TRY(read_loss(c->node, c->in, c->n_in, &l, c->err));
-    FAIL_IF(c->n_in > 2 && c->grad_in[2], c->err, STATUS_UNSUPPORTED, "the gradient of %s in the class weights", c->node->op);
+    FAIL_IF(c->n_in > 2 && c->grad_in[2], c->err, STATUS_UNSUPPORTED,
+            "the gradient of %s in the class weights", c->node->op);
     int64_t labels = l.batch * l.positions, scores = labels * l.classes;
     for (int64_t i = 0; i < labels; i++)
         weights += weight_of(&l, i);
@@ -166,7 +174,8 @@ static enum status loss_grad(struct grad_ctx *c, bool softmax) {
         for (int64_t k = 0; k < l.classes; k++)
             sum += g[at + k * l.positions];
         for (int64_t k = 0; k < l.classes; k++)
-            out[at + k * l.positions] += g[at + k * l.positions] - exp_d(log_prob[at + k * l.positions]) * sum;
+            out[at + k * l.positions] +=
+                g[at + k * l.positions] - exp_d(log_prob[at + k * l.positions]) * sum;
     }
     return OK;
 }
@@ -179,7 +188,9 @@ static enum status cross_entropy_grad(struct grad_ctx *c) {
     return loss_grad(c, true);
 }
 
-static const struct attr_def loss_attrs[] = { PLAIN("ignore_index", INT), STRING("reduction", "mean"), { 0 } };
+static const struct attr_def loss_attrs[] = { PLAIN("ignore_index", INT),
+                                              STRING("reduction", "mean"),
+                                              { 0 } };
 
 /* clang-format off */
 const struct op ops_losses[] = {

@@ -1,19 +1,20 @@
-/* Transcendental functions whose bits do not depend on the C library: the scalar forms of SLEEF's deterministic
- * `finz` set (SLEEF 3.5, "Bit-identical results across platforms"). f: float32, d: float64. */
+/* Transcendental functions whose bits do not depend on the C library: the scalar forms of SLEEF's
+ * deterministic `finz` set (SLEEF 3.5, "Bit-identical results across platforms"). f: float32, d:
+ * float64. */
 #ifndef OPS_MATHFN_H
 #define OPS_MATHFN_H
 
 #include <math.h>
 
 /* sleef.h declares these only where the compiler targets FMA; the library has them always. */
-#define MATHFN(name, ulp)                                                                          \
-    double Sleef_finz_##name##d1_##ulp##purecfma(double);                                          \
-    float Sleef_finz_##name##f1_##ulp##purecfma(float);                                            \
-    static inline double name##_d(double x) {                                                      \
-        return Sleef_finz_##name##d1_##ulp##purecfma(x);                                           \
-    }                                                                                              \
-    static inline float name##_f(float x) {                                                        \
-        return Sleef_finz_##name##f1_##ulp##purecfma(x);                                           \
+#define MATHFN(name, ulp)                                 \
+    double Sleef_finz_##name##d1_##ulp##purecfma(double); \
+    float Sleef_finz_##name##f1_##ulp##purecfma(float);   \
+    static inline double name##_d(double x) {             \
+        return Sleef_finz_##name##d1_##ulp##purecfma(x);  \
+    }                                                     \
+    static inline float name##_f(float x) {               \
+        return Sleef_finz_##name##f1_##ulp##purecfma(x);  \
     }
 
 MATHFN(exp, u10)

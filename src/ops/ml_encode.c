@@ -1,5 +1,5 @@
-/* Between categories, numbers and maps (ai.onnx.ml): LabelEncoder, CategoryMapper, OneHotEncoder, DictVectorizer,
- * CastMap, ZipMap. */
+/* Between categories, numbers and maps (ai.onnx.ml): LabelEncoder, CategoryMapper, OneHotEncoder,
+ * DictVectorizer, CastMap, ZipMap. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,14 +90,17 @@ static int one_of(const struct node *n, const char *stem, const struct attr **ou
     return -1;
 }
 
-static enum status encoder_attrs(const struct node *n, struct list *keys, struct list *values, enum dtype *type, struct err *e) {
+static enum status encoder_attrs(const struct node *n, struct list *keys, struct list *values,
+                                 enum dtype *type, struct err *e) {
     const struct attr *k, *v;
     int kind;
-    FAIL_IF(one_of(n, "keys", &k) < 0 || (kind = one_of(n, "values", &v)) < 0, e, STATUS_CORRUPT, "keys_* or values_* is missing");
+    FAIL_IF(one_of(n, "keys", &k) < 0 || (kind = one_of(n, "values", &v)) < 0, e, STATUS_CORRUPT,
+            "keys_* or values_* is missing");
     *keys = list_of(k);
     *values = list_of(v);
     *type = kind == 0 ? DT_F32 : kind == 1 ? DT_I64 : kind == 2 ? DT_STRING : v->tensor->dtype;
-    FAIL_IF(keys->n != values->n, e, STATUS_CORRUPT, "%lld keys and %lld values", (long long)keys->n, (long long)values->n);
+    FAIL_IF(keys->n != values->n, e, STATUS_CORRUPT, "%lld keys and %lld values",
+            (long long)keys->n, (long long)values->n);
     return OK;
 }
 
@@ -137,12 +140,15 @@ static enum status mapper_shape(struct shape_ctx *c) {
 }
 
 static enum status mapper_eval(struct op_ctx *c) {
-    struct list ints = list_of(attr_find(c->node, "cats_int64s")), strings = list_of(attr_find(c->node, "cats_strings"));
+    struct list ints = list_of(attr_find(c->node, "cats_int64s")),
+                strings = list_of(attr_find(c->node, "cats_strings"));
     bool texts = c->in[0]->store == DT_STRING;
     const struct list *keys = texts ? &strings : &ints, *values = texts ? &ints : &strings;
-    FAIL_IF(ints.n != strings.n, c->err, STATUS_CORRUPT, "%lld cats_int64s and %lld cats_strings", (long long)ints.n, (long long)strings.n);
-    struct category otherwise = texts ? (struct category) { .whole = attr_int(c->node, "default_int64") }
-                                      : (struct category) { .text = attr_str(c->node, "default_string") };
+    FAIL_IF(ints.n != strings.n, c->err, STATUS_CORRUPT, "%lld cats_int64s and %lld cats_strings",
+            (long long)ints.n, (long long)strings.n);
+    struct category otherwise =
+        texts ? (struct category) { .whole = attr_int(c->node, "default_int64") }
+              : (struct category) { .text = attr_str(c->node, "default_string") };
     for (int64_t i = 0, n = tensor_count(c->in[0]); i < n; i++) {
         int64_t at = find(keys, element(c->in[0], i));
         set(c->out[0], i, at < 0 ? otherwise : item(values, at));
@@ -158,7 +164,8 @@ static struct list categories(const struct node *n, const char *ints, const char
 static enum status one_hot_shape(struct shape_ctx *c) {
     shape_copy(c, 0, 0);
     c->out[0].dtype = DT_F32;
-    SHAPE_FAIL_IF(c->in[0].rank >= MAX_RANK, c, "a tensor of rank %d has no room for an axis", c->in[0].rank);
+    SHAPE_FAIL_IF(c->in[0].rank >= MAX_RANK, c, "a tensor of rank %d has no room for an axis",
+                  c->in[0].rank);
     if (c->in[0].rank >= 0)
         c->out[0].dim[c->out[0].rank++] = categories(c->node, "cats_int64s", "cats_strings").n;
     return OK;
@@ -171,7 +178,8 @@ static enum status one_hot_eval(struct op_ctx *c) {
         if (v.is_real) /* reals are cast to integers */
             v = (struct category) { .whole = tensor_i64(c->in[0], i) };
         int64_t at = find(&l, v);
-        FAIL_IF(at < 0 && !attr_int(c->node, "zeros"), c->err, STATUS_MISMATCH, "element %lld is of no category", (long long)i);
+        FAIL_IF(at < 0 && !attr_int(c->node, "zeros"), c->err, STATUS_MISMATCH,
+                "element %lld is of no category", (long long)i);
         if (at >= 0)
             tensor_set_f64(c->out[0], i * l.n + at, 1);
     }
@@ -179,16 +187,18 @@ static enum status one_hot_eval(struct op_ctx *c) {
 }
 
 static enum status need_map(struct op_ctx *c) {
-    FAIL_IF(c->in[0]->kind != KIND_MAP || c->in[0]->n_items != 2, c->err, STATUS_CORRUPT, "the input is not a map");
+    FAIL_IF(c->in[0]->kind != KIND_MAP || c->in[0]->n_items != 2, c->err, STATUS_CORRUPT,
+            "the input is not a map");
     return OK;
 }
 
 static enum status dict_shape(struct shape_ctx *c) {
     c->out[0].rank = 1;
     c->out[0].dim[0] = categories(c->node, "int64_vocabulary", "string_vocabulary").n;
-    c->out[0].dtype = c->in[0].value && c->in[0].value->kind == KIND_MAP && c->in[0].value->n_items == 2
-                          ? c->in[0].value->items[1]->dtype
-                          : c->in[0].dtype;
+    c->out[0].dtype =
+        c->in[0].value && c->in[0].value->kind == KIND_MAP && c->in[0].value->n_items == 2
+            ? c->in[0].value->items[1]->dtype
+            : c->in[0].dtype;
     return OK;
 }
 
@@ -200,7 +210,8 @@ static enum status dict_eval(struct op_ctx *c) {
         ((const char **)c->out[0]->data)[i] = "";
     for (int64_t i = 0, n = tensor_count(keys); i < n; i++) {
         int64_t at = find(&vocabulary, element(keys, i));
-        FAIL_IF(at < 0, c->err, STATUS_MISMATCH, "key %lld of the map is not in the vocabulary", (long long)i);
+        FAIL_IF(at < 0, c->err, STATUS_MISMATCH, "key %lld of the map is not in the vocabulary",
+                (long long)i);
         set(c->out[0], at, element(values, i));
     }
     return OK;
@@ -209,11 +220,14 @@ static enum status dict_eval(struct op_ctx *c) {
 static enum status cast_map_shape(struct shape_ctx *c) {
     const char *to = attr_str(c->node, "cast_to");
     bool sparse = strcmp(attr_str(c->node, "map_form"), "SPARSE") == 0;
-    c->out[0].dtype = strcmp(to, "TO_STRING") == 0 ? DT_STRING : strcmp(to, "TO_INT64") == 0 ? DT_I64 : DT_F32;
+    c->out[0].dtype = strcmp(to, "TO_STRING") == 0  ? DT_STRING
+                      : strcmp(to, "TO_INT64") == 0 ? DT_I64
+                                                    : DT_F32;
     c->out[0].rank = 2;
     c->out[0].dim[0] = 1;
     c->out[0].dim[1] = sparse ? attr_int(c->node, "max_map") : DIM_UNKNOWN;
-    SHAPE_FAIL_IF(sparse && c->out[0].dim[1] < 0, c, "max_map is %lld", (long long)c->out[0].dim[1]);
+    SHAPE_FAIL_IF(sparse && c->out[0].dim[1] < 0, c, "max_map is %lld",
+                  (long long)c->out[0].dim[1]);
     return OK;
 }
 
@@ -227,7 +241,8 @@ static enum status cast_value(struct op_ctx *c, struct category v, int64_t i) {
         v.text = text;
     } else if (c->out[0]->store != DT_STRING && v.text) {
         v.real = strtod(v.text, &end);
-        FAIL_IF(end == v.text || *end, c->err, STATUS_MISMATCH, "the text '%.40s' is not a number", v.text);
+        FAIL_IF(end == v.text || *end, c->err, STATUS_MISMATCH, "the text '%.40s' is not a number",
+                v.text);
         v.is_real = true;
     }
     set(c->out[0], i, v);
@@ -240,7 +255,8 @@ static enum status cast_map_eval(struct op_ctx *c) {
     bool sparse = strcmp(attr_str(c->node, "map_form"), "SPARSE") == 0;
     const struct tensor *keys = c->in[0]->items[0], *values = c->in[0]->items[1];
     int64_t n = tensor_count(keys), width = sparse ? attr_int(c->node, "max_map") : n;
-    FAIL_IF(keys->store != DT_I64, c->err, STATUS_UNSUPPORTED, "a map with keys of %s", dtype_name(keys->dtype));
+    FAIL_IF(keys->store != DT_I64, c->err, STATUS_UNSUPPORTED, "a map with keys of %s",
+            dtype_name(keys->dtype));
     TRY(op_output(c, 0, c->out_fact[0].dtype, 2, (int64_t[]) { 1, width }));
     for (int64_t i = 0; c->out[0]->store == DT_STRING && i < width; i++)
         ((const char **)c->out[0]->data)[i] = "";
@@ -250,7 +266,8 @@ static enum status cast_map_eval(struct op_ctx *c) {
             at += tensor_i64(keys, k) < key;
         if (sparse)
             at = key;
-        FAIL_IF(at < 0 || at >= width, c->err, STATUS_CORRUPT, "key %lld is outside max_map %lld", (long long)key, (long long)width);
+        FAIL_IF(at < 0 || at >= width, c->err, STATUS_CORRUPT, "key %lld is outside max_map %lld",
+                (long long)key, (long long)width);
         TRY(cast_value(c, element(values, i), at));
     }
     return OK;
@@ -266,8 +283,9 @@ static enum status zip_shape(struct shape_ctx *c) {
 static enum status zip_eval(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     struct list keys = categories(c->node, "classlabels_int64s", "classlabels_strings");
-    FAIL_IF(x->rank < 1 || x->rank > 2 || x->dim[x->rank - 1] != keys.n, c->err, STATUS_CORRUPT, "%lld labels for rows of %lld",
-            (long long)keys.n, x->rank ? (long long)x->dim[x->rank - 1] : 1LL);
+    FAIL_IF(x->rank < 1 || x->rank > 2 || x->dim[x->rank - 1] != keys.n, c->err, STATUS_CORRUPT,
+            "%lld labels for rows of %lld", (long long)keys.n,
+            x->rank ? (long long)x->dim[x->rank - 1] : 1LL);
     int64_t rows = x->rank == 2 ? x->dim[0] : 1;
     enum dtype key_type = keys.strings ? DT_STRING : DT_I64;
     c->out[0] = tensor_new_list(KIND_SEQUENCE, DT_F32, rows);

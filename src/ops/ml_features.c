@@ -1,4 +1,5 @@
-/* Preparing features (ai.onnx.ml): Binarizer, Normalizer, Scaler, Imputer, ArrayFeatureExtractor, FeatureVectorizer. */
+/* Preparing features (ai.onnx.ml): Binarizer, Normalizer, Scaler, Imputer, ArrayFeatureExtractor,
+ * FeatureVectorizer. */
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ static enum status float_like(struct shape_ctx *c) {
 static enum status binarizer_eval(struct op_ctx *c) {
     double threshold = attr_float(c->node, "threshold");
     int64_t rows, columns;
-    TRY(c->in[0]->rank == 1 || c->in[0]->rank == 2 ? ml_matrix(c->in[0], &rows, &columns, c->err) : OK);
+    TRY(c->in[0]->rank == 1 || c->in[0]->rank == 2 ? ml_matrix(c->in[0], &rows, &columns, c->err)
+                                                   : OK);
     for (int64_t i = 0, n = tensor_count(c->in[0]); i < n; i++)
         tensor_set_i64(c->out[0], i, tensor_f64(c->in[0], i) > threshold);
     return OK;
@@ -26,7 +28,8 @@ static enum status normalizer_eval(struct op_ctx *c) {
     const char *norm = attr_str(c->node, "norm");
     bool l1 = strcmp(norm, "L1") == 0, l2 = strcmp(norm, "L2") == 0;
     int64_t rows, columns;
-    FAIL_IF(!l1 && !l2 && strcmp(norm, "MAX") != 0, c->err, STATUS_CORRUPT, "norm '%s' is not known", norm);
+    FAIL_IF(!l1 && !l2 && strcmp(norm, "MAX") != 0, c->err, STATUS_CORRUPT,
+            "norm '%s' is not known", norm);
     TRY(ml_matrix(x, &rows, &columns, c->err));
     for (int64_t r = 0; r < rows; r++) {
         double sum = l1 || l2 || !columns ? 0 : tensor_f64(x, r * columns);
@@ -36,7 +39,8 @@ static enum status normalizer_eval(struct op_ctx *c) {
         }
         double divisor = l2 ? sqrt(sum) : sum;
         for (int64_t i = r * columns; i < (r + 1) * columns; i++)
-            tensor_set_f64(c->out[0], i, divisor == 0 ? tensor_f64(x, i) : tensor_f64(x, i) / divisor);
+            tensor_set_f64(c->out[0], i,
+                           divisor == 0 ? tensor_f64(x, i) : tensor_f64(x, i) / divisor);
     }
     return OK;
 }
@@ -48,11 +52,13 @@ static double of_feature(const double *list, int n, int64_t column, double other
 
 static enum status scaler_eval(struct op_ctx *c) {
     int n_offset, n_scale;
-    const double *offset = attr_floats(c->node, "offset", &n_offset), *scale = attr_floats(c->node, "scale", &n_scale);
+    const double *offset = attr_floats(c->node, "offset", &n_offset),
+                 *scale = attr_floats(c->node, "scale", &n_scale);
     int64_t rows, columns;
     TRY(ml_matrix(c->in[0], &rows, &columns, c->err));
-    FAIL_IF((n_offset > 1 && n_offset != columns) || (n_scale > 1 && n_scale != columns), c->err, STATUS_CORRUPT,
-            "%d offsets and %d scales for %lld features", n_offset, n_scale, (long long)columns);
+    FAIL_IF((n_offset > 1 && n_offset != columns) || (n_scale > 1 && n_scale != columns), c->err,
+            STATUS_CORRUPT, "%d offsets and %d scales for %lld features", n_offset, n_scale,
+            (long long)columns);
     for (int64_t i = 0; i < rows * columns; i++) {
         double v = tensor_f64(c->in[0], i) - of_feature(offset, n_offset, i % columns, 0);
         tensor_set_f64(c->out[0], i, v * of_feature(scale, n_scale, i % columns, 1));
@@ -69,15 +75,18 @@ static enum status imputer_eval(struct op_ctx *c) {
     double missing = attr_float(c->node, "replaced_value_float");
     int64_t rows, columns, n = reals ? n_floats : n_ints;
     TRY(ml_matrix(x, &rows, &columns, c->err));
-    FAIL_IF(n != 1 && n != columns, c->err, STATUS_CORRUPT, "%lld imputed values for %lld features", (long long)n, (long long)columns);
+    FAIL_IF(n != 1 && n != columns, c->err, STATUS_CORRUPT, "%lld imputed values for %lld features",
+            (long long)n, (long long)columns);
     for (int64_t i = 0; i < rows * columns; i++) {
         int64_t at = n == 1 ? 0 : i % columns;
         if (reals) {
             double v = tensor_f64(x, i);
-            tensor_set_f64(c->out[0], i, v == missing || (isnan(v) && isnan(missing)) ? floats[at] : v);
+            tensor_set_f64(c->out[0], i,
+                           v == missing || (isnan(v) && isnan(missing)) ? floats[at] : v);
         } else {
             int64_t v = tensor_i64(x, i);
-            tensor_set_i64(c->out[0], i, v == attr_int(c->node, "replaced_value_int64") ? ints[at] : v);
+            tensor_set_i64(c->out[0], i,
+                           v == attr_int(c->node, "replaced_value_int64") ? ints[at] : v);
         }
     }
     return OK;
@@ -103,13 +112,16 @@ static enum status extractor_shape(struct shape_ctx *c) {
 
 static enum status extractor_eval(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
-    int64_t last = x->dim[x->rank - 1], n = tensor_count(c->in[1]), rows = last ? tensor_count(x) / last : 0;
+    int64_t last = x->dim[x->rank - 1], n = tensor_count(c->in[1]),
+            rows = last ? tensor_count(x) / last : 0;
     size_t size = dtype_size(x->store);
     for (int64_t k = 0; k < n; k++) {
         int64_t from = tensor_i64(c->in[1], k);
-        FAIL_IF(from < 0 || from >= last, c->err, STATUS_CORRUPT, "feature %lld of %lld", (long long)from, (long long)last);
+        FAIL_IF(from < 0 || from >= last, c->err, STATUS_CORRUPT, "feature %lld of %lld",
+                (long long)from, (long long)last);
         for (int64_t r = 0; r < rows; r++)
-            memcpy((char *)c->out[0]->data + (size_t)(r * n + k) * size, (const char *)x->data + (size_t)(r * last + from) * size, size);
+            memcpy((char *)c->out[0]->data + (size_t)(r * n + k) * size,
+                   (const char *)x->data + (size_t)(r * last + from) * size, size);
     }
     return OK;
 }
@@ -120,7 +132,8 @@ static enum status vectorizer_shape(struct shape_ctx *c) {
     int64_t total = 0;
     SHAPE_FAIL_IF(n != c->n_in, c, "%d inputdimensions for %d inputs", n, c->n_in);
     for (int i = 0; i < n; i++) {
-        SHAPE_FAIL_IF(widths[i] < 0 || widths[i] > INT32_MAX, c, "inputdimensions[%d] is %lld", i, (long long)widths[i]);
+        SHAPE_FAIL_IF(widths[i] < 0 || widths[i] > INT32_MAX, c, "inputdimensions[%d] is %lld", i,
+                      (long long)widths[i]);
         total += widths[i];
     }
     c->out[0].dtype = DT_F32;
@@ -138,11 +151,13 @@ static enum status vectorizer_eval(struct op_ctx *c) {
     for (int k = 0; k < n; k++) {
         int64_t rows, columns;
         TRY(ml_matrix(c->in[k], &rows, &columns, c->err));
-        FAIL_IF(rows != all_rows, c->err, STATUS_CORRUPT, "input %d has %lld rows, the first has %lld", k, (long long)rows,
+        FAIL_IF(rows != all_rows, c->err, STATUS_CORRUPT,
+                "input %d has %lld rows, the first has %lld", k, (long long)rows,
                 (long long)all_rows);
         for (int64_t r = 0; r < rows; r++)
             for (int64_t i = 0; i < widths[k] && i < columns; i++)
-                tensor_set_f64(c->out[0], r * total + column + i, tensor_f64(c->in[k], r * columns + i));
+                tensor_set_f64(c->out[0], r * total + column + i,
+                               tensor_f64(c->in[k], r * columns + i));
         column += widths[k];
     }
     return OK;

@@ -1,5 +1,6 @@
-/* LinearRegressor, LinearClassifier, SVMRegressor, SVMClassifier. Sums of products are one fma chain over the features
- * or support vectors in their order, from 0; the intercept is added last. */
+/* LinearRegressor, LinearClassifier, SVMRegressor, SVMClassifier. Sums of products are one fma
+ * chain over the features or support vectors in their order, from 0; the intercept is added last.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -21,21 +22,23 @@ struct linear {
     enum post_transform post;
 };
 
-static enum status read_linear(const struct node *node, int64_t n, int64_t columns, struct linear *l, struct err *e) {
+static enum status read_linear(const struct node *node, int64_t n, int64_t columns,
+                               struct linear *l, struct err *e) {
     int count;
     *l = (struct linear) { .n = n, .columns = columns };
     l->coefficients = attr_floats(node, "coefficients", &count);
     l->intercepts = attr_floats(node, "intercepts", &l->n_intercepts);
     TRY(post_transform_read(attr_str(node, "post_transform"), &l->post, e));
-    FAIL_IF(columns < 1 || (n ? count / columns != n : count < columns) || count % columns != 0, e, STATUS_CORRUPT,
-            "%d coefficients for %lld features", count, (long long)columns);
+    FAIL_IF(columns < 1 || (n ? count / columns != n : count < columns) || count % columns != 0, e,
+            STATUS_CORRUPT, "%d coefficients for %lld features", count, (long long)columns);
     l->n = count / columns;
-    FAIL_IF(l->n_intercepts && l->n_intercepts != l->n, e, STATUS_CORRUPT, "%d intercepts for %lld scores", l->n_intercepts,
-            (long long)l->n);
+    FAIL_IF(l->n_intercepts && l->n_intercepts != l->n, e, STATUS_CORRUPT,
+            "%d intercepts for %lld scores", l->n_intercepts, (long long)l->n);
     return OK;
 }
 
-static void linear_scores(const struct linear *l, const struct tensor *x, int64_t row, double *scores) {
+static void linear_scores(const struct linear *l, const struct tensor *x, int64_t row,
+                          double *scores) {
     for (int64_t k = 0; k < l->n; k++)
         scores[k] = dot(x, row * l->columns, l->coefficients + k * l->columns, l->columns) +
                     (l->n_intercepts ? l->intercepts[k] : 0);
@@ -47,8 +50,9 @@ static enum status linear_regressor_eval(struct op_ctx *c) {
     TRY(ml_matrix(c->in[0], &rows, &columns, c->err));
     TRY(read_linear(c->node, attr_int(c->node, "targets"), columns, &l, c->err));
     double *scores = NEW_ARRAY(c->scratch, l.n + 1, double);
-    FAIL_IF(l.n == 1 && l.post != POST_NONE && l.post != POST_PROBIT, c->err, STATUS_UNSUPPORTED,
-            "a post_transform of a single score (runtimes leave it out, the specification does not)");
+    FAIL_IF(
+        l.n == 1 && l.post != POST_NONE && l.post != POST_PROBIT, c->err, STATUS_UNSUPPORTED,
+        "a post_transform of a single score (runtimes leave it out, the specification does not)");
     for (int64_t i = 0; i < rows; i++) {
         linear_scores(&l, c->in[0], i, scores);
         post_transform_apply(l.post, scores, l.n);
@@ -87,15 +91,18 @@ static enum status linear_classifier_eval(struct op_ctx *c) {
     TRY(ml_matrix(c->in[0], &rows, &columns, c->err));
     TRY(read_linear(c->node, 0, columns, &l, c->err));
     bool single = l.n == 1 && labels.n == 2;
-    FAIL_IF(l.n != labels.n && !single, c->err, STATUS_CORRUPT, "%lld scores for %lld labels", (long long)l.n, (long long)labels.n);
-    FAIL_IF(labels.n == 1 || (single && l.post != POST_NONE && l.post != POST_LOGISTIC), c->err, STATUS_UNSUPPORTED,
-            "post_transform %s of a single score", attr_str(c->node, "post_transform"));
+    FAIL_IF(l.n != labels.n && !single, c->err, STATUS_CORRUPT, "%lld scores for %lld labels",
+            (long long)l.n, (long long)labels.n);
+    FAIL_IF(labels.n == 1 || (single && l.post != POST_NONE && l.post != POST_LOGISTIC), c->err,
+            STATUS_UNSUPPORTED, "post_transform %s of a single score",
+            attr_str(c->node, "post_transform"));
     double *scores = NEW_ARRAY(c->scratch, labels.n + 1, double);
     for (int64_t i = 0; i < rows; i++) {
         linear_scores(&l, c->in[0], i, scores);
         if (single) {
             scores[1] = scores[0];
-            scores[0] = l.post == POST_NONE ? 1 - scores[1] : -scores[1]; /* as ONNX Runtime has it */
+            scores[0] =
+                l.post == POST_NONE ? 1 - scores[1] : -scores[1]; /* as ONNX Runtime has it */
         }
         int64_t label = single ? scores[1] > 0 : largest(scores, labels.n);
         post_transform_apply(l.post, scores, labels.n);
@@ -124,28 +131,35 @@ struct svm {
     enum post_transform post;
 };
 
-static enum status read_svm(const struct node *n, int64_t n_vectors, int64_t columns, struct svm *s, struct err *e) {
+static enum status read_svm(const struct node *n, int64_t n_vectors, int64_t columns, struct svm *s,
+                            struct err *e) {
     static const char *const kernels[] = { "LINEAR", "POLY", "RBF", "SIGMOID" };
     int n_params, n_floats;
     *s = (struct svm) { .kernel = (enum kernel)4, .n_vectors = n_vectors, .columns = columns };
     for (int i = 0; i < 4; i++)
         if (strcmp(attr_str(n, "kernel_type"), kernels[i]) == 0)
             s->kernel = (enum kernel)i;
-    FAIL_IF((int)s->kernel == 4, e, STATUS_CORRUPT, "kernel_type '%s' is not known", attr_str(n, "kernel_type"));
+    FAIL_IF((int)s->kernel == 4, e, STATUS_CORRUPT, "kernel_type '%s' is not known",
+            attr_str(n, "kernel_type"));
     const double *params = attr_floats(n, "kernel_params", &n_params);
-    FAIL_IF(n_params != 0 && n_params != 3, e, STATUS_CORRUPT, "%d kernel_params; 3 are asked for", n_params);
+    FAIL_IF(n_params != 0 && n_params != 3, e, STATUS_CORRUPT, "%d kernel_params; 3 are asked for",
+            n_params);
     if (n_params)
         s->gamma = params[0], s->coef0 = params[1], s->degree = params[2];
     s->vectors = attr_floats(n, "support_vectors", &n_floats);
     s->coefficients = attr_floats(n, "coefficients", &s->n_coefficients);
     s->rho = attr_floats(n, "rho", &s->n_rho);
-    FAIL_IF(n_vectors && (n_vectors < 0 || n_floats / n_vectors != columns || n_floats % n_vectors != 0), e, STATUS_CORRUPT,
-            "%d numbers are not %lld support vectors of %lld features", n_floats, (long long)n_vectors, (long long)columns);
-    FAIL_IF(!s->n_rho || !s->n_coefficients, e, STATUS_CORRUPT, "%s needs rho and coefficients", n->op);
+    FAIL_IF(n_vectors &&
+                (n_vectors < 0 || n_floats / n_vectors != columns || n_floats % n_vectors != 0),
+            e, STATUS_CORRUPT, "%d numbers are not %lld support vectors of %lld features", n_floats,
+            (long long)n_vectors, (long long)columns);
+    FAIL_IF(!s->n_rho || !s->n_coefficients, e, STATUS_CORRUPT, "%s needs rho and coefficients",
+            n->op);
     return post_transform_read(attr_str(n, "post_transform"), &s->post, e);
 }
 
-static double kernel_value(const struct svm *s, const struct tensor *x, int64_t row, const double *v) {
+static double kernel_value(const struct svm *s, const struct tensor *x, int64_t row,
+                           const double *v) {
     int64_t from = row * s->columns;
     if (s->kernel == RBF) {
         double sum = 0;
@@ -167,12 +181,15 @@ static enum status svm_regressor_eval(struct op_ctx *c) {
     int64_t rows, columns, n = attr_int(c->node, "n_supports");
     TRY(ml_matrix(c->in[0], &rows, &columns, c->err));
     TRY(read_svm(c->node, n, columns, &s, c->err));
-    FAIL_IF(s.post != POST_NONE, c->err, STATUS_UNSUPPORTED, "post_transform %s of a single score", attr_str(c->node, "post_transform"));
-    FAIL_IF(s.n_coefficients != (n ? n : columns), c->err, STATUS_CORRUPT, "%d coefficients", s.n_coefficients);
+    FAIL_IF(s.post != POST_NONE, c->err, STATUS_UNSUPPORTED, "post_transform %s of a single score",
+            attr_str(c->node, "post_transform"));
+    FAIL_IF(s.n_coefficients != (n ? n : columns), c->err, STATUS_CORRUPT, "%d coefficients",
+            s.n_coefficients);
     for (int64_t i = 0; i < rows; i++) {
         double sum = n ? 0 : dot(c->in[0], i * columns, s.coefficients, columns);
         for (int64_t k = 0; k < n; k++)
-            sum = fma(s.coefficients[k], kernel_value(&s, c->in[0], i, s.vectors + k * columns), sum);
+            sum =
+                fma(s.coefficients[k], kernel_value(&s, c->in[0], i, s.vectors + k * columns), sum);
         sum += s.rho[0];
         tensor_set_f64(c->out[0], i, attr_int(c->node, "one_class") ? (sum > 0 ? 1 : -1) : sum);
     }
@@ -192,17 +209,18 @@ struct svc {
     double *kernels, *scores, *votes, *q, *p, *qp; /* work */
 };
 
-static enum status read_svc(const struct node *n, int64_t classes, int64_t columns, struct svc *v, struct arena *a, struct err *e) {
+static enum status read_svc(const struct node *n, int64_t classes, int64_t columns, struct svc *v,
+                            struct arena *a, struct err *e) {
     int count;
     int64_t vectors = 0;
     *v = (struct svc) { .classes = classes };
     v->per_class = attr_ints(n, "vectors_per_class", &count);
     v->start = NEW_ARRAY(a, classes + 1, int64_t);
-    FAIL_IF(count && count != classes, e, STATUS_CORRUPT, "vectors_per_class has %d elements for %lld classes", count,
-            (long long)classes);
+    FAIL_IF(count && count != classes, e, STATUS_CORRUPT,
+            "vectors_per_class has %d elements for %lld classes", count, (long long)classes);
     for (int i = 0; i < count; i++) {
-        FAIL_IF(v->per_class[i] < 0 || v->per_class[i] > INT32_MAX, e, STATUS_CORRUPT, "vectors_per_class[%d] is %lld", i,
-                (long long)v->per_class[i]);
+        FAIL_IF(v->per_class[i] < 0 || v->per_class[i] > INT32_MAX, e, STATUS_CORRUPT,
+                "vectors_per_class[%d] is %lld", i, (long long)v->per_class[i]);
         v->start[i] = vectors;
         vectors += v->per_class[i];
     }
@@ -212,10 +230,13 @@ static enum status read_svc(const struct node *n, int64_t classes, int64_t colum
     int n_b;
     s->prob_a = attr_floats(n, "prob_a", &s->n_prob);
     s->prob_b = attr_floats(n, "prob_b", &n_b);
-    FAIL_IF(vectors && (s->n_rho < pairs || s->n_coefficients != (classes - 1) * vectors), e, STATUS_CORRUPT,
-            "%d coefficients and %d rho do not fit %lld classes", s->n_coefficients, s->n_rho, (long long)classes);
-    FAIL_IF(!vectors && s->n_coefficients != classes * columns, e, STATUS_CORRUPT, "%d coefficients", s->n_coefficients);
-    FAIL_IF(s->n_prob != n_b || (s->n_prob && s->n_prob < pairs), e, STATUS_CORRUPT, "%d prob_a, %d prob_b", s->n_prob, n_b);
+    FAIL_IF(vectors && (s->n_rho < pairs || s->n_coefficients != (classes - 1) * vectors), e,
+            STATUS_CORRUPT, "%d coefficients and %d rho do not fit %lld classes", s->n_coefficients,
+            s->n_rho, (long long)classes);
+    FAIL_IF(!vectors && s->n_coefficients != classes * columns, e, STATUS_CORRUPT,
+            "%d coefficients", s->n_coefficients);
+    FAIL_IF(s->n_prob != n_b || (s->n_prob && s->n_prob < pairs), e, STATUS_CORRUPT,
+            "%d prob_a, %d prob_b", s->n_prob, n_b);
     v->kernels = NEW_ARRAY(a, vectors + 1, double);
     v->scores = NEW_ARRAY(a, pairs + classes + 2, double);
     v->votes = NEW_ARRAY(a, classes + 1, double);
@@ -244,8 +265,8 @@ static void vote(struct svc *v, const struct tensor *x, int64_t row) {
         }
 }
 
-/* Probabilities of the classes from those of the pairs r, by the second method of Wu, Lin and Weng (JMLR 2004), to
- * 0.005 / classes. */
+/* Probabilities of the classes from those of the pairs r, by the second method of Wu, Lin and Weng
+ * (JMLR 2004), to 0.005 / classes. */
 static void couple(struct svc *v, const double *r, double *p) {
     int64_t n = v->classes;
     double *q = v->q, *qp = v->qp;
@@ -312,7 +333,8 @@ static enum status svm_classifier_eval(struct op_ctx *c) {
     TRY(ml_matrix(c->in[0], &rows, &columns, c->err));
     TRY(read_svc(c->node, labels.n, columns, &v, c->scratch, c->err));
     bool all_positive = true, single = v.s.n_vectors && !v.s.n_prob && labels.n == 2;
-    FAIL_IF(labels.n < 2 || (single && v.s.post != POST_NONE && v.s.post != POST_LOGISTIC), c->err, STATUS_UNSUPPORTED, "post_transform %s of a single score",
+    FAIL_IF(labels.n < 2 || (single && v.s.post != POST_NONE && v.s.post != POST_LOGISTIC), c->err,
+            STATUS_UNSUPPORTED, "post_transform %s of a single score",
             attr_str(c->node, "post_transform"));
     for (int i = 0; i < v.s.n_coefficients; i++)
         all_positive = all_positive && v.s.coefficients[i] >= 0;
@@ -326,7 +348,8 @@ static enum status svm_classifier_eval(struct op_ctx *c) {
                 probabilities(&v);
         } else {
             for (int64_t k = 0; k < labels.n; k++)
-                v.scores[k] = dot(c->in[0], i * columns, v.s.coefficients + k * columns, columns) + v.s.rho[0];
+                v.scores[k] = dot(c->in[0], i * columns, v.s.coefficients + k * columns, columns) +
+                              v.s.rho[0];
             label = largest(v.scores, labels.n);
         }
         if (single)

@@ -20,8 +20,8 @@ static double logistic(double v) {
     return v < 0 ? 1 - p : p;
 }
 
-/* The inverse of the normal distribution, by Winitzki's formula for the inverse of erf with 0.147, as ONNX Runtime has
- * it. */
+/* The inverse of the normal distribution, by Winitzki's formula for the inverse of erf with 0.147,
+ * as ONNX Runtime has it. */
 static double probit(double v) {
     double x = v * 2 - 1, rest = (1 - x) * (1 + x);
     if (rest == 0)
@@ -66,7 +66,8 @@ int64_t second_score(enum post_transform t, bool all_positive, double scores[2])
     return 2;
 }
 
-enum status labels_read(const struct node *n, const char *ints, const char *strings, struct labels *out, struct err *e) {
+enum status labels_read(const struct node *n, const char *ints, const char *strings,
+                        struct labels *out, struct err *e) {
     const struct attr *a = attr_find(n, ints), *b = attr_find(n, strings);
     *out = (struct labels) { .ints = a && a->n ? a->ints : NULL };
     out->strings = !out->ints && b && b->n ? b->strings : NULL;
@@ -97,8 +98,10 @@ enum status classifier_shape(struct shape_ctx *c, const struct labels *l, int64_
 }
 
 enum status ml_matrix(const struct tensor *x, int64_t *rows, int64_t *columns, struct err *e) {
-    FAIL_IF(x->rank < 1 || x->rank > 2, e, STATUS_CORRUPT, "an input of rank %d; 1 or 2 is asked for", x->rank);
-    FAIL_IF(!dtype_is_float(x->store) && !dtype_is_int(x->store), e, STATUS_UNSUPPORTED, "an input of %s", dtype_name(x->dtype));
+    FAIL_IF(x->rank < 1 || x->rank > 2, e, STATUS_CORRUPT,
+            "an input of rank %d; 1 or 2 is asked for", x->rank);
+    FAIL_IF(!dtype_is_float(x->store) && !dtype_is_int(x->store), e, STATUS_UNSUPPORTED,
+            "an input of %s", dtype_name(x->dtype));
     *rows = x->rank == 2 ? x->dim[0] : 1;
     *columns = x->dim[x->rank - 1];
     return OK;

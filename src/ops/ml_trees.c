@@ -1,5 +1,6 @@
-/* TreeEnsemble, TreeEnsembleRegressor, TreeEnsembleClassifier: all three as one table of nodes, whose leaves are lists
- * of votes (a target and a weight). Votes are added in the order of the trees; base values after them. */
+/* TreeEnsemble, TreeEnsembleRegressor, TreeEnsembleClassifier: all three as one table of nodes,
+ * whose leaves are lists of votes (a target and a weight). Votes are added in the order of the
+ * trees; base values after them. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -16,9 +17,9 @@ struct tree_node {
     int64_t feature;
     double split;
     bool missing_is_true;
-    int64_t yes, no;           /* node numbers; as -1 - v: vote v of the new form */
+    int64_t yes, no;            /* node numbers; as -1 - v: vote v of the new form */
     int64_t members, n_members; /* of mode MEMBER, in ensemble.members */
-    int64_t first_vote;        /* leaf of the old form: a list through vote.next, -1 none */
+    int64_t first_vote;         /* leaf of the old form: a list through vote.next, -1 none */
 };
 
 struct vote {
@@ -48,19 +49,22 @@ struct numbers {
 };
 
 static struct numbers numbers(const struct node *n, const char *name, const char *tensor) {
-    const struct attr *a = name ? attr_find(n, name) : NULL, *t = tensor ? attr_find(n, tensor) : NULL;
+    const struct attr *a = name ? attr_find(n, name) : NULL,
+                      *t = tensor ? attr_find(n, tensor) : NULL;
     if (t && t->tensor)
         return (struct numbers) { .tensor = t->tensor, .n = tensor_count(t->tensor) };
-    return a ? (struct numbers) { .floats = a->floats, .ints = a->ints, .n = a->n } : (struct numbers) { .n = 0 };
+    return a ? (struct numbers) { .floats = a->floats, .ints = a->ints, .n = a->n }
+             : (struct numbers) { .n = 0 };
 }
 
 static double number(const struct numbers *l, int64_t i) {
     return l->tensor ? tensor_f64(l->tensor, i) : l->floats ? l->floats[i] : (double)l->ints[i];
 }
 
-static enum status same_length(const struct numbers *l, int64_t n, const char *name, bool optional, struct err *e) {
-    FAIL_IF(l->n != n && !(optional && l->n == 0), e, STATUS_CORRUPT, "%s has %lld elements; %lld are asked for", name,
-            (long long)l->n, (long long)n);
+static enum status same_length(const struct numbers *l, int64_t n, const char *name, bool optional,
+                               struct err *e) {
+    FAIL_IF(l->n != n && !(optional && l->n == 0), e, STATUS_CORRUPT,
+            "%s has %lld elements; %lld are asked for", name, (long long)l->n, (long long)n);
     return OK;
 }
 
@@ -81,9 +85,11 @@ static bool tree_key(int64_t tree, int64_t node, uint64_t *key) {
 }
 
 /* Branches of the old form: nodes are named by tree and node number. */
-static enum status link_nodes(const struct node *n, struct ensemble *t, struct intmap *index, struct arena *a, struct err *e) {
+static enum status link_nodes(const struct node *n, struct ensemble *t, struct intmap *index,
+                              struct arena *a, struct err *e) {
     struct numbers tree = numbers(n, "nodes_treeids", NULL), id = numbers(n, "nodes_nodeids", NULL);
-    struct numbers yes = numbers(n, "nodes_truenodeids", NULL), no = numbers(n, "nodes_falsenodeids", NULL);
+    struct numbers yes = numbers(n, "nodes_truenodeids", NULL),
+                   no = numbers(n, "nodes_falsenodeids", NULL);
     struct intmap roots;
     uint64_t key, found;
     TRY(same_length(&tree, t->n_nodes, "nodes_treeids", false, e));
@@ -94,8 +100,8 @@ static enum status link_nodes(const struct node *n, struct ensemble *t, struct i
     intmap_init(&roots, a);
     t->roots = NEW_ARRAY(a, t->n_nodes + 1, int64_t);
     for (int64_t i = 0; i < t->n_nodes; i++) {
-        FAIL_IF(!tree_key(tree.ints[i], id.ints[i], &key), e, STATUS_UNSUPPORTED, "node %lld of tree %lld", (long long)id.ints[i],
-                (long long)tree.ints[i]);
+        FAIL_IF(!tree_key(tree.ints[i], id.ints[i], &key), e, STATUS_UNSUPPORTED,
+                "node %lld of tree %lld", (long long)id.ints[i], (long long)tree.ints[i]);
         intmap_put(index, key, (uint64_t)i);
         if (!intmap_get(&roots, (uint64_t)tree.ints[i], &found)) {
             intmap_put(&roots, (uint64_t)tree.ints[i], 1);
@@ -106,8 +112,9 @@ static enum status link_nodes(const struct node *n, struct ensemble *t, struct i
         struct tree_node *node = &t->nodes[i];
         for (int side = 0; side < 2 && node->mode != LEAF; side++) {
             int64_t to = side ? no.ints[i] : yes.ints[i];
-            FAIL_IF(!tree_key(tree.ints[i], to, &key) || !intmap_get(index, key, &found), e, STATUS_CORRUPT,
-                    "tree %lld has no node %lld", (long long)tree.ints[i], (long long)to);
+            FAIL_IF(!tree_key(tree.ints[i], to, &key) || !intmap_get(index, key, &found), e,
+                    STATUS_CORRUPT, "tree %lld has no node %lld", (long long)tree.ints[i],
+                    (long long)to);
             *(side ? &node->no : &node->yes) = (int64_t)found;
         }
     }
@@ -115,9 +122,10 @@ static enum status link_nodes(const struct node *n, struct ensemble *t, struct i
 }
 
 /* Votes of the old form, with the attribute prefix `class` or `target`. */
-static enum status read_votes(const struct node *n, const char *const names[5], struct ensemble *t, struct intmap *index,
-                              struct arena *a, struct err *e) {
-    struct numbers tree = numbers(n, names[0], NULL), id = numbers(n, names[1], NULL), target = numbers(n, names[2], NULL);
+static enum status read_votes(const struct node *n, const char *const names[5], struct ensemble *t,
+                              struct intmap *index, struct arena *a, struct err *e) {
+    struct numbers tree = numbers(n, names[0], NULL), id = numbers(n, names[1], NULL),
+                   target = numbers(n, names[2], NULL);
     struct numbers weight = numbers(n, names[3], names[4]);
     int64_t *last = NEW_ARRAY(a, t->n_nodes + 1, int64_t);
     t->n_votes = weight.n;
@@ -127,11 +135,12 @@ static enum status read_votes(const struct node *n, const char *const names[5], 
     t->votes = NEW_ARRAY(a, t->n_votes + 1, struct vote);
     for (int64_t i = 0; i < t->n_votes; i++) {
         uint64_t key, leaf;
-        FAIL_IF(!tree_key(tree.ints[i], id.ints[i], &key) || !intmap_get(index, key, &leaf), e, STATUS_CORRUPT,
-                "a weight is of node %lld of tree %lld, which does not exist", (long long)id.ints[i], (long long)tree.ints[i]);
+        FAIL_IF(!tree_key(tree.ints[i], id.ints[i], &key) || !intmap_get(index, key, &leaf), e,
+                STATUS_CORRUPT, "a weight is of node %lld of tree %lld, which does not exist",
+                (long long)id.ints[i], (long long)tree.ints[i]);
         t->votes[i] = (struct vote) { target.ints[i], -1, number(&weight, i) };
-        FAIL_IF(target.ints[i] < 0 || target.ints[i] >= t->n_targets, e, STATUS_CORRUPT, "target %lld of %lld",
-                (long long)target.ints[i], (long long)t->n_targets);
+        FAIL_IF(target.ints[i] < 0 || target.ints[i] >= t->n_targets, e, STATUS_CORRUPT,
+                "target %lld of %lld", (long long)target.ints[i], (long long)t->n_targets);
         if (t->nodes[leaf].first_vote < 0)
             t->nodes[leaf].first_vote = i;
         else
@@ -141,10 +150,11 @@ static enum status read_votes(const struct node *n, const char *const names[5], 
     return OK;
 }
 
-static enum status read_base(const struct node *n, struct ensemble *t, struct arena *a, struct err *e) {
+static enum status read_base(const struct node *n, struct ensemble *t, struct arena *a,
+                             struct err *e) {
     struct numbers base = numbers(n, "base_values", "base_values_as_tensor");
-    FAIL_IF(base.n > t->n_targets && t->n_targets, e, STATUS_CORRUPT, "%lld base values for %lld targets", (long long)base.n,
-            (long long)t->n_targets);
+    FAIL_IF(base.n > t->n_targets && t->n_targets, e, STATUS_CORRUPT,
+            "%lld base values for %lld targets", (long long)base.n, (long long)t->n_targets);
     t->n_base = base.n;
     t->base = NEW_ARRAY(a, base.n + 1, double);
     for (int64_t i = 0; i < base.n; i++)
@@ -152,9 +162,11 @@ static enum status read_base(const struct node *n, struct ensemble *t, struct ar
     return OK;
 }
 
-static enum status read_old(const struct node *n, const char *const votes[5], struct ensemble *t, struct arena *a, struct err *e) {
+static enum status read_old(const struct node *n, const char *const votes[5], struct ensemble *t,
+                            struct arena *a, struct err *e) {
     const struct attr *modes = attr_find(n, "nodes_modes");
-    struct numbers feature = numbers(n, "nodes_featureids", NULL), split = numbers(n, "nodes_values", "nodes_values_as_tensor");
+    struct numbers feature = numbers(n, "nodes_featureids", NULL),
+                   split = numbers(n, "nodes_values", "nodes_values_as_tensor");
     struct numbers missing = numbers(n, "nodes_missing_value_tracks_true", NULL);
     struct intmap index;
     t->n_nodes = modes ? modes->n : 0;
@@ -164,7 +176,9 @@ static enum status read_old(const struct node *n, const char *const votes[5], st
     TRY(same_length(&missing, t->n_nodes, "nodes_missing_value_tracks_true", true, e));
     for (int64_t i = 0; i < t->n_nodes; i++) {
         struct tree_node *node = &t->nodes[i];
-        *node = (struct tree_node) { .feature = feature.ints[i], .split = number(&split, i), .first_vote = -1,
+        *node = (struct tree_node) { .feature = feature.ints[i],
+                                     .split = number(&split, i),
+                                     .first_vote = -1,
                                      .missing_is_true = missing.n && missing.ints[i] };
         TRY(read_mode(modes->strings[i], &node->mode, e));
         FAIL_IF(node->mode == MEMBER, e, STATUS_CORRUPT, "BRANCH_MEMBER in %s", n->op);
@@ -175,7 +189,8 @@ static enum status read_old(const struct node *n, const char *const votes[5], st
 }
 
 /* The member lists, one after the other, each ended by NaN. */
-static enum status read_members(const struct node *n, struct ensemble *t, struct arena *a, struct err *e) {
+static enum status read_members(const struct node *n, struct ensemble *t, struct arena *a,
+                                struct err *e) {
     struct numbers list = numbers(n, NULL, "membership_values");
     int64_t at = 0;
     t->members = NEW_ARRAY(a, list.n + 1, double);
@@ -184,7 +199,8 @@ static enum status read_members(const struct node *n, struct ensemble *t, struct
     for (int64_t i = 0; i < t->n_nodes; i++) {
         if (t->nodes[i].mode != MEMBER)
             continue;
-        FAIL_IF(at >= list.n, e, STATUS_CORRUPT, "membership_values lacks the members of node %lld", (long long)i);
+        FAIL_IF(at >= list.n, e, STATUS_CORRUPT, "membership_values lacks the members of node %lld",
+                (long long)i);
         t->nodes[i].members = at;
         while (at < list.n && !isnan(t->members[at]))
             at++;
@@ -194,25 +210,32 @@ static enum status read_members(const struct node *n, struct ensemble *t, struct
     return OK;
 }
 
-static enum status read_leaves(const struct node *n, struct ensemble *t, struct arena *a, struct err *e) {
-    struct numbers target = numbers(n, "leaf_targetids", NULL), weight = numbers(n, NULL, "leaf_weights");
+static enum status read_leaves(const struct node *n, struct ensemble *t, struct arena *a,
+                               struct err *e) {
+    struct numbers target = numbers(n, "leaf_targetids", NULL),
+                   weight = numbers(n, NULL, "leaf_weights");
     t->n_votes = weight.n;
     TRY(same_length(&target, t->n_votes, "leaf_targetids", false, e));
     t->votes = NEW_ARRAY(a, t->n_votes + 1, struct vote);
     for (int64_t i = 0; i < t->n_votes; i++) {
-        FAIL_IF(target.ints[i] < 0 || target.ints[i] >= t->n_targets, e, STATUS_CORRUPT, "target %lld of %lld",
-                (long long)target.ints[i], (long long)t->n_targets);
+        FAIL_IF(target.ints[i] < 0 || target.ints[i] >= t->n_targets, e, STATUS_CORRUPT,
+                "target %lld of %lld", (long long)target.ints[i], (long long)t->n_targets);
         t->votes[i] = (struct vote) { target.ints[i], -1, number(&weight, i) };
     }
     return OK;
 }
 
-static enum status read_new(const struct node *n, struct ensemble *t, struct arena *a, struct err *e) {
-    struct numbers modes = numbers(n, NULL, "nodes_modes"), split = numbers(n, NULL, "nodes_splits");
-    struct numbers feature = numbers(n, "nodes_featureids", NULL), roots = numbers(n, "tree_roots", NULL);
+static enum status read_new(const struct node *n, struct ensemble *t, struct arena *a,
+                            struct err *e) {
+    struct numbers modes = numbers(n, NULL, "nodes_modes"),
+                   split = numbers(n, NULL, "nodes_splits");
+    struct numbers feature = numbers(n, "nodes_featureids", NULL),
+                   roots = numbers(n, "tree_roots", NULL);
     struct numbers missing = numbers(n, "nodes_missing_value_tracks_true", NULL);
-    struct numbers to[2] = { numbers(n, "nodes_truenodeids", NULL), numbers(n, "nodes_falsenodeids", NULL) };
-    struct numbers leaf[2] = { numbers(n, "nodes_trueleafs", NULL), numbers(n, "nodes_falseleafs", NULL) };
+    struct numbers to[2] = { numbers(n, "nodes_truenodeids", NULL),
+                             numbers(n, "nodes_falsenodeids", NULL) };
+    struct numbers leaf[2] = { numbers(n, "nodes_trueleafs", NULL),
+                               numbers(n, "nodes_falseleafs", NULL) };
     t->n_nodes = modes.n;
     t->nodes = NEW_ARRAY(a, t->n_nodes + 1, struct tree_node);
     TRY(read_leaves(n, t, a, e));
@@ -220,27 +243,35 @@ static enum status read_new(const struct node *n, struct ensemble *t, struct are
     TRY(same_length(&feature, t->n_nodes, "nodes_featureids", false, e));
     TRY(same_length(&missing, t->n_nodes, "nodes_missing_value_tracks_true", true, e));
     for (int k = 0; k < 2; k++) {
-        TRY(same_length(&to[k], t->n_nodes, k ? "nodes_falsenodeids" : "nodes_truenodeids", false, e));
-        TRY(same_length(&leaf[k], t->n_nodes, k ? "nodes_falseleafs" : "nodes_trueleafs", false, e));
+        TRY(same_length(&to[k], t->n_nodes, k ? "nodes_falsenodeids" : "nodes_truenodeids", false,
+                        e));
+        TRY(same_length(&leaf[k], t->n_nodes, k ? "nodes_falseleafs" : "nodes_trueleafs", false,
+                        e));
     }
     for (int64_t i = 0; i < t->n_nodes; i++) {
         int64_t next[2], mode = (int64_t)number(&modes, i);
-        FAIL_IF(mode < 0 || mode > MEMBER, e, STATUS_CORRUPT, "the node mode %lld is not known", (long long)mode);
+        FAIL_IF(mode < 0 || mode > MEMBER, e, STATUS_CORRUPT, "the node mode %lld is not known",
+                (long long)mode);
         for (int k = 0; k < 2; k++) {
             int64_t limit = leaf[k].ints[i] ? t->n_votes : t->n_nodes;
-            FAIL_IF(to[k].ints[i] < 0 || to[k].ints[i] >= limit, e, STATUS_CORRUPT, "node %lld goes on to %lld of %lld",
-                    (long long)i, (long long)to[k].ints[i], (long long)limit);
+            FAIL_IF(to[k].ints[i] < 0 || to[k].ints[i] >= limit, e, STATUS_CORRUPT,
+                    "node %lld goes on to %lld of %lld", (long long)i, (long long)to[k].ints[i],
+                    (long long)limit);
             next[k] = leaf[k].ints[i] ? -1 - to[k].ints[i] : to[k].ints[i];
         }
-        t->nodes[i] = (struct tree_node) { .mode = (enum mode)mode, .feature = feature.ints[i], .split = number(&split, i),
-                                           .missing_is_true = missing.n && missing.ints[i], .yes = next[0], .no = next[1],
+        t->nodes[i] = (struct tree_node) { .mode = (enum mode)mode,
+                                           .feature = feature.ints[i],
+                                           .split = number(&split, i),
+                                           .missing_is_true = missing.n && missing.ints[i],
+                                           .yes = next[0],
+                                           .no = next[1],
                                            .first_vote = -1 };
     }
     t->n_roots = roots.n;
     t->roots = NEW_ARRAY(a, roots.n + 1, int64_t);
     for (int64_t i = 0; i < roots.n; i++) {
-        FAIL_IF(roots.ints[i] < 0 || roots.ints[i] >= t->n_nodes, e, STATUS_CORRUPT, "root %lld of %lld nodes",
-                (long long)roots.ints[i], (long long)t->n_nodes);
+        FAIL_IF(roots.ints[i] < 0 || roots.ints[i] >= t->n_nodes, e, STATUS_CORRUPT,
+                "root %lld of %lld nodes", (long long)roots.ints[i], (long long)t->n_nodes);
         t->roots[i] = roots.ints[i];
     }
     return read_members(n, t, a, e);
@@ -277,24 +308,27 @@ static bool goes_yes(const struct ensemble *t, const struct tree_node *n, double
 static void cast_vote(const struct ensemble *t, const struct vote *v, double *scores, bool *voted) {
     double *s = &scores[v->target];
     if (t->aggregate == MIN || t->aggregate == MAX)
-        *s = !voted[v->target] || (t->aggregate == MIN ? v->weight < *s : v->weight > *s) ? v->weight : *s;
+        *s = !voted[v->target] || (t->aggregate == MIN ? v->weight < *s : v->weight > *s)
+                 ? v->weight
+                 : *s;
     else
         *s += t->aggregate == AVERAGE ? v->weight / (double)t->n_roots : v->weight;
     voted[v->target] = true;
 }
 
 /* Scores of one row of `columns` features, without base values. */
-static enum status run_row(const struct ensemble *t, const struct tensor *x, int64_t from, int64_t columns, double *scores,
-                           bool *voted, struct err *e) {
+static enum status run_row(const struct ensemble *t, const struct tensor *x, int64_t from,
+                           int64_t columns, double *scores, bool *voted, struct err *e) {
     memset(scores, 0, (size_t)t->n_targets * sizeof *scores);
     memset(voted, 0, (size_t)t->n_targets * sizeof *voted);
     for (int64_t r = 0; r < t->n_roots; r++) {
         int64_t at = t->roots[r], steps = 0;
         while (at >= 0 && t->nodes[at].mode != LEAF) {
             const struct tree_node *n = &t->nodes[at];
-            FAIL_IF(steps++ > t->n_nodes, e, STATUS_CORRUPT, "the tree of root %lld has a cycle", (long long)t->roots[r]);
-            FAIL_IF(n->feature < 0 || n->feature >= columns, e, STATUS_CORRUPT, "feature %lld of %lld", (long long)n->feature,
-                    (long long)columns);
+            FAIL_IF(steps++ > t->n_nodes, e, STATUS_CORRUPT, "the tree of root %lld has a cycle",
+                    (long long)t->roots[r]);
+            FAIL_IF(n->feature < 0 || n->feature >= columns, e, STATUS_CORRUPT,
+                    "feature %lld of %lld", (long long)n->feature, (long long)columns);
             at = goes_yes(t, n, tensor_f64(x, from + n->feature)) ? n->yes : n->no;
         }
         if (at < 0)
@@ -305,10 +339,10 @@ static enum status run_row(const struct ensemble *t, const struct tensor *x, int
     return OK;
 }
 
-static const char *const target_votes[] = { "target_treeids", "target_nodeids", "target_ids", "target_weights",
-                                            "target_weights_as_tensor" };
-static const char *const class_votes[] = { "class_treeids", "class_nodeids", "class_ids", "class_weights",
-                                           "class_weights_as_tensor" };
+static const char *const target_votes[] = { "target_treeids", "target_nodeids", "target_ids",
+                                            "target_weights", "target_weights_as_tensor" };
+static const char *const class_votes[] = { "class_treeids", "class_nodeids", "class_ids",
+                                           "class_weights", "class_weights_as_tensor" };
 
 static enum status targets_of(const struct node *n, int64_t *out, struct err *e) {
     const struct attr *a = attr_find(n, "n_targets");
@@ -322,8 +356,9 @@ static enum status regress(struct op_ctx *c, const struct ensemble *t, enum post
     double *scores = NEW_ARRAY(c->scratch, t->n_targets + 1, double);
     bool *voted = NEW_ARRAY(c->scratch, t->n_targets + 1, bool);
     TRY(ml_matrix(c->in[0], &rows, &columns, c->err));
-    FAIL_IF(t->n_targets == 1 && post != POST_NONE && post != POST_PROBIT, c->err, STATUS_UNSUPPORTED,
-            "a post_transform of a single score (runtimes leave it out, the specification does not)");
+    FAIL_IF(
+        t->n_targets == 1 && post != POST_NONE && post != POST_PROBIT, c->err, STATUS_UNSUPPORTED,
+        "a post_transform of a single score (runtimes leave it out, the specification does not)");
     for (int64_t i = 0; i < rows; i++) {
         TRY(run_row(t, c->in[0], i * columns, columns, scores, voted, c->err));
         for (int64_t k = 0; k < t->n_base; k++)
@@ -351,10 +386,13 @@ static enum status regressor_eval(struct op_ctx *c) {
 }
 
 static enum status ensemble_eval(struct op_ctx *c) {
-    int64_t aggregate = attr_int(c->node, "aggregate_function"), post = attr_int(c->node, "post_transform");
+    int64_t aggregate = attr_int(c->node, "aggregate_function"),
+            post = attr_int(c->node, "post_transform");
     struct ensemble t = { .aggregate = (enum aggregate)aggregate };
-    FAIL_IF(aggregate < AVERAGE || aggregate > MAX, c->err, STATUS_CORRUPT, "aggregate_function is %lld", (long long)aggregate);
-    FAIL_IF(post < POST_NONE || post > POST_PROBIT, c->err, STATUS_CORRUPT, "post_transform is %lld", (long long)post);
+    FAIL_IF(aggregate < AVERAGE || aggregate > MAX, c->err, STATUS_CORRUPT,
+            "aggregate_function is %lld", (long long)aggregate);
+    FAIL_IF(post < POST_NONE || post > POST_PROBIT, c->err, STATUS_CORRUPT,
+            "post_transform is %lld", (long long)post);
     TRY(targets_of(c->node, &t.n_targets, c->err));
     TRY(read_new(c->node, &t, c->scratch, c->err));
     return regress(c, &t, (enum post_transform)post);
@@ -370,15 +408,17 @@ static enum status regressor_shape(struct shape_ctx *c) {
     return OK;
 }
 
-/* Two classes with votes for one of them only. Votes for class 0 alone are a score of class 1, as converters write
- * binary boosters; how it becomes two scores, and that it decides at 0.5 when no weight is negative (it is a
- * probability then) and else at 0, the specification leaves open: as ONNX Runtime has it. */
+/* Two classes with votes for one of them only. Votes for class 0 alone are a score of class 1, as
+ * converters write binary boosters; how it becomes two scores, and that it decides at 0.5 when no
+ * weight is negative (it is a probability then) and else at 0, the specification leaves open: as
+ * ONNX Runtime has it. */
 struct two_classes {
     bool single, of_first, all_positive;
 };
 
 static struct two_classes two_classes(const struct ensemble *t) {
-    struct two_classes b = { t->n_targets == 2 && t->n_votes > 0, t->n_votes > 0 && t->votes[0].target == 0, true };
+    struct two_classes b = { t->n_targets == 2 && t->n_votes > 0,
+                             t->n_votes > 0 && t->votes[0].target == 0, true };
     for (int64_t i = 0; i < t->n_votes; i++) {
         b.single = b.single && t->votes[i].target == t->votes[0].target;
         b.all_positive = b.all_positive && t->votes[i].weight >= 0;
@@ -387,7 +427,8 @@ static struct two_classes two_classes(const struct ensemble *t) {
 }
 
 /* Scores of a row to its label and its written scores. */
-static int64_t classify(const struct ensemble *t, struct two_classes b, enum post_transform post, double *scores, bool *voted) {
+static int64_t classify(const struct ensemble *t, struct two_classes b, enum post_transform post,
+                        double *scores, bool *voted) {
     int64_t best = -1;
     double s = scores[0] + (t->n_base ? t->base[t->n_base - 1] : 0);
     if (b.single && b.of_first) {
@@ -417,9 +458,11 @@ static enum status classifier_eval(struct op_ctx *c) {
     TRY(read_old(c->node, class_votes, &t, c->scratch, c->err));
     FAIL_IF(labels.n < 2, c->err, STATUS_UNSUPPORTED, "a classifier of one class");
     struct two_classes b = two_classes(&t);
-    FAIL_IF(b.single && b.of_first && post != POST_NONE && post != POST_LOGISTIC, c->err, STATUS_UNSUPPORTED,
-            "post_transform %s of a single score (runtimes leave it out, the specification does not)",
-            attr_str(c->node, "post_transform"));
+    FAIL_IF(
+        b.single && b.of_first && post != POST_NONE && post != POST_LOGISTIC, c->err,
+        STATUS_UNSUPPORTED,
+        "post_transform %s of a single score (runtimes leave it out, the specification does not)",
+        attr_str(c->node, "post_transform"));
     FAIL_IF(t.n_base && t.n_base != labels.n && !(b.single && b.of_first), c->err, STATUS_CORRUPT,
             "%lld base values for %lld classes", (long long)t.n_base, (long long)labels.n);
     double *scores = NEW_ARRAY(c->scratch, labels.n + 1, double);
@@ -441,31 +484,55 @@ static enum status trees_shape(struct shape_ctx *c) {
     return classifier_shape(c, &labels, labels.n);
 }
 
-#define OLD_NODES                                                                                  \
-    PLAIN("base_values", FLOATS), PLAIN("base_values_as_tensor", TENSOR),                          \
-        PLAIN("nodes_falsenodeids", INTS), PLAIN("nodes_featureids", INTS),                        \
-        PLAIN("nodes_hitrates", FLOATS), PLAIN("nodes_hitrates_as_tensor", TENSOR),                \
-        PLAIN("nodes_missing_value_tracks_true", INTS), PLAIN("nodes_modes", STRINGS),             \
-        PLAIN("nodes_nodeids", INTS), PLAIN("nodes_treeids", INTS),                                \
-        PLAIN("nodes_truenodeids", INTS), PLAIN("nodes_values", FLOATS),                           \
+#define OLD_NODES                                                                      \
+    PLAIN("base_values", FLOATS), PLAIN("base_values_as_tensor", TENSOR),              \
+        PLAIN("nodes_falsenodeids", INTS), PLAIN("nodes_featureids", INTS),            \
+        PLAIN("nodes_hitrates", FLOATS), PLAIN("nodes_hitrates_as_tensor", TENSOR),    \
+        PLAIN("nodes_missing_value_tracks_true", INTS), PLAIN("nodes_modes", STRINGS), \
+        PLAIN("nodes_nodeids", INTS), PLAIN("nodes_treeids", INTS),                    \
+        PLAIN("nodes_truenodeids", INTS), PLAIN("nodes_values", FLOATS),               \
         PLAIN("nodes_values_as_tensor", TENSOR), STRING("post_transform", "NONE")
 
 static const struct attr_def regressor_attrs[] = {
-    OLD_NODES, STRING("aggregate_function", "SUM"), PLAIN("n_targets", INT), PLAIN("target_ids", INTS),
-    PLAIN("target_nodeids", INTS), PLAIN("target_treeids", INTS), PLAIN("target_weights", FLOATS),
-    PLAIN("target_weights_as_tensor", TENSOR), { 0 },
+    OLD_NODES,
+    STRING("aggregate_function", "SUM"),
+    PLAIN("n_targets", INT),
+    PLAIN("target_ids", INTS),
+    PLAIN("target_nodeids", INTS),
+    PLAIN("target_treeids", INTS),
+    PLAIN("target_weights", FLOATS),
+    PLAIN("target_weights_as_tensor", TENSOR),
+    { 0 },
 };
 static const struct attr_def classifier_attrs[] = {
-    OLD_NODES, PLAIN("class_ids", INTS), PLAIN("class_nodeids", INTS), PLAIN("class_treeids", INTS),
-    PLAIN("class_weights", FLOATS), PLAIN("class_weights_as_tensor", TENSOR), PLAIN("classlabels_int64s", INTS),
-    PLAIN("classlabels_strings", STRINGS), { 0 },
+    OLD_NODES,
+    PLAIN("class_ids", INTS),
+    PLAIN("class_nodeids", INTS),
+    PLAIN("class_treeids", INTS),
+    PLAIN("class_weights", FLOATS),
+    PLAIN("class_weights_as_tensor", TENSOR),
+    PLAIN("classlabels_int64s", INTS),
+    PLAIN("classlabels_strings", STRINGS),
+    { 0 },
 };
 static const struct attr_def ensemble_attrs[] = {
-    INT("aggregate_function", 1), NEEDED("leaf_targetids", INTS), NEEDED("leaf_weights", TENSOR), PLAIN("membership_values", TENSOR),
-    PLAIN("n_targets", INT), NEEDED("nodes_falseleafs", INTS), NEEDED("nodes_falsenodeids", INTS), NEEDED("nodes_featureids", INTS),
-    PLAIN("nodes_hitrates", TENSOR), PLAIN("nodes_missing_value_tracks_true", INTS), NEEDED("nodes_modes", TENSOR),
-    NEEDED("nodes_splits", TENSOR), NEEDED("nodes_trueleafs", INTS), NEEDED("nodes_truenodeids", INTS), INT("post_transform", 0),
-    NEEDED("tree_roots", INTS), { 0 },
+    INT("aggregate_function", 1),
+    NEEDED("leaf_targetids", INTS),
+    NEEDED("leaf_weights", TENSOR),
+    PLAIN("membership_values", TENSOR),
+    PLAIN("n_targets", INT),
+    NEEDED("nodes_falseleafs", INTS),
+    NEEDED("nodes_falsenodeids", INTS),
+    NEEDED("nodes_featureids", INTS),
+    PLAIN("nodes_hitrates", TENSOR),
+    PLAIN("nodes_missing_value_tracks_true", INTS),
+    NEEDED("nodes_modes", TENSOR),
+    NEEDED("nodes_splits", TENSOR),
+    NEEDED("nodes_trueleafs", INTS),
+    NEEDED("nodes_truenodeids", INTS),
+    INT("post_transform", 0),
+    NEEDED("tree_roots", INTS),
+    { 0 },
 };
 
 /* clang-format off */

@@ -47,10 +47,9 @@ struct pair64 {
     uint64_t a, b;
 };
 
-#define COPY_LINE(type)                                                                            \
-    for (int64_t i = 0; i < n; i++)                                                                \
-        memcpy(dst + i * ds * (int64_t)sizeof(type), src + i * ss * (int64_t)sizeof(type),         \
-               sizeof(type))
+#define COPY_LINE(type)             \
+    for (int64_t i = 0; i < n; i++) \
+    memcpy(dst + i * ds * (int64_t)sizeof(type), src + i * ss * (int64_t)sizeof(type), sizeof(type))
 
 static void copy_line(char *dst, const char *src, size_t size, int64_t n, int64_t ds, int64_t ss) {
     if (ds == 1 && ss == 1) {
@@ -75,7 +74,8 @@ static void copy_line(char *dst, const char *src, size_t size, int64_t n, int64_
     }
 }
 
-/* Leaves out dimensions of 1 and joins neighbours that lie one behind the other on both sides. False: nothing to do. */
+/* Leaves out dimensions of 1 and joins neighbours that lie one behind the other on both sides.
+ * False: nothing to do. */
 static bool simplify(const struct move *m, struct move *s) {
     s->rank = 0;
     for (int i = 0; i < m->rank; i++) {
@@ -84,7 +84,8 @@ static bool simplify(const struct move *m, struct move *s) {
         if (m->dim[i] == 1)
             continue;
         int k = s->rank - 1;
-        if (k >= 0 && s->dst_step[k] == m->dim[i] * m->dst_step[i] && s->src_step[k] == m->dim[i] * m->src_step[i]) {
+        if (k >= 0 && s->dst_step[k] == m->dim[i] * m->dst_step[i] &&
+            s->src_step[k] == m->dim[i] * m->src_step[i]) {
             s->dim[k] *= m->dim[i];
         } else {
             k = s->rank++;
@@ -183,37 +184,47 @@ const int64_t *ints_of(struct arena *a, const struct tensor *t, int64_t *n) {
 }
 
 enum status index_normalise(int64_t *i, int64_t n, struct err *e) {
-    FAIL_IF(*i < -n || *i >= n, e, STATUS_CORRUPT, "index %lld is outside a dimension of %lld", (long long)*i, (long long)n);
+    FAIL_IF(*i < -n || *i >= n, e, STATUS_CORRUPT, "index %lld is outside a dimension of %lld",
+            (long long)*i, (long long)n);
     if (*i < 0)
         *i += n;
     return OK;
 }
 
-void join_lines(struct tensor *y, int64_t outer, const struct tensor *const *in, int64_t n, bool backwards) {
+void join_lines(struct tensor *y, int64_t outer, const struct tensor *const *in, int64_t n,
+                bool backwards) {
     int64_t at = 0, whole = outer ? tensor_count(y) / outer : 0;
     for (int64_t i = 0; i < n && outer; i++) {
         const struct tensor *x = in[backwards ? n - 1 - i : i];
         int64_t line = tensor_count(x) / outer;
-        struct move m = { .dst = element_at(y, at), .src = x->data, .size = element_size(y), .rank = 2,
-                          .dim = { outer, line }, .dst_step = { whole, 1 }, .src_step = { line, 1 } };
+        struct move m = { .dst = element_at(y, at),
+                          .src = x->data,
+                          .size = element_size(y),
+                          .rank = 2,
+                          .dim = { outer, line },
+                          .dst_step = { whole, 1 },
+                          .src_step = { line, 1 } };
         move_run(&m);
         at += line;
     }
     own_strings(y);
 }
 
-static enum status joined_dims(const struct tensor *const *in, int64_t n, int axis, bool new_axis, int64_t *dim, struct err *e) {
+static enum status joined_dims(const struct tensor *const *in, int64_t n, int axis, bool new_axis,
+                               int64_t *dim, struct err *e) {
     const struct tensor *first = in[0];
     int64_t sum = 0;
     for (int64_t i = 0; i < n; i++) {
         const struct tensor *x = in[i];
-        FAIL_IF(x->kind != KIND_TENSOR || first->kind != KIND_TENSOR, e, STATUS_CORRUPT, "only tensors can be joined");
-        FAIL_IF(x->dtype != first->dtype || x->store != first->store, e, STATUS_CORRUPT, "%s cannot be joined with %s", dtype_name(x->dtype),
-                dtype_name(first->dtype));
+        FAIL_IF(x->kind != KIND_TENSOR || first->kind != KIND_TENSOR, e, STATUS_CORRUPT,
+                "only tensors can be joined");
+        FAIL_IF(x->dtype != first->dtype || x->store != first->store, e, STATUS_CORRUPT,
+                "%s cannot be joined with %s", dtype_name(x->dtype), dtype_name(first->dtype));
         bool fits = x->rank == first->rank;
         for (int k = 0; fits && k < x->rank; k++)
             fits = (k == axis && !new_axis) || x->dim[k] == first->dim[k];
-        FAIL_IF(!fits, e, STATUS_CORRUPT, "tensors 0 and %lld differ in shape and cannot be joined", (long long)i);
+        FAIL_IF(!fits, e, STATUS_CORRUPT, "tensors 0 and %lld differ in shape and cannot be joined",
+                (long long)i);
         int64_t d = new_axis ? 1 : x->dim[axis];
         FAIL_IF(d > INT64_MAX - sum, e, STATUS_CORRUPT, "the sum of the dimensions overflows");
         sum += d;
@@ -223,8 +234,8 @@ static enum status joined_dims(const struct tensor *const *in, int64_t n, int ax
     return OK;
 }
 
-enum status join_tensors(struct tensor **out, const struct tensor *const *in, int64_t n, int64_t axis, bool new_axis,
-                         bool backwards, struct err *e) {
+enum status join_tensors(struct tensor **out, const struct tensor *const *in, int64_t n,
+                         int64_t axis, bool new_axis, bool backwards, struct err *e) {
     int a, rank = in[0]->rank + new_axis;
     int64_t dim[MAX_RANK + 1];
     FAIL_IF(rank > MAX_RANK, e, STATUS_UNSUPPORTED, "an output of rank %d", rank);
@@ -235,15 +246,22 @@ enum status join_tensors(struct tensor **out, const struct tensor *const *in, in
     return OK;
 }
 
-enum status take_part(struct tensor **out, const struct tensor *x, int axis, int64_t at, int64_t size, bool drop, struct err *e) {
-    int64_t dim[MAX_RANK], inner = dims_product(x->dim, axis + 1, x->rank), outer = dims_product(x->dim, 0, axis);
+enum status take_part(struct tensor **out, const struct tensor *x, int axis, int64_t at,
+                      int64_t size, bool drop, struct err *e) {
+    int64_t dim[MAX_RANK], inner = dims_product(x->dim, axis + 1, x->rank),
+                           outer = dims_product(x->dim, 0, axis);
     int rank = 0;
     for (int i = 0; i < x->rank; i++)
         if (i != axis || !drop)
             dim[rank++] = i == axis ? size : x->dim[i];
     TRY(tensor_new(out, x->dtype, x->store, rank, dim, e));
-    struct move m = { .dst = (*out)->data, .src = element_at(x, at * inner), .size = element_size(x), .rank = 2, .dim = { outer, size * inner },
-                      .dst_step = { size * inner, 1 }, .src_step = { x->dim[axis] * inner, 1 } };
+    struct move m = { .dst = (*out)->data,
+                      .src = element_at(x, at * inner),
+                      .size = element_size(x),
+                      .rank = 2,
+                      .dim = { outer, size * inner },
+                      .dst_step = { size * inner, 1 },
+                      .src_step = { x->dim[axis] * inner, 1 } };
     move_run(&m);
     own_strings(*out);
     return OK;
@@ -260,23 +278,24 @@ enum status combine_of(const struct node *n, enum combine *out, struct err *e) {
     return err_set(e, STATUS_CORRUPT, "reduction '%s' is none of none, add, mul, max, min", s);
 }
 
-#define COMBINE_REAL(type, NAN_WINS)                                                               \
-    {                                                                                              \
-        type *a = (type *)dst->data + at;                                                          \
-        const type *b = (const type *)src->data + from;                                            \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            if (op == COMBINE_ADD)                                                                 \
-                a[i] = (type)(a[i] + b[i]);                                                        \
-            else if (op == COMBINE_MUL)                                                            \
-                a[i] = (type)(a[i] * b[i]);                                                        \
-            else if (NAN_WINS || (op == COMBINE_MAX ? b[i] > a[i] : b[i] < a[i]))                  \
-                a[i] = b[i];                                                                       \
-        }                                                                                          \
-        return OK;                                                                                 \
+#define COMBINE_REAL(type, NAN_WINS)                                              \
+    {                                                                             \
+        type *a = (type *)dst->data + at;                                         \
+        const type *b = (const type *)src->data + from;                           \
+        for (int64_t i = 0; i < n; i++) {                                         \
+            if (op == COMBINE_ADD)                                                \
+                a[i] = (type)(a[i] + b[i]);                                       \
+            else if (op == COMBINE_MUL)                                           \
+                a[i] = (type)(a[i] * b[i]);                                       \
+            else if (NAN_WINS || (op == COMBINE_MAX ? b[i] > a[i] : b[i] < a[i])) \
+                a[i] = b[i];                                                      \
+        }                                                                         \
+        return OK;                                                                \
     }
 
 /* Wraps as the type does: arithmetic in uint64_t. */
-static void combine_ints(enum combine op, struct tensor *dst, int64_t at, const struct tensor *src, int64_t from, int64_t n) {
+static void combine_ints(enum combine op, struct tensor *dst, int64_t at, const struct tensor *src,
+                         int64_t from, int64_t n) {
     bool is_unsigned = dtype_is_unsigned(dst->store);
     for (int64_t i = 0; i < n; i++) {
         int64_t a = tensor_i64(dst, at + i), b = tensor_i64(src, from + i);
@@ -291,8 +310,8 @@ static void combine_ints(enum combine op, struct tensor *dst, int64_t at, const 
     }
 }
 
-enum status combine_elements(enum combine op, struct tensor *dst, int64_t at, const struct tensor *src, int64_t from,
-                             int64_t n, struct err *e) {
+enum status combine_elements(enum combine op, struct tensor *dst, int64_t at,
+                             const struct tensor *src, int64_t from, int64_t n, struct err *e) {
     if (op == COMBINE_SET) {
         if (n)
             memcpy(element_at(dst, at), element_at(src, from), (size_t)n * element_size(dst));

@@ -6,8 +6,8 @@
 
 enum { MOVE_RANK = 2 * MAX_RANK };
 
-/* A copy of dim[0] x dim[1] x ... elements between two strided places. Steps are in elements, may be zero (source:
- * repeat) or negative. */
+/* A copy of dim[0] x dim[1] x ... elements between two strided places. Steps are in elements, may
+ * be zero (source: repeat) or negative. */
 struct move {
     char *dst;
     const char *src;
@@ -28,8 +28,8 @@ size_t element_size(const struct tensor *t);
 char *element_at(const struct tensor *t, int64_t i);
 /* n copies of one element. */
 void fill_elements(char *dst, const char *element, size_t size, int64_t n);
-/* Gives a string tensor its own copies of the texts it points to (they belong to inputs), and the empty text where
- * none is set. Other tensors: nothing. */
+/* Gives a string tensor its own copies of the texts it points to (they belong to inputs), and the
+ * empty text where none is set. Other tensors: nothing. */
 void own_strings(struct tensor *t);
 /* Copies all elements of `from` into `to` (same store and count). */
 void copy_elements(struct tensor *to, const struct tensor *from);
@@ -47,27 +47,31 @@ enum status grad_view(struct grad_ctx *c);
 /* Integer contents of a tensor as a list in scratch; NULL and 0 for NULL. */
 const int64_t *ints_of(struct arena *a, const struct tensor *t, int64_t *n);
 
-/* The gradient of every operator that only moves elements: the kernel is run on element numbers, which tells where each
- * output element came from. */
+/* The gradient of every operator that only moves elements: the kernel is run on element numbers,
+ * which tells where each output element came from. */
 enum status grad_moves(struct grad_ctx *c);
 
 /* An index that may count from the end, checked: 0 <= *i < n afterwards. */
 enum status index_normalise(int64_t *i, int64_t n, struct err *e);
 
-/* Joins n tensors along an axis (new_axis: along one that they lack) into a new tensor; checks their types and shapes.
- * `backwards` takes them last to first. n > 0. */
-enum status join_tensors(struct tensor **out, const struct tensor *const *in, int64_t n, int64_t axis, bool new_axis,
-                         bool backwards, struct err *e);
+/* Joins n tensors along an axis (new_axis: along one that they lack) into a new tensor; checks
+ * their types and shapes. `backwards` takes them last to first. n > 0. */
+enum status join_tensors(struct tensor **out, const struct tensor *const *in, int64_t n,
+                         int64_t axis, bool new_axis, bool backwards, struct err *e);
 /* Puts the tensors one behind the other in each of the `outer` lines of y. */
-void join_lines(struct tensor *y, int64_t outer, const struct tensor *const *in, int64_t n, bool backwards);
-/* The part of x that begins at `at` on an axis and has `size` entries there; drop: without that axis (size 1). */
-enum status take_part(struct tensor **out, const struct tensor *x, int axis, int64_t at, int64_t size, bool drop, struct err *e);
+void join_lines(struct tensor *y, int64_t outer, const struct tensor *const *in, int64_t n,
+                bool backwards);
+/* The part of x that begins at `at` on an axis and has `size` entries there; drop: without that
+ * axis (size 1). */
+enum status take_part(struct tensor **out, const struct tensor *x, int axis, int64_t at,
+                      int64_t size, bool drop, struct err *e);
 
 /* How a reduction of scattered elements combines the old value and the update. */
 enum combine { COMBINE_SET, COMBINE_ADD, COMBINE_MUL, COMBINE_MAX, COMBINE_MIN };
 enum status combine_of(const struct node *n, enum combine *out, struct err *e);
-/* n elements of dst become dst (op) src; one rounding each in the store's own type; NaN wins in max and min. */
-enum status combine_elements(enum combine op, struct tensor *dst, int64_t at, const struct tensor *src, int64_t from,
-                             int64_t n, struct err *e);
+/* n elements of dst become dst (op) src; one rounding each in the store's own type; NaN wins in max
+ * and min. */
+enum status combine_elements(enum combine op, struct tensor *dst, int64_t at,
+                             const struct tensor *src, int64_t from, int64_t n, struct err *e);
 
 #endif

@@ -1,7 +1,8 @@
 /* The gradient of data movement. */
 #include "ops/move.h"
 
-/* Float inputs replaced by the numbers 1, 2, 3, ... counted on from input to input; 0 is left for constant fills. */
+/* Float inputs replaced by the numbers 1, 2, 3, ... counted on from input to input; 0 is left for
+ * constant fills. */
 static enum status number_inputs(struct grad_ctx *c, const struct tensor **in, double *base) {
     double next = 1;
     for (int i = 0; i < c->n_in; i++) {
@@ -9,7 +10,8 @@ static enum status number_inputs(struct grad_ctx *c, const struct tensor **in, d
         base[i] = next;
         if (!c->in[i] || c->in[i]->store != DT_F64)
             continue;
-        struct tensor *t = tensor_in_arena(c->scratch, c->in[i]->dtype, DT_F64, c->in[i]->rank, c->in[i]->dim);
+        struct tensor *t =
+            tensor_in_arena(c->scratch, c->in[i]->dtype, DT_F64, c->in[i]->rank, c->in[i]->dim);
         double *v = t->data;
         for (int64_t k = 0, n = tensor_count(t); k < n; k++)
             v[k] = next++;
@@ -19,7 +21,8 @@ static enum status number_inputs(struct grad_ctx *c, const struct tensor **in, d
     return OK;
 }
 
-static void add_back(struct grad_ctx *c, const struct tensor *from, const struct tensor *grad, const double *base) {
+static void add_back(struct grad_ctx *c, const struct tensor *from, const struct tensor *grad,
+                     const double *base) {
     const double *source = from->data, *g = grad->data;
     for (int64_t k = 0, n = tensor_count(from); k < n; k++) {
         int i = c->n_in - 1;

@@ -50,8 +50,8 @@ enum status norm_group_sets(struct arena *a, const struct tensor *x, int channel
 enum status norm_mean_axes(const struct node *n, int rank, bool *in, struct err *e);
 #define NORM_MEAN_EPSILON 1e-9
 
-/* The gradient of rows from axis `first` on: inputs x, scale, bias; outputs y and, for NORM_MEAN, mean and inverse. Reads
- * the node's epsilon. */
+/* The gradient of rows from axis `first` on: inputs x, scale, bias; outputs y and, for NORM_MEAN,
+ * mean and inverse. Reads the node's epsilon. */
 enum status norm_rows_grad(struct grad_ctx *c, enum norm_kind kind, int64_t first);
 
 op_grad_fn batch_norm_grad, instance_norm_grad, group_norm_grad, layer_norm_grad, rms_norm_grad,

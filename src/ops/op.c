@@ -71,26 +71,41 @@ static const struct attr_def *attr_row(const struct op *o, const char *name) {
     return NULL;
 }
 
-static const char *const attr_type_names[] = { "nothing", "an integer", "a float", "a string", "a tensor", "a graph", "a list of integers",
-                                               "a list of floats", "a list of strings", "a list of tensors", "a list of graphs", "a type" };
+static const char *const attr_type_names[] = { "nothing",
+                                               "an integer",
+                                               "a float",
+                                               "a string",
+                                               "a tensor",
+                                               "a graph",
+                                               "a list of integers",
+                                               "a list of floats",
+                                               "a list of strings",
+                                               "a list of tensors",
+                                               "a list of graphs",
+                                               "a type" };
 
 enum status op_check(const struct node *n, struct err *e) {
     const struct op *o = n->def;
-    FAIL_IF(!o, e, STATUS_UNSUPPORTED, "operator %s%s%s is not implemented", n->domain, n->domain[0] ? "." : "", n->op);
-    FAIL_IF(n->n_in < o->min_in || (o->max_in >= 0 && n->n_in > o->max_in), e, STATUS_CORRUPT, "%s takes %d to %d inputs, the file gives %d",
-            n->op, o->min_in, o->max_in, n->n_in);
+    FAIL_IF(!o, e, STATUS_UNSUPPORTED, "operator %s%s%s is not implemented", n->domain,
+            n->domain[0] ? "." : "", n->op);
+    FAIL_IF(n->n_in < o->min_in || (o->max_in >= 0 && n->n_in > o->max_in), e, STATUS_CORRUPT,
+            "%s takes %d to %d inputs, the file gives %d", n->op, o->min_in, o->max_in, n->n_in);
     FAIL_IF(n->n_out < o->min_out || (o->max_out >= 0 && n->n_out > o->max_out), e, STATUS_CORRUPT,
-            "%s gives %d to %d outputs, the file asks for %d", n->op, o->min_out, o->max_out, n->n_out);
+            "%s gives %d to %d outputs, the file asks for %d", n->op, o->min_out, o->max_out,
+            n->n_out);
     for (int i = 0; i < o->min_in; i++)
         FAIL_IF(!n->in[i], e, STATUS_CORRUPT, "input %d of %s is missing", i, n->op);
     for (int i = 0; i < n->n_attrs; i++) {
         const struct attr_def *d = attr_row(o, n->attrs[i].name);
-        FAIL_IF(!d, e, STATUS_UNSUPPORTED, "attribute '%s' of %s is not known", n->attrs[i].name, n->op);
-        FAIL_IF(d->type != n->attrs[i].type, e, STATUS_CORRUPT, "attribute '%s' of %s must be %s, the file gives %s", d->name, n->op,
+        FAIL_IF(!d, e, STATUS_UNSUPPORTED, "attribute '%s' of %s is not known", n->attrs[i].name,
+                n->op);
+        FAIL_IF(d->type != n->attrs[i].type, e, STATUS_CORRUPT,
+                "attribute '%s' of %s must be %s, the file gives %s", d->name, n->op,
                 attr_type_names[d->type], attr_type_names[n->attrs[i].type]);
     }
     for (const struct attr_def *d = o->attrs; d && d->name; d++)
-        FAIL_IF(d->required && !node_attr(n, d->name), e, STATUS_CORRUPT, "%s needs attribute '%s'", n->op, d->name);
+        FAIL_IF(d->required && !node_attr(n, d->name), e, STATUS_CORRUPT, "%s needs attribute '%s'",
+                n->op, d->name);
     return OK;
 }
 

@@ -2,21 +2,23 @@
  *
  * A family is one file, src/ops/<family>.c, that ends with its table of rows
  *     const struct op ops_<family>[] = { { "Relu", ... }, ..., { 0 } };
- * and is listed once in families.def. A row holds meaning only: formats map onto it in their own folders.
+ * and is listed once in families.def. A row holds meaning only: formats map onto it in their own
+ * folders.
  *
- * How a node is run (op_run): the shape rule sees the facts of all inputs, contents included, and states the
- * outputs' declared dtype, rank and dims; outputs whose dims are all known are then allocated, the kernel fills
- * them. A kernel whose output shape depends on what it computes leaves dims unknown in the rule and calls
- * op_output itself.
+ * How a node is run (op_run): the shape rule sees the facts of all inputs, contents included, and
+ * states the outputs' declared dtype, rank and dims; outputs whose dims are all known are then
+ * allocated, the kernel fills them. A kernel whose output shape depends on what it computes leaves
+ * dims unknown in the rule and calls op_output itself.
  *
- * Element types in kernels. Inputs arrive contiguous, with store one of F64 F32 I64 I32 I16 I8 U64 U32 U16 U8 BOOL C64
- * C128 STRING. Floats are all stored as F64 (PREC_F64) or as F32 (other precisions; float64 stays F64): float16,
- * bfloat16 and float8 values are held widened, and op_run rounds what a kernel wrote to the declared type when the
- * precision is not F64. int4/uint4/int2/uint2 are held as int8/uint8; the kernel keeps them in range.
+ * Element types in kernels. Inputs arrive contiguous, with store one of F64 F32 I64 I32 I16 I8 U64
+ * U32 U16 U8 BOOL C64 C128 STRING. Floats are all stored as F64 (PREC_F64) or as F32 (other
+ * precisions; float64 stays F64): float16, bfloat16 and float8 values are held widened, and op_run
+ * rounds what a kernel wrote to the declared type when the precision is not F64.
+ * int4/uint4/int2/uint2 are held as int8/uint8; the kernel keeps them in range.
  *
- * Reproducible arithmetic: each kernel states the order of its floating-point operations in a comment. Sums of
- * products are one fma chain per output in the stated order; nothing else is contracted (-ffp-contract=off).
- * exp, tanh, ... come from ops/mathfn.h, never from libm. */
+ * Reproducible arithmetic: each kernel states the order of its floating-point operations in a
+ * comment. Sums of products are one fma chain per output in the stated order; nothing else is
+ * contracted (-ffp-contract=off). exp, tanh, ... come from ops/mathfn.h, never from libm. */
 #ifndef OPS_OP_H
 #define OPS_OP_H
 
@@ -54,20 +56,22 @@ struct shape_ctx {
 struct op_ctx {
     const struct node *node;
     enum precision precision;
-    struct pool *pool; /* may be NULL */
+    struct pool *pool;     /* may be NULL */
     struct arena *scratch; /* reset after the node */
     int n_in, n_out;
     const struct tensor *const *in; /* NULL: left out */
-    struct tensor **out; /* NULL until allocated; op_wanted says whether anybody asks */
+    struct tensor **out;            /* NULL until allocated; op_wanted says whether anybody asks */
     const struct fact *out_fact;
-    uint64_t seed;  /* for operators that draw random numbers */
-    bool round_casts; /* false: Cast to a narrower float keeps the value (comparison of meanings); default true */
-    /* Runs a sub-graph of the node: feeds its inputs, gives new references to its outputs (free them). Set by exec. */
-    enum status (*run_graph)(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs, int n_inputs,
-                             struct tensor **outputs, int n_outputs);
-    void *exec; /* exec's own */
-    const struct op_env *env; /* what the node is run with (for call.h) */
-    struct pack_cache *packs; /* src/kernels' cache of packed weights; NULL: none is kept */
+    uint64_t seed;    /* for operators that draw random numbers */
+    bool round_casts; /* false: Cast to a narrower float keeps the value (comparison of meanings);
+                         default true */
+    /* Runs a sub-graph of the node: feeds its inputs, gives new references to its outputs (free
+     * them). Set by exec. */
+    enum status (*run_graph)(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs,
+                             int n_inputs, struct tensor **outputs, int n_outputs);
+    void *exec;                /* exec's own */
+    const struct op_env *env;  /* what the node is run with (for call.h) */
+    struct pack_cache *packs;  /* src/kernels' cache of packed weights; NULL: none is kept */
     struct recycler *recycler; /* may be NULL */
     bool fills; /* the kernel writes every element of its outputs: they need not be zeroed */
     struct err *err;
@@ -76,8 +80,9 @@ struct op_ctx {
 typedef enum status op_shape_fn(struct shape_ctx *c);
 typedef enum status op_eval_fn(struct op_ctx *c);
 
-/* Reverse mode: given inputs, outputs and the gradients of the outputs, adds to the gradients of the inputs.
- * All float64, PREC_F64. grad_in[i] is zeroed and has in[i]'s shape, or NULL when not wanted. */
+/* Reverse mode: given inputs, outputs and the gradients of the outputs, adds to the gradients of
+ * the inputs. All float64, PREC_F64. grad_in[i] is zeroed and has in[i]'s shape, or NULL when not
+ * wanted. */
 struct grad_ctx {
     const struct node *node;
     struct arena *scratch;
@@ -100,20 +105,21 @@ struct attr_def {
 };
 
 enum op_flags {
-    OP_ELEMENTWISE = 1,  /* output element i depends on the inputs' (broadcast) elements i only */
-    OP_COMMUTATIVE = 2,  /* in the first two inputs */
-    OP_RANDOM = 4,       /* draws numbers; outputs cannot be compared */
-    OP_DATA_SHAPE = 8,   /* output shape depends on computed contents */
-    OP_MOVES = 16,       /* only moves data: every output element is an input element or a constant fill */
-    OP_SUBGRAPH = 32,    /* runs sub-graphs */
-    OP_STATE = 64,       /* reads or writes a variable */
-    OP_VIEW = 128,       /* the kernel makes its outputs itself (op_output, op_output_alias) */
-    OP_KINDS = 256,      /* takes sequences, optionals or maps; all others get tensors only */
+    OP_ELEMENTWISE = 1, /* output element i depends on the inputs' (broadcast) elements i only */
+    OP_COMMUTATIVE = 2, /* in the first two inputs */
+    OP_RANDOM = 4,      /* draws numbers; outputs cannot be compared */
+    OP_DATA_SHAPE = 8,  /* output shape depends on computed contents */
+    OP_MOVES =
+        16, /* only moves data: every output element is an input element or a constant fill */
+    OP_SUBGRAPH = 32, /* runs sub-graphs */
+    OP_STATE = 64,    /* reads or writes a variable */
+    OP_VIEW = 128,    /* the kernel makes its outputs itself (op_output, op_output_alias) */
+    OP_KINDS = 256,   /* takes sequences, optionals or maps; all others get tensors only */
 };
 
 struct op {
     const char *name, *domain;
-    const char *spec; /* where the meaning is defined: "ONNX Conv-22", "TFLite MIRROR_PAD" */
+    const char *spec;   /* where the meaning is defined: "ONNX Conv-22", "TFLite MIRROR_PAD" */
     int min_in, max_in; /* max -1: variadic */
     int min_out, max_out;
     unsigned flags;
@@ -129,14 +135,17 @@ const struct op *op_find(const char *domain, const char *name);
 const struct op *const *op_all(void);
 /* Sets node->def for every node of the model. */
 void ops_bind(struct model *m);
-/* Checks counts of inputs and outputs and attributes' presence and types against the row: a clear error, or OK. */
+/* Checks counts of inputs and outputs and attributes' presence and types against the row: a clear
+ * error, or OK. */
 enum status op_check(const struct node *n, struct err *e);
 
-/* Attribute values with the row's default. Asking for an attribute that the row does not list is a BUG (assert). */
+/* Attribute values with the row's default. Asking for an attribute that the row does not list is a
+ * BUG (assert). */
 int64_t attr_int(const struct node *n, const char *name);
 double attr_float(const struct node *n, const char *name);
 const char *attr_str(const struct node *n, const char *name);
-/* A type attribute (an ONNX TensorProto.DataType number): `otherwise` when absent or 0, DT_NONE when unknown. */
+/* A type attribute (an ONNX TensorProto.DataType number): `otherwise` when absent or 0, DT_NONE
+ * when unknown. */
 enum dtype attr_dtype(const struct node *n, const char *name, enum dtype otherwise);
 /* Lists: NULL and *count = 0 when absent. */
 const int64_t *attr_ints(const struct node *n, const char *name, int *count);
@@ -149,21 +158,26 @@ const struct attr *attr_find(const struct node *n, const char *name);
 /* Fails with the node's label in front. */
 #define SHAPE_FAIL_IF(cond, c, ...) FAIL_IF(cond, (c)->err, STATUS_CORRUPT, __VA_ARGS__)
 bool fact_known(const struct fact *f); /* rank and every dim known */
-/* Output i is like input j (dtype and shape). The commonest rule, `shape_same`, is that with 0 and 0. */
+/* Output i is like input j (dtype and shape). The commonest rule, `shape_same`, is that with 0 and
+ * 0. */
 void shape_copy(struct shape_ctx *c, int out, int in);
 enum status shape_same(struct shape_ctx *c);
 /* NumPy broadcasting of facts a and b into rank and dims; unknown stays unknown. */
-enum status shape_broadcast(struct shape_ctx *c, const struct fact *a, const struct fact *b, struct fact *out);
+enum status shape_broadcast(struct shape_ctx *c, const struct fact *a, const struct fact *b,
+                            struct fact *out);
 enum status shape_broadcast_all(struct shape_ctx *c); /* all inputs -> output 0, dtype of input 0 */
-/* Integer contents of a small known tensor as a list in scratch; false when the contents are unknown. */
+/* Integer contents of a small known tensor as a list in scratch; false when the contents are
+ * unknown. */
 bool fact_ints(struct shape_ctx *c, const struct fact *f, const int64_t **v, int64_t *n);
-/* What is true of both facts (branches of an If, states of a Loop): the rest of f becomes unknown. */
+/* What is true of both facts (branches of an If, states of a Loop): the rest of f becomes unknown.
+ */
 void fact_join(struct fact *f, const struct fact *other);
 /* -rank <= axis < rank, made non-negative. */
 enum status axis_normalise(int64_t axis, int rank, int *out, struct err *e);
 
 /* --- for kernels --- */
-/* Allocates output i (when not there yet) with the declared dtype; the store follows the precision. */
+/* Allocates output i (when not there yet) with the declared dtype; the store follows the precision.
+ */
 enum status op_output(struct op_ctx *c, int i, enum dtype dtype, int rank, const int64_t *dim);
 bool op_wanted(const struct op_ctx *c, int i);
 /* Makes output i another view of input j's elements with other dims (no copying). */
@@ -180,20 +194,24 @@ struct op_env {
     bool keep_casts; /* Cast to a narrower float keeps the value */
     /* A faster kernel for the node or NULL; set by exec from src/kernels. *fills: see op_ctx. */
     op_eval_fn *(*fast)(const struct node *n, bool *fills);
-    enum status (*run_graph)(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs, int n_inputs,
-                             struct tensor **outputs, int n_outputs);
+    enum status (*run_graph)(struct op_ctx *c, const struct graph *g, struct tensor *const *inputs,
+                             int n_inputs, struct tensor **outputs, int n_outputs);
     void *exec;
-    struct pack_cache *packs; /* may be NULL */
+    struct pack_cache *packs;  /* may be NULL */
     struct recycler *recycler; /* may be NULL */
 };
-/* Runs node n on `in` (stores as kernels want them: see tensor_for_kernel). out[i] are new references, NULL where the
- * node has no such output. Errors carry the node's label and operator. */
-enum status op_run(const struct op_env *env, const struct node *n, const struct tensor *const *in, struct tensor **out,
-                   struct err *e);
-/* Input converted to the store kernels want (an alias when it is that already). Free with tensor_free. */
-enum status tensor_for_kernel(struct tensor **out, const struct tensor *t, enum precision p, struct err *e);
-/* The shape rule alone, on facts. Unknown operators: outputs stay unknown and STATUS_UNSUPPORTED. */
-enum status op_shape(const struct node *n, struct model *m, struct arena *scratch, const struct fact *in, struct fact *out,
-                     struct err *e);
+/* Runs node n on `in` (stores as kernels want them: see tensor_for_kernel). out[i] are new
+ * references, NULL where the node has no such output. Errors carry the node's label and operator.
+ */
+enum status op_run(const struct op_env *env, const struct node *n, const struct tensor *const *in,
+                   struct tensor **out, struct err *e);
+/* Input converted to the store kernels want (an alias when it is that already). Free with
+ * tensor_free. */
+enum status tensor_for_kernel(struct tensor **out, const struct tensor *t, enum precision p,
+                              struct err *e);
+/* The shape rule alone, on facts. Unknown operators: outputs stay unknown and STATUS_UNSUPPORTED.
+ */
+enum status op_shape(const struct node *n, struct model *m, struct arena *scratch,
+                     const struct fact *in, struct fact *out, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
-/* One step of an optimizer (ai.onnx.preview.training): Adagrad, Adam, Momentum. Inputs R, T, then the lists of the
- * tensors X, their gradients G and their states; outputs the new X and states in the same grouping. Every product and
- * sum is rounded once, in the order the specification's pseudo code has them. */
+/* One step of an optimizer (ai.onnx.preview.training): Adagrad, Adam, Momentum. Inputs R, T, then
+ * the lists of the tensors X, their gradients G and their states; outputs the new X and states in
+ * the same grouping. Every product and sum is rounded once, in the order the specification's pseudo
+ * code has them. */
 #include <math.h>
 #include <string.h>
 
@@ -36,7 +37,8 @@ static void adam(const struct step *s, double g, double *x, double *states) {
     states[1] = R(R(s->beta * states[1]) + R(R(R(1 - s->beta) * g) * g));
     double root = R(R(sqrt(states[1])) + s->epsilon), r = s->rate;
     if (s->count > 0)
-        r = R(R(r * R(sqrt(R(1 - R(pow_d(s->beta, s->count)))))) / R(1 - R(pow_d(s->alpha, s->count))));
+        r = R(R(r * R(sqrt(R(1 - R(pow_d(s->beta, s->count)))))) /
+              R(1 - R(pow_d(s->alpha, s->count))));
     *x = R(R(1 - s->norm_post) * R(*x - R(R(r * states[0]) / root)));
 }
 
@@ -55,7 +57,8 @@ static enum status apply(struct op_ctx *c, struct step *s, int n_states, step_fn
     s->count = (double)tensor_i64(c->in[1], 0);
     for (int k = 0; k < n; k++)
         for (int64_t i = 0, count = tensor_count(c->in[2 + k]); i < count; i++) {
-            double x = tensor_f64(c->in[2 + k], i), g = tensor_f64(c->in[2 + n + k], i), states[2] = { 0 };
+            double x = tensor_f64(c->in[2 + k], i), g = tensor_f64(c->in[2 + n + k], i),
+                   states[2] = { 0 };
             for (int j = 0; j < n_states; j++)
                 states[j] = tensor_f64(c->in[2 + (2 + j) * n + k], i);
             fn(s, g, &x, states);
@@ -69,23 +72,29 @@ static enum status apply(struct op_ctx *c, struct step *s, int n_states, step_fn
 }
 
 static enum status adagrad_eval(struct op_ctx *c) {
-    struct step s = { .norm = attr_float(c->node, "norm_coefficient"), .decay = attr_float(c->node, "decay_factor"),
+    struct step s = { .norm = attr_float(c->node, "norm_coefficient"),
+                      .decay = attr_float(c->node, "decay_factor"),
                       .epsilon = attr_float(c->node, "epsilon") };
     return apply(c, &s, 1, adagrad);
 }
 
 static enum status adam_eval(struct op_ctx *c) {
-    struct step s = { .norm = attr_float(c->node, "norm_coefficient"), .norm_post = attr_float(c->node, "norm_coefficient_post"),
-                      .alpha = attr_float(c->node, "alpha"), .beta = attr_float(c->node, "beta"),
+    struct step s = { .norm = attr_float(c->node, "norm_coefficient"),
+                      .norm_post = attr_float(c->node, "norm_coefficient_post"),
+                      .alpha = attr_float(c->node, "alpha"),
+                      .beta = attr_float(c->node, "beta"),
                       .epsilon = attr_float(c->node, "epsilon") };
     return apply(c, &s, 2, adam);
 }
 
 static enum status momentum_eval(struct op_ctx *c) {
     const char *mode = attr_str(c->node, "mode");
-    struct step s = { .norm = attr_float(c->node, "norm_coefficient"), .alpha = attr_float(c->node, "alpha"),
-                      .beta = attr_float(c->node, "beta"), .nesterov = strcmp(mode, "nesterov") == 0 };
-    FAIL_IF(!s.nesterov && strcmp(mode, "standard") != 0, c->err, STATUS_CORRUPT, "mode '%s' is not known", mode);
+    struct step s = { .norm = attr_float(c->node, "norm_coefficient"),
+                      .alpha = attr_float(c->node, "alpha"),
+                      .beta = attr_float(c->node, "beta"),
+                      .nesterov = strcmp(mode, "nesterov") == 0 };
+    FAIL_IF(!s.nesterov && strcmp(mode, "standard") != 0, c->err, STATUS_CORRUPT,
+            "mode '%s' is not known", mode);
     return apply(c, &s, 1, momentum);
 }
 
@@ -93,11 +102,13 @@ static enum status momentum_eval(struct op_ctx *c) {
 static enum status step_shape(struct shape_ctx *c, int n_states) {
     int n = (c->n_in - 2) / (2 + n_states);
     SHAPE_FAIL_IF(c->n_in != 2 + n * (2 + n_states) || n < 1 || c->n_out > n * (1 + n_states), c,
-                  "%d inputs and %d outputs are not R, T and groups of %d", c->n_in, c->n_out, 2 + n_states);
+                  "%d inputs and %d outputs are not R, T and groups of %d", c->n_in, c->n_out,
+                  2 + n_states);
     for (int i = n; i < n * (2 + n_states); i++) {
         const struct fact *x = &c->in[2 + i % n], *other = &c->in[2 + i];
-        SHAPE_FAIL_IF(fact_known(x) && fact_known(other) && !dims_equal(x->dim, x->rank, other->dim, other->rank), c,
-                      "input %d has another shape than its tensor", 2 + i);
+        SHAPE_FAIL_IF(fact_known(x) && fact_known(other) &&
+                          !dims_equal(x->dim, x->rank, other->dim, other->rank),
+                      c, "input %d has another shape than its tensor", 2 + i);
     }
     for (int i = 0; i < c->n_out; i++)
         shape_copy(c, i, 2 + i % n);
@@ -112,8 +123,8 @@ static enum status two_states_shape(struct shape_ctx *c) {
     return step_shape(c, 2);
 }
 
-#define TRAINING(name_, least)                                                                     \
-    .name = name_, .domain = "ai.onnx.preview.training", .spec = "ONNX " name_ "-1",               \
+#define TRAINING(name_, least)                                                       \
+    .name = name_, .domain = "ai.onnx.preview.training", .spec = "ONNX " name_ "-1", \
     .min_in = least, .max_in = -1, .min_out = 1, .max_out = -1
 
 /* clang-format off */

@@ -18,11 +18,13 @@ static enum status pad_mode(const struct node *n, enum pad_mode *out, struct err
 }
 
 /* Spreads the lists `pads` and `axes` (NULL: all axes) over the axes of a tensor. */
-static enum status pad_amounts(const int64_t *pads, int64_t n_pads, const int64_t *axes, int64_t n_axes, int rank, int64_t *before,
-                               int64_t *after, struct err *e) {
+static enum status pad_amounts(const int64_t *pads, int64_t n_pads, const int64_t *axes,
+                               int64_t n_axes, int rank, int64_t *before, int64_t *after,
+                               struct err *e) {
     int64_t n = axes ? n_axes : rank;
     bool seen[MAX_RANK] = { false };
-    FAIL_IF(n_pads != 2 * n, e, STATUS_CORRUPT, "%lld pads for %lld axes", (long long)n_pads, (long long)n);
+    FAIL_IF(n_pads != 2 * n, e, STATUS_CORRUPT, "%lld pads for %lld axes", (long long)n_pads,
+            (long long)n);
     for (int i = 0; i < rank; i++)
         before[i] = after[i] = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -38,8 +40,10 @@ static enum status pad_amounts(const int64_t *pads, int64_t n_pads, const int64_
 
 static enum status pad_dim(int64_t n, int64_t before, int64_t after, int64_t *out, struct err *e) {
     const int64_t limit = INT64_C(1) << 60;
-    FAIL_IF(n > limit || before > limit || after > limit || before < -limit || after < -limit || n + before + after < 0, e, STATUS_CORRUPT,
-            "pads %lld and %lld on a dimension of %lld", (long long)before, (long long)after, (long long)n);
+    FAIL_IF(n > limit || before > limit || after > limit || before < -limit || after < -limit ||
+                n + before + after < 0,
+            e, STATUS_CORRUPT, "pads %lld and %lld on a dimension of %lld", (long long)before,
+            (long long)after, (long long)n);
     *out = n + before + after;
     return OK;
 }
@@ -55,7 +59,8 @@ static enum status shape_pad(struct shape_ctx *c) {
         return OK;
     fact_set_unknown(&c->out[0], x->dtype, x->rank);
     bool axes_given = c->n_in > 3 && !c->in[3].absent;
-    if (!fact_ints(c, &c->in[1], &pads, &n_pads) || (axes_given && !fact_ints(c, &c->in[3], &axes, &n_axes)))
+    if (!fact_ints(c, &c->in[1], &pads, &n_pads) ||
+        (axes_given && !fact_ints(c, &c->in[3], &axes, &n_axes)))
         return OK;
     TRY(pad_amounts(pads, n_pads, axes, n_axes, x->rank, before, after, c->err));
     for (int i = 0; i < x->rank; i++) {
@@ -67,7 +72,8 @@ static enum status shape_pad(struct shape_ctx *c) {
     return OK;
 }
 
-/* Where output index i of an axis comes from: negative pads crop first, the mode then continues what is left. */
+/* Where output index i of an axis comes from: negative pads crop first, the mode then continues
+ * what is left. */
 static int64_t pad_source(enum pad_mode mode, int64_t i, int64_t n, int64_t before, int64_t after) {
     int64_t low = before < 0 ? -before : 0, high = after < 0 ? n + after : n;
     int64_t size = high - low, k = i - (before > 0 ? before : 0);
@@ -85,13 +91,15 @@ static int64_t pad_source(enum pad_mode mode, int64_t i, int64_t n, int64_t befo
 }
 
 /* The part of y that is a copy of x. */
-static void copy_inside(struct tensor *y, const struct tensor *x, const int64_t *before, const int64_t *after) {
+static void copy_inside(struct tensor *y, const struct tensor *x, const int64_t *before,
+                        const int64_t *after) {
     struct move m = { .size = element_size(x), .rank = x->rank };
     int64_t from = 0, to = 0;
     dense_steps(x->dim, x->rank, m.src_step);
     dense_steps(y->dim, y->rank, m.dst_step);
     for (int i = 0; i < x->rank; i++) {
-        int64_t low = before[i] < 0 ? -before[i] : 0, high = after[i] < 0 ? x->dim[i] + after[i] : x->dim[i];
+        int64_t low = before[i] < 0 ? -before[i] : 0,
+                high = after[i] < 0 ? x->dim[i] + after[i] : x->dim[i];
         if (high <= low)
             return;
         m.dim[i] = high - low;
@@ -125,15 +133,16 @@ static enum status eval_pad(struct op_ctx *c) {
     struct tensor *y = c->out[0];
     enum pad_mode mode;
     int64_t n_pads, n_axes, before[MAX_RANK], after[MAX_RANK], *map[MAX_RANK];
-    const int64_t *pads = ints_of(c->scratch, c->in[1], &n_pads), *axes = ints_of(c->scratch, c->n_in > 3 ? c->in[3] : NULL, &n_axes);
+    const int64_t *pads = ints_of(c->scratch, c->in[1], &n_pads),
+                  *axes = ints_of(c->scratch, c->n_in > 3 ? c->in[3] : NULL, &n_axes);
     TRY(pad_mode(c->node, &mode, c->err));
     TRY(pad_amounts(pads, n_pads, axes, n_axes, x->rank, before, after, c->err));
     int64_t n = tensor_count(y);
     if (n == 0)
         return OK;
     if (mode == PAD_CONSTANT || x->rank == 0) {
-        FAIL_IF(value && (value->store != y->store || tensor_count(value) != 1), c->err, STATUS_CORRUPT,
-                "the constant is not one element of the data's type");
+        FAIL_IF(value && (value->store != y->store || tensor_count(value) != 1), c->err,
+                STATUS_CORRUPT, "the constant is not one element of the data's type");
         if (value)
             fill_elements(y->data, value->data, element_size(y), n);
         copy_inside(y, x, before, after);

@@ -1,5 +1,5 @@
-/* ONNX Runtime's quantized operators of com.microsoft. The QLinear ones are DequantizeLinear, the operator on reals,
- * QuantizeLinear; the products of MatMulInteger are exact. */
+/* ONNX Runtime's quantized operators of com.microsoft. The QLinear ones are DequantizeLinear, the
+ * operator on reals, QuantizeLinear; the products of MatMulInteger are exact. */
 #include <math.h>
 #include <string.h>
 
@@ -17,7 +17,8 @@ static const struct tensor *input(const struct op_ctx *c, int i) {
 static enum status dequantized(struct op_ctx *c, int x, int scale, int zero, struct tensor **out) {
     const struct tensor *in[] = { input(c, x), input(c, scale), input(c, zero) };
     FAIL_IF(!in[0] || !in[1], c->err, STATUS_CORRUPT, "input %d or its scale is missing", x);
-    FAIL_IF(tensor_count(in[1]) != 1, c->err, STATUS_UNSUPPORTED, "a scale of %lld elements", (long long)tensor_count(in[1]));
+    FAIL_IF(tensor_count(in[1]) != 1, c->err, STATUS_UNSUPPORTED, "a scale of %lld elements",
+            (long long)tensor_count(in[1]));
     return op_call(c, "DequantizeLinear", c->precision, in, in[2] ? 3 : 2, out, 1);
 }
 
@@ -27,11 +28,13 @@ static enum status quantized(struct op_ctx *c, const struct tensor *y, int scale
     FAIL_IF(!in[1], c->err, STATUS_CORRUPT, "the scale of the output is missing");
     if (!in[2]) {
         enum dtype type = c->out[0]->dtype;
-        in[2] = tensor_in_arena(c->scratch, type, store_of(type, c->precision), in[1]->rank, in[1]->dim);
+        in[2] = tensor_in_arena(c->scratch, type, store_of(type, c->precision), in[1]->rank,
+                                in[1]->dim);
     }
     struct tensor *q;
     TRY(op_call(c, "QuantizeLinear", c->precision, in, 3, &q, 1));
-    bool fits = dims_equal(q->dim, q->rank, c->out[0]->dim, c->out[0]->rank) && q->store == c->out[0]->store;
+    bool fits = dims_equal(q->dim, q->rank, c->out[0]->dim, c->out[0]->rank) &&
+                q->store == c->out[0]->store;
     if (fits)
         memcpy(c->out[0]->data, q->data, tensor_bytes(q));
     tensor_free(q);
@@ -39,8 +42,10 @@ static enum status quantized(struct op_ctx *c, const struct tensor *y, int scale
     return OK;
 }
 
-/* operands[i]: the numbers of an operand, its scale and its zero point (scale -1: taken as it is). */
-static enum status on_reals(struct op_ctx *c, const char *op, const int (*operands)[3], int n, int y_scale, int y_zero) {
+/* operands[i]: the numbers of an operand, its scale and its zero point (scale -1: taken as it is).
+ */
+static enum status on_reals(struct op_ctx *c, const char *op, const int (*operands)[3], int n,
+                            int y_scale, int y_zero) {
     struct tensor *real[MOST_OPERANDS] = { 0 }, *y = NULL;
     const struct tensor *in[MOST_OPERANDS] = { 0 };
     FAIL_IF(n > MOST_OPERANDS, c->err, STATUS_UNSUPPORTED, "%d operands", n);
@@ -91,8 +96,9 @@ static enum status where_eval(struct op_ctx *c) {
 static enum status softmax_eval(struct op_ctx *c) {
     int axis;
     TRY(axis_normalise(attr_int(c->node, "axis"), c->in[0]->rank, &axis, c->err));
-    FAIL_IF(attr_int(c->node, "opset") < 13 && axis != c->in[0]->rank - 1, c->err, STATUS_UNSUPPORTED,
-            "the Softmax of operator sets before 13 on axis %d, not the last", axis);
+    FAIL_IF(attr_int(c->node, "opset") < 13 && axis != c->in[0]->rank - 1, c->err,
+            STATUS_UNSUPPORTED, "the Softmax of operator sets before 13 on axis %d, not the last",
+            axis);
     return on_reals(c, "Softmax", one, 1, 3, 4);
 }
 
@@ -113,13 +119,13 @@ static enum status global_pool_eval(struct op_ctx *c) {
 
 static enum status concat_eval(struct op_ctx *c) {
     int operands[MOST_OPERANDS][3], n = (c->n_in - 2) / 3;
-    FAIL_IF(c->n_in != 2 + 3 * n || n > MOST_OPERANDS, c->err, STATUS_UNSUPPORTED, "%d inputs", c->n_in);
+    FAIL_IF(c->n_in != 2 + 3 * n || n > MOST_OPERANDS, c->err, STATUS_UNSUPPORTED, "%d inputs",
+            c->n_in);
     for (int i = 0; i < n; i++)
         for (int k = 0; k < 3; k++)
             operands[i][k] = 2 + 3 * i + k;
     return on_reals(c, "Concat", (const int(*)[3])operands, n, 0, 1);
 }
-
 
 static enum status broadcast_0_3(struct shape_ctx *c) {
     TRY(shape_broadcast(c, &c->in[0], &c->in[3], &c->out[0]));
@@ -161,19 +167,24 @@ static enum status concat_shape(struct shape_ctx *c) {
 }
 
 /* y = (a . b as integers) * (a_scale * b_scale) + bias, scales per tensor or per column of b. */
-static enum status scaled(struct op_ctx *c, const struct tensor *sums, double a_scale, const struct tensor *b_scale,
-                          const struct tensor *bias) {
+static enum status scaled(struct op_ctx *c, const struct tensor *sums, double a_scale,
+                          const struct tensor *b_scale, const struct tensor *bias) {
     struct tensor *y = c->out[0];
-    int64_t n = tensor_count(y), columns = y->rank ? y->dim[y->rank - 1] : 1, scales = tensor_count(b_scale);
-    FAIL_IF(scales != 1 && scales != columns, c->err, STATUS_CORRUPT, "a scale of %lld elements for %lld columns",
-            (long long)scales, (long long)columns);
-    FAIL_IF(bias && tensor_count(bias) != columns, c->err, STATUS_CORRUPT, "a bias of %lld elements for %lld columns",
-            (long long)tensor_count(bias), (long long)columns);
+    int64_t n = tensor_count(y), columns = y->rank ? y->dim[y->rank - 1] : 1,
+            scales = tensor_count(b_scale);
+    FAIL_IF(scales != 1 && scales != columns, c->err, STATUS_CORRUPT,
+            "a scale of %lld elements for %lld columns", (long long)scales, (long long)columns);
+    FAIL_IF(bias && tensor_count(bias) != columns, c->err, STATUS_CORRUPT,
+            "a bias of %lld elements for %lld columns", (long long)tensor_count(bias),
+            (long long)columns);
     for (int64_t i = 0; i < n; i++) {
-        double scale = tensor_f64(b_scale, scales == 1 ? 0 : i % columns), sum = (double)tensor_i64(sums, i);
+        double scale = tensor_f64(b_scale, scales == 1 ? 0 : i % columns),
+               sum = (double)tensor_i64(sums, i);
         double b = bias ? tensor_f64(bias, i % columns) : 0;
-        tensor_set_f64(y, i, y->store == DT_F64 ? sum * (a_scale * scale) + b
-                                                : (double)((float)sum * ((float)a_scale * (float)scale) + (float)b));
+        tensor_set_f64(y, i,
+                       y->store == DT_F64
+                           ? sum * (a_scale * scale) + b
+                           : (double)((float)sum * ((float)a_scale * (float)scale) + (float)b));
     }
     return OK;
 }
@@ -181,8 +192,8 @@ static enum status scaled(struct op_ctx *c, const struct tensor *sums, double a_
 static enum status matmul_to_float_eval(struct op_ctx *c) {
     const struct tensor *in[] = { c->in[0], c->in[1], input(c, 4), input(c, 5) };
     struct tensor *sums;
-    FAIL_IF(tensor_count(c->in[2]) != 1, c->err, STATUS_UNSUPPORTED, "a scale of A with %lld elements",
-            (long long)tensor_count(c->in[2]));
+    FAIL_IF(tensor_count(c->in[2]) != 1, c->err, STATUS_UNSUPPORTED,
+            "a scale of A with %lld elements", (long long)tensor_count(c->in[2]));
     TRY(op_call(c, "MatMulInteger", c->precision, in, 4, &sums, 1));
     enum status s = scaled(c, sums, tensor_f64(c->in[2], 0), c->in[3], input(c, 6));
     tensor_free(sums);
@@ -211,7 +222,8 @@ static enum status dynamic_matmul_shape(struct shape_ctx *c) {
 /* Number i of `bits` bits, the lowest bits of a byte first. */
 static unsigned packed_bits(const struct tensor *t, int64_t byte, int64_t i, int bits) {
     int per = 8 / bits;
-    return (unsigned)((const uint8_t *)t->data)[byte + i / per] >> (i % per * bits) & ((1u << bits) - 1);
+    return (unsigned)((const uint8_t *)t->data)[byte + i / per] >> (i % per * bits) &
+           ((1u << bits) - 1);
 }
 
 struct n_bits {
@@ -220,12 +232,16 @@ struct n_bits {
 };
 
 static enum status read_n_bits(const struct node *node, struct n_bits *b, struct err *e) {
-    *b = (struct n_bits) { .k = attr_int(node, "K"), .n = attr_int(node, "N"), .block_size = attr_int(node, "block_size"),
+    *b = (struct n_bits) { .k = attr_int(node, "K"),
+                           .n = attr_int(node, "N"),
+                           .block_size = attr_int(node, "block_size"),
                            .bits = (int)attr_int(node, "bits") };
-    FAIL_IF(b->bits != 2 && b->bits != 4 && b->bits != 8, e, STATUS_UNSUPPORTED, "weights of %d bits", b->bits);
+    FAIL_IF(b->bits != 2 && b->bits != 4 && b->bits != 8, e, STATUS_UNSUPPORTED,
+            "weights of %d bits", b->bits);
     FAIL_IF(b->k <= 0 || b->n <= 0 || b->block_size < 16 || b->k > MOST_SIDE || b->n > MOST_SIDE ||
                 b->block_size > MOST_SIDE,
-            e, STATUS_CORRUPT, "a matrix of %lld by %lld in blocks of %lld", (long long)b->k, (long long)b->n, (long long)b->block_size);
+            e, STATUS_CORRUPT, "a matrix of %lld by %lld in blocks of %lld", (long long)b->k,
+            (long long)b->n, (long long)b->block_size);
     b->blocks = (b->k + b->block_size - 1) / b->block_size;
     b->blob = b->block_size * b->bits / 8;
     b->zero_row = (b->blocks * b->bits + 7) / 8;
@@ -237,18 +253,22 @@ static enum status unpack(struct op_ctx *c, const struct n_bits *b, struct tenso
     const struct tensor *packed = c->in[1], *scales = c->in[2], *zeros = input(c, 3);
     enum dtype store = store_of(DT_F32, c->precision);
     bool packed_zeros = zeros && zeros->store == DT_U8;
-    FAIL_IF(packed->store != DT_U8 || tensor_count(packed) != b->n * b->blocks * b->blob, c->err, STATUS_CORRUPT,
-            "B has %lld bytes; %lld are asked for", (long long)tensor_count(packed), (long long)(b->n * b->blocks * b->blob));
-    FAIL_IF(tensor_count(scales) != b->n * b->blocks, c->err, STATUS_CORRUPT, "%lld scales; %lld are asked for",
-            (long long)tensor_count(scales), (long long)(b->n * b->blocks));
-    FAIL_IF(zeros && tensor_count(zeros) != b->n * (packed_zeros ? b->zero_row : b->blocks), c->err, STATUS_CORRUPT,
-            "%lld elements of zero points do not fit", (long long)tensor_count(zeros));
+    FAIL_IF(packed->store != DT_U8 || tensor_count(packed) != b->n * b->blocks * b->blob, c->err,
+            STATUS_CORRUPT, "B has %lld bytes; %lld are asked for", (long long)tensor_count(packed),
+            (long long)(b->n * b->blocks * b->blob));
+    FAIL_IF(tensor_count(scales) != b->n * b->blocks, c->err, STATUS_CORRUPT,
+            "%lld scales; %lld are asked for", (long long)tensor_count(scales),
+            (long long)(b->n * b->blocks));
+    FAIL_IF(zeros && tensor_count(zeros) != b->n * (packed_zeros ? b->zero_row : b->blocks), c->err,
+            STATUS_CORRUPT, "%lld elements of zero points do not fit",
+            (long long)tensor_count(zeros));
     TRY(tensor_new(out, DT_F32, store, 2, (int64_t[]) { b->k, b->n }, c->err));
     for (int64_t n = 0; n < b->n; n++)
         for (int64_t k = 0; k < b->k; k++) {
             int64_t block = n * b->blocks + k / b->block_size;
             double zero = !zeros         ? (double)(1u << (b->bits - 1))
-                          : packed_zeros ? (double)packed_bits(zeros, n * b->zero_row, k / b->block_size, b->bits)
+                          : packed_zeros ? (double)packed_bits(zeros, n * b->zero_row,
+                                                               k / b->block_size, b->bits)
                                          : tensor_f64(zeros, block);
             double q = (double)packed_bits(packed, block * b->blob, k % b->block_size, b->bits);
             tensor_set_f64(*out, k * b->n + n, (q - zero) * tensor_f64(scales, block));
@@ -263,11 +283,13 @@ static enum status matmul_n_bits_eval(struct op_ctx *c) {
     TRY(read_n_bits(c->node, &b, c->err));
     TRY(unpack(c, &b, &weights));
     weights->dtype = c->in[0]->dtype;
-    enum status s = op_call(c, "MatMul", c->precision, (const struct tensor *const[]) { c->in[0], weights }, 2, &y, 1);
+    enum status s = op_call(c, "MatMul", c->precision,
+                            (const struct tensor *const[]) { c->in[0], weights }, 2, &y, 1);
     tensor_free(weights);
     if (s == OK && input(c, 5)) {
         struct tensor *sum = NULL;
-        s = op_call(c, "Add", c->precision, (const struct tensor *const[]) { y, c->in[5] }, 2, &sum, 1);
+        s = op_call(c, "Add", c->precision, (const struct tensor *const[]) { y, c->in[5] }, 2, &sum,
+                    1);
         tensor_free(y);
         y = sum;
     }
@@ -284,14 +306,15 @@ static enum status matmul_n_bits_shape(struct shape_ctx *c) {
     if (c->in[0].rank < 1)
         return OK;
     int64_t *last = &c->out[0].dim[c->in[0].rank - 1];
-    SHAPE_FAIL_IF(*last >= 0 && *last != b.k, c, "A has %lld columns, K is %lld", (long long)*last, (long long)b.k);
+    SHAPE_FAIL_IF(*last >= 0 && *last != b.k, c, "A has %lld columns, K is %lld", (long long)*last,
+                  (long long)b.k);
     *last = b.n;
     return OK;
 }
 
-#define POOL_ATTRS                                                                                 \
-    STRING("auto_pad", "NOTSET"), INT("ceil_mode", 0), INT("channels_last", 0),                    \
-        INT("count_include_pad", 0), PLAIN("dilations", INTS), NEEDED("kernel_shape", INTS),       \
+#define POOL_ATTRS                                                                           \
+    STRING("auto_pad", "NOTSET"), INT("ceil_mode", 0), INT("channels_last", 0),              \
+        INT("count_include_pad", 0), PLAIN("dilations", INTS), NEEDED("kernel_shape", INTS), \
         PLAIN("pads", INTS), PLAIN("strides", INTS)
 
 /* clang-format off */

@@ -1,8 +1,9 @@
 /* Integer products: ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul.
  *
- * The differences x - zero_point and their sums of products are small integers, which float64 holds exactly: the
- * operators run Conv or MatMul in float64 on them. A QLinear result is clip(rint(sum * m) + zero_point) with
- * m = (a_scale * b_scale) / y_scale, both products rounded in float64, or float32 when the run is not in float64. */
+ * The differences x - zero_point and their sums of products are small integers, which float64 holds
+ * exactly: the operators run Conv or MatMul in float64 on them. A QLinear result is clip(rint(sum *
+ * m) + zero_point) with m = (a_scale * b_scale) / y_scale, both products rounded in float64, or
+ * float32 when the run is not in float64. */
 #include <math.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@
 #include "ops/row.h"
 #include "ops/spatial.h"
 
-/* A parameter as an operand that broadcasts to `rank` dims: one element, a vector along `axis`, or of that rank. */
+/* A parameter as an operand that broadcasts to `rank` dims: one element, a vector along `axis`, or
+ * of that rank. */
 static struct tensor parameter(const struct tensor *t, int rank, int axis) {
     struct tensor view = *t;
     if (tensor_count(t) == 1)
@@ -27,7 +29,8 @@ static struct tensor parameter(const struct tensor *t, int rank, int axis) {
 }
 
 /* x - zero in float64. */
-static enum status shifted(struct op_ctx *c, struct tensor **out, const struct tensor *x, const struct tensor *zero, int axis) {
+static enum status shifted(struct op_ctx *c, struct tensor **out, const struct tensor *x,
+                           const struct tensor *zero, int axis) {
     struct broadcast plan;
     bool reals = dtype_is_float(x->store);
     if (!zero) {
@@ -36,9 +39,10 @@ static enum status shifted(struct op_ctx *c, struct tensor **out, const struct t
         return OK;
     }
     struct tensor view = parameter(zero, x->rank, axis);
-    FAIL_IF(zero->store != x->store, c->err, STATUS_CORRUPT, "a zero point of type %s for %s", dtype_name(zero->dtype),
-            dtype_name(x->dtype));
-    enum status s = broadcast_plan(&plan, x->rank, x->dim, 1, (const struct tensor *const[]) { &view }, NULL);
+    FAIL_IF(zero->store != x->store, c->err, STATUS_CORRUPT, "a zero point of type %s for %s",
+            dtype_name(zero->dtype), dtype_name(x->dtype));
+    enum status s =
+        broadcast_plan(&plan, x->rank, x->dim, 1, (const struct tensor *const[]) { &view }, NULL);
     FAIL_IF(s != OK, c->err, STATUS_CORRUPT, "the shape of a zero point does not fit its tensor");
     TRY(tensor_new(out, DT_F64, DT_F64, x->rank, x->dim, c->err));
     double *y = (*out)->data;
@@ -56,14 +60,16 @@ static enum status shifted(struct op_ctx *c, struct tensor **out, const struct t
     for (int64_t i = 0; i < count; i++) {
         int64_t at[MAX_OPERANDS];
         broadcast_offsets(&plan, i, at);
-        y[i] = reals ? tensor_f64(x, i) - tensor_f64(zero, at[0]) : (double)(tensor_i64(x, i) - tensor_i64(zero, at[0]));
+        y[i] = reals ? tensor_f64(x, i) - tensor_f64(zero, at[0])
+                     : (double)(tensor_i64(x, i) - tensor_i64(zero, at[0]));
     }
     return OK;
 }
 
 /* The exact product of a - a_zero and b - b_zero. */
-static enum status product(struct op_ctx *c, const char *op, const struct tensor *a, const struct tensor *a_zero, int a_axis,
-                           const struct tensor *b, const struct tensor *b_zero, int b_axis, struct tensor **out) {
+static enum status product(struct op_ctx *c, const char *op, const struct tensor *a,
+                           const struct tensor *a_zero, int a_axis, const struct tensor *b,
+                           const struct tensor *b_zero, int b_axis, struct tensor **out) {
     struct tensor *left = NULL, *right = NULL;
     enum status s = shifted(c, &left, a, a_zero, a_axis);
     if (s == OK)
@@ -109,9 +115,9 @@ struct requant {
     double least, largest;
 };
 
-#define STORE_AS(T)                                                                                \
-    for (int64_t i = 0; i < n; i++)                                                                \
-        ((T *)out)[i] = (T)q[i];                                                                   \
+#define STORE_AS(T)                 \
+    for (int64_t i = 0; i < n; i++) \
+        ((T *)out)[i] = (T)q[i];    \
     break;
 
 static void store_quantized(enum dtype store, const double *q, void *out, int64_t n) {
@@ -139,30 +145,37 @@ static double multiplier(bool single, double a, double b, double scale) {
 
 enum { PART = 256 };
 
-static void requantize_run(const void *const *operand, const int *step, void *out, int64_t n, const void *arg) {
+static void requantize_run(const void *const *operand, const int *step, void *out, int64_t n,
+                           const void *arg) {
     const struct requant *r = arg;
     const double *const *p = (const double *const *)operand;
     size_t size = dtype_size(r->store);
     double q[PART], m = multiplier(r->single, *p[A_SCALE], *p[B_SCALE], *p[Y_SCALE]);
-    bool reals = dtype_is_float(r->type), one_scale = !step[A_SCALE] && !step[B_SCALE] && !step[Y_SCALE];
+    bool reals = dtype_is_float(r->type),
+         one_scale = !step[A_SCALE] && !step[B_SCALE] && !step[Y_SCALE];
     for (int64_t from = 0; from < n; from += PART) {
         int64_t count = n - from < PART ? n - from : PART;
         for (int64_t k = 0; k < count; k++) {
             int64_t i = from + k;
-            double sum = p[SUMS][i * step[SUMS]] + p[BIAS][i * step[BIAS]], zero = p[Y_ZERO][i * step[Y_ZERO]];
+            double sum = p[SUMS][i * step[SUMS]] + p[BIAS][i * step[BIAS]],
+                   zero = p[Y_ZERO][i * step[Y_ZERO]];
             if (!one_scale)
-                m = multiplier(r->single, p[A_SCALE][i * step[A_SCALE]], p[B_SCALE][i * step[B_SCALE]], p[Y_SCALE][i * step[Y_SCALE]]);
+                m = multiplier(r->single, p[A_SCALE][i * step[A_SCALE]],
+                               p[B_SCALE][i * step[B_SCALE]], p[Y_SCALE][i * step[Y_SCALE]]);
             double v = r->single ? (double)((float)sum * (float)m) : sum * m;
             q[k] = reals ? v + zero : quant_round(v) + zero;
         }
         for (int64_t k = 0; k < count; k++)
-            q[k] = reals ? cast_to_float(r->type, q[k], true, ROUND_UP) : q[k] > r->least ? q[k] < r->largest ? q[k] : r->largest : r->least;
+            q[k] = reals             ? cast_to_float(r->type, q[k], true, ROUND_UP)
+                   : q[k] > r->least ? q[k] < r->largest ? q[k] : r->largest
+                                     : r->least;
         store_quantized(r->store, q, (char *)out + (size_t)from * size, count);
     }
 }
 
 /* Output y from the sums. read[A_SCALE..BIAS] broadcast to y; read[BIAS] may be NULL. */
-static enum status requantize(struct op_ctx *c, const struct tensor *sums, const struct tensor *const read[N_READ]) {
+static enum status requantize(struct op_ctx *c, const struct tensor *sums,
+                              const struct tensor *const read[N_READ]) {
     struct tensor *y = c->out[0], *real[N_READ] = { 0 };
     const struct tensor *in[N_READ];
     struct broadcast plan;
@@ -179,7 +192,8 @@ static enum status requantize(struct op_ctx *c, const struct tensor *sums, const
         in[k] = real[k];
     }
     if (s == OK && broadcast_plan(&plan, y->rank, y->dim, N_READ, in, NULL) != OK)
-        s = err_set(c->err, STATUS_CORRUPT, "the shape of a scale, zero point or bias does not fit the result");
+        s = err_set(c->err, STATUS_CORRUPT,
+                    "the shape of a scale, zero point or bias does not fit the result");
     if (s == OK)
         broadcast_run(&plan, in, y, requantize_run, &r, c->pool);
     for (int k = 0; k < N_READ; k++)
@@ -201,8 +215,10 @@ static enum status qlinear_conv_eval(struct op_ctx *c) {
     views[Y_ZERO] = parameter(c->in[7], rank, -1);
     if (input(c, 8))
         views[BIAS] = parameter(c->in[8], rank, l.channel);
-    enum status s = requantize(c, sums, (const struct tensor *const[]) { NULL, &views[A_SCALE], &views[B_SCALE], &views[Y_SCALE],
-                                                                        &views[Y_ZERO], input(c, 8) ? &views[BIAS] : NULL });
+    enum status s = requantize(
+        c, sums,
+        (const struct tensor *const[]) { NULL, &views[A_SCALE], &views[B_SCALE], &views[Y_SCALE],
+                                         &views[Y_ZERO], input(c, 8) ? &views[BIAS] : NULL });
     tensor_free(sums);
     return s;
 }
@@ -216,8 +232,10 @@ static enum status qlinear_matmul_eval(struct op_ctx *c) {
     views[B_SCALE] = parameter(c->in[4], rank, rank - 1);
     views[Y_SCALE] = parameter(c->in[6], rank, rank - 2);
     views[Y_ZERO] = parameter(c->in[7], rank, rank - 2);
-    enum status s = requantize(c, sums, (const struct tensor *const[]) { NULL, &views[A_SCALE], &views[B_SCALE], &views[Y_SCALE],
-                                                                        &views[Y_ZERO], NULL });
+    enum status s =
+        requantize(c, sums,
+                   (const struct tensor *const[]) { NULL, &views[A_SCALE], &views[B_SCALE],
+                                                    &views[Y_SCALE], &views[Y_ZERO], NULL });
     tensor_free(sums);
     return s;
 }
@@ -245,8 +263,14 @@ static enum status qlinear_matmul_shape(struct shape_ctx *c) {
 }
 
 static const struct attr_def conv_attrs[] = {
-    STRING("auto_pad", "NOTSET"), PLAIN("dilations", INTS), INT("group", 1),           PLAIN("kernel_shape", INTS),
-    PLAIN("pads", INTS),          PLAIN("strides", INTS),   STRING("layout", "NCHW"), STRING("kernel_layout", "OIHW"),
+    STRING("auto_pad", "NOTSET"),
+    PLAIN("dilations", INTS),
+    INT("group", 1),
+    PLAIN("kernel_shape", INTS),
+    PLAIN("pads", INTS),
+    PLAIN("strides", INTS),
+    STRING("layout", "NCHW"),
+    STRING("kernel_layout", "OIHW"),
     { 0 },
 };
 

@@ -1,7 +1,8 @@
 /* QuantizeLinear, DequantizeLinear, DynamicQuantizeLinear.
  *
- * y = clip(rint(x / scale) + zero_point), the quotient rounded once in the type of the scale (or `precision`); in a
- * float64 run in float64. y = (x - zero_point) * scale: an exact difference, one rounded product. */
+ * y = clip(rint(x / scale) + zero_point), the quotient rounded once in the type of the scale (or
+ * `precision`); in a float64 run in float64. y = (x - zero_point) * scale: an exact difference, one
+ * rounded product. */
 #include "ops/quantize.h"
 
 #include <math.h>
@@ -11,10 +12,12 @@
 #include "ops/cast.h"
 #include "ops/row.h"
 
-enum status quant_layout(struct quant_layout *q, const struct tensor *x, const struct tensor *scale, int64_t axis,
-                         int64_t block_size, struct err *e) {
+enum status quant_layout(struct quant_layout *q, const struct tensor *x, const struct tensor *scale,
+                         int64_t axis, int64_t block_size, struct err *e) {
     int a;
-    *q = (struct quant_layout) { .outer = 1, .n = 1, .inner = tensor_count(x), .block = 1, .parameters = 1 };
+    *q = (struct quant_layout) {
+        .outer = 1, .n = 1, .inner = tensor_count(x), .block = 1, .parameters = 1
+    };
     if (tensor_count(scale) == 1 && !block_size)
         return OK;
     TRY(axis_normalise(axis, x->rank, &a, e));
@@ -22,16 +25,18 @@ enum status quant_layout(struct quant_layout *q, const struct tensor *x, const s
     q->outer = v.outer, q->n = v.n, q->inner = v.inner;
     if (!block_size) {
         FAIL_IF(scale->rank != 1 || scale->dim[0] != v.n, e, STATUS_CORRUPT,
-                "the scale has %lld elements; axis %d of the tensor has %lld", (long long)tensor_count(scale), a, (long long)v.n);
+                "the scale has %lld elements; axis %d of the tensor has %lld",
+                (long long)tensor_count(scale), a, (long long)v.n);
         q->parameters = v.n;
         return OK;
     }
-    FAIL_IF(block_size < 0 || scale->rank != x->rank, e, STATUS_CORRUPT, "blocks of %lld with a scale of rank %d",
-            (long long)block_size, scale->rank);
+    FAIL_IF(block_size < 0 || scale->rank != x->rank, e, STATUS_CORRUPT,
+            "blocks of %lld with a scale of rank %d", (long long)block_size, scale->rank);
     for (int i = 0; i < x->rank; i++) {
         int64_t want = i == a ? x->dim[i] / block_size + (x->dim[i] % block_size != 0) : x->dim[i];
-        FAIL_IF(scale->dim[i] != want, e, STATUS_CORRUPT, "dimension %d of the scale is %lld; %lld is asked for", i,
-                (long long)scale->dim[i], (long long)want);
+        FAIL_IF(scale->dim[i] != want, e, STATUS_CORRUPT,
+                "dimension %d of the scale is %lld; %lld is asked for", i, (long long)scale->dim[i],
+                (long long)want);
     }
     q->blocked = true;
     q->block = block_size;
@@ -39,12 +44,14 @@ enum status quant_layout(struct quant_layout *q, const struct tensor *x, const s
     return OK;
 }
 
-void quant_runs(const struct quant_layout *q, void (*fn)(void *arg, int64_t from, int64_t n, int64_t k), void *arg) {
+void quant_runs(const struct quant_layout *q,
+                void (*fn)(void *arg, int64_t from, int64_t n, int64_t k), void *arg) {
     if (q->blocked && q->inner == 1) {
         for (int64_t o = 0; o < q->outer; o++)
             for (int64_t p = 0; p < q->parameters; p++) {
                 int64_t left = q->n - p * q->block;
-                fn(arg, o * q->n + p * q->block, left < q->block ? left : q->block, o * q->parameters + p);
+                fn(arg, o * q->n + p * q->block, left < q->block ? left : q->block,
+                   o * q->parameters + p);
             }
         return;
     }
@@ -67,7 +74,8 @@ void quant_range(enum dtype t, int64_t *least, int64_t *largest) {
 struct job {
     const struct tensor *x, *scale, *zero;
     struct tensor *y;
-    enum dtype precision; /* of the quotient or product, when narrower than the store; else DT_NONE */
+    enum dtype
+        precision; /* of the quotient or product, when narrower than the store; else DT_NONE */
     int64_t least, largest;
     bool saturate;
 };
@@ -90,13 +98,14 @@ static void quantize_to_float(void *arg, int64_t from, int64_t n, int64_t k) {
 }
 
 /* NaN becomes the least value. */
-#define CLIP_TO(T)                                                                                 \
-    for (int64_t i = 0; i < n; i++) {                                                              \
-        double v = quant_round(q[i]) + zero;                                                              \
-        ((T *)j->y->data)[from + i] = (T)(v > low ? v < high ? v : high : low);                    \
+#define CLIP_TO(T)                                                              \
+    for (int64_t i = 0; i < n; i++) {                                           \
+        double v = quant_round(q[i]) + zero;                                    \
+        ((T *)j->y->data)[from + i] = (T)(v > low ? v < high ? v : high : low); \
     }
 
-static void store_clipped(const struct job *j, const double *q, int64_t from, int64_t n, double zero) {
+static void store_clipped(const struct job *j, const double *q, int64_t from, int64_t n,
+                          double zero) {
     double low = (double)j->least, high = (double)j->largest;
     switch (j->y->store) {
     case DT_I8:
@@ -135,21 +144,29 @@ static void quantize_run(void *arg, int64_t from, int64_t n, int64_t k) {
 
 static bool is_quantized(enum dtype t) {
     const struct dtype_row *r = dtype_row(t);
-    return (dtype_is_int(t) && r->bits <= 16) || (r->class_ == CLASS_FLOAT && r->bits <= 8 && t != DT_F8E8M0) || t == DT_I32;
+    return (dtype_is_int(t) && r->bits <= 16) ||
+           (r->class_ == CLASS_FLOAT && r->bits <= 8 && t != DT_F8E8M0) || t == DT_I32;
 }
 
 static enum status quantize_eval(struct op_ctx *c) {
-    struct job j = { .x = c->in[0], .scale = c->in[1], .zero = c->n_in > 2 ? c->in[2] : NULL, .y = c->out[0],
+    struct job j = { .x = c->in[0],
+                     .scale = c->in[1],
+                     .zero = c->n_in > 2 ? c->in[2] : NULL,
+                     .y = c->out[0],
                      .saturate = attr_int(c->node, "saturate") };
     enum dtype precision = attr_dtype(c->node, "precision", j.scale->dtype);
     struct quant_layout q;
-    FAIL_IF(!is_quantized(j.y->dtype), c->err, STATUS_UNSUPPORTED, "quantization to %s", dtype_name(j.y->dtype));
-    FAIL_IF(j.zero && (j.zero->dtype != j.y->dtype || tensor_count(j.zero) != tensor_count(j.scale)), c->err, STATUS_CORRUPT,
-            "the zero point is %lld elements of %s; %lld of %s are asked for", (long long)tensor_count(j.zero),
-            dtype_name(j.zero->dtype), (long long)tensor_count(j.scale), dtype_name(j.y->dtype));
+    FAIL_IF(!is_quantized(j.y->dtype), c->err, STATUS_UNSUPPORTED, "quantization to %s",
+            dtype_name(j.y->dtype));
+    FAIL_IF(
+        j.zero && (j.zero->dtype != j.y->dtype || tensor_count(j.zero) != tensor_count(j.scale)),
+        c->err, STATUS_CORRUPT, "the zero point is %lld elements of %s; %lld of %s are asked for",
+        (long long)tensor_count(j.zero), dtype_name(j.zero->dtype),
+        (long long)tensor_count(j.scale), dtype_name(j.y->dtype));
     if (dtype_is_float(precision) && dtype_row(precision)->bits == 16)
         j.precision = precision;
-    TRY(quant_layout(&q, j.x, j.scale, attr_int(c->node, "axis"), attr_int(c->node, "block_size"), c->err));
+    TRY(quant_layout(&q, j.x, j.scale, attr_int(c->node, "axis"), attr_int(c->node, "block_size"),
+                     c->err));
     if (dtype_is_float(j.y->dtype)) {
         quant_runs(&q, quantize_to_float, &j);
     } else {
@@ -169,7 +186,8 @@ static enum status quantize_shape(struct shape_ctx *c) {
 static void dequantize_run(void *arg, int64_t from, int64_t n, int64_t k) {
     const struct job *j = arg;
     bool reals = dtype_is_float(j->x->store);
-    double scale = tensor_f64(j->scale, k), real_zero = reals && j->zero ? tensor_f64(j->zero, k) : 0;
+    double scale = tensor_f64(j->scale, k),
+           real_zero = reals && j->zero ? tensor_f64(j->zero, k) : 0;
     int64_t zero = !reals && j->zero ? tensor_i64(j->zero, k) : 0;
     if (j->y->store == DT_F64 && (j->x->store == DT_U8 || j->x->store == DT_I8)) {
         const uint8_t *u = j->x->data;
@@ -189,12 +207,17 @@ static void dequantize_run(void *arg, int64_t from, int64_t n, int64_t k) {
 }
 
 static enum status dequantize_eval(struct op_ctx *c) {
-    struct job j = { .x = c->in[0], .scale = c->in[1], .zero = c->n_in > 2 ? c->in[2] : NULL, .y = c->out[0] };
+    struct job j = {
+        .x = c->in[0], .scale = c->in[1], .zero = c->n_in > 2 ? c->in[2] : NULL, .y = c->out[0]
+    };
     struct quant_layout q;
-    FAIL_IF(!is_quantized(j.x->dtype), c->err, STATUS_UNSUPPORTED, "quantized values of type %s", dtype_name(j.x->dtype));
+    FAIL_IF(!is_quantized(j.x->dtype), c->err, STATUS_UNSUPPORTED, "quantized values of type %s",
+            dtype_name(j.x->dtype));
     FAIL_IF(j.zero && tensor_count(j.zero) != tensor_count(j.scale), c->err, STATUS_CORRUPT,
-            "the zero point has %lld elements, the scale %lld", (long long)tensor_count(j.zero), (long long)tensor_count(j.scale));
-    TRY(quant_layout(&q, j.x, j.scale, attr_int(c->node, "axis"), attr_int(c->node, "block_size"), c->err));
+            "the zero point has %lld elements, the scale %lld", (long long)tensor_count(j.zero),
+            (long long)tensor_count(j.scale));
+    TRY(quant_layout(&q, j.x, j.scale, attr_int(c->node, "axis"), attr_int(c->node, "block_size"),
+                     c->err));
     quant_runs(&q, dequantize_run, &j);
     return OK;
 }
@@ -217,8 +240,10 @@ static enum status dequantize_grad(struct grad_ctx *c) {
     struct quant_layout q;
     if (!c->grad_out[0] || !c->grad_in[1])
         return OK;
-    struct slope_job j = { c->in[0], c->n_in > 2 ? c->in[2] : NULL, c->grad_out[0]->data, c->grad_in[1]->data };
-    TRY(quant_layout(&q, j.x, c->in[1], attr_int(c->node, "axis"), attr_int(c->node, "block_size"), c->err));
+    struct slope_job j = { c->in[0], c->n_in > 2 ? c->in[2] : NULL, c->grad_out[0]->data,
+                           c->grad_in[1]->data };
+    TRY(quant_layout(&q, j.x, c->in[1], attr_int(c->node, "axis"), attr_int(c->node, "block_size"),
+                     c->err));
     quant_runs(&q, scale_slope_run, &j);
     return OK;
 }
@@ -246,7 +271,8 @@ static enum status dynamic_eval(struct op_ctx *c) {
     double zero = rint(single ? (double)(-(float)low / (float)scale) : -low / scale);
     zero = zero < 0 ? 0 : zero > 255 ? 255 : zero;
     for (int64_t i = 0; i < n; i++) {
-        double v = tensor_f64(x, i), q = rint(single ? (double)((float)v / (float)scale) : v / scale) + zero;
+        double v = tensor_f64(x, i),
+               q = rint(single ? (double)((float)v / (float)scale) : v / scale) + zero;
         tensor_set_f64(c->out[0], i, q > 0 ? q < 255 ? q : 255 : 0);
     }
     if (op_wanted(c, 1))
@@ -266,9 +292,12 @@ static enum status dynamic_shape(struct shape_ctx *c) {
     return OK;
 }
 
-static const struct attr_def quantize_attrs[] = { INT("axis", 1), INT("block_size", 0), INT("output_dtype", 0),
-                                                  INT("precision", 0), INT("saturate", 1), { 0 } };
-static const struct attr_def dequantize_attrs[] = { INT("axis", 1), INT("block_size", 0), INT("output_dtype", 0), { 0 } };
+static const struct attr_def quantize_attrs[] = { INT("axis", 1),         INT("block_size", 0),
+                                                  INT("output_dtype", 0), INT("precision", 0),
+                                                  INT("saturate", 1),     { 0 } };
+static const struct attr_def dequantize_attrs[] = {
+    INT("axis", 1), INT("block_size", 0), INT("output_dtype", 0), { 0 }
+};
 
 /* clang-format off */
 const struct op ops_quantize[] = {

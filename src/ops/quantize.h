@@ -14,10 +14,11 @@ struct quant_layout {
 };
 
 /* axis and block_size as the attributes say; scale's shape decides. */
-enum status quant_layout(struct quant_layout *q, const struct tensor *x, const struct tensor *scale, int64_t axis,
-                         int64_t block_size, struct err *e);
+enum status quant_layout(struct quant_layout *q, const struct tensor *x, const struct tensor *scale,
+                         int64_t axis, int64_t block_size, struct err *e);
 /* Calls fn(arg, first element, elements, parameter) for every run in order. */
-void quant_runs(const struct quant_layout *q, void (*fn)(void *arg, int64_t from, int64_t n, int64_t k), void *arg);
+void quant_runs(const struct quant_layout *q,
+                void (*fn)(void *arg, int64_t from, int64_t n, int64_t k), void *arg);
 
 /* Least and largest value of a quantized integer type. */
 void quant_range(enum dtype t, int64_t *least, int64_t *largest);

@@ -27,7 +27,8 @@ double random_normal(struct random *r) {
     return sqrt(-2 * log_d(u)) * cos_d(6.283185307179586 * v);
 }
 
-/* The node's own seed when it has one, else the run's and the node's place, so that two nodes differ. */
+/* The node's own seed when it has one, else the run's and the node's place, so that two nodes
+ * differ. */
 static struct random start(const struct op_ctx *c) {
     const struct attr *seed = attr_find(c->node, "seed");
     struct random r = { c->seed ^ (uint64_t)c->node->id << 32 };
@@ -40,13 +41,15 @@ static struct random start(const struct op_ctx *c) {
 }
 
 static void set_real(struct tensor *y, int64_t i, double v) {
-    tensor_set_f64(y, i, dtype_row(y->dtype)->bits < 32 ? cast_to_float(y->dtype, v, true, ROUND_UP) : v);
+    tensor_set_f64(y, i,
+                   dtype_row(y->dtype)->bits < 32 ? cast_to_float(y->dtype, v, true, ROUND_UP) : v);
 }
 
 static enum status real_output(struct op_ctx *c) {
     return dtype_is_float(c->out[0]->dtype)
                ? OK
-               : err_set(c->err, STATUS_UNSUPPORTED, "random numbers of type %s", dtype_name(c->out[0]->dtype));
+               : err_set(c->err, STATUS_UNSUPPORTED, "random numbers of type %s",
+                         dtype_name(c->out[0]->dtype));
 }
 
 static enum status normal_eval(struct op_ctx *c) {
@@ -119,7 +122,8 @@ static enum status shape_from_input(struct shape_ctx *c) {
 
 static enum status multinomial_shape(struct shape_ctx *c) {
     int64_t samples = attr_int(c->node, "sample_size");
-    SHAPE_FAIL_IF(c->in[0].rank >= 0 && c->in[0].rank != 2, c, "the input has rank %d; 2 is asked for", c->in[0].rank);
+    SHAPE_FAIL_IF(c->in[0].rank >= 0 && c->in[0].rank != 2, c,
+                  "the input has rank %d; 2 is asked for", c->in[0].rank);
     SHAPE_FAIL_IF(samples < 0, c, "sample_size is %lld", (long long)samples);
     c->out[0].dtype = attr_dtype(c->node, "dtype", DT_I32);
     c->out[0].rank = 2;
@@ -136,20 +140,22 @@ static enum status dropout_shape(struct shape_ctx *c) {
     return OK;
 }
 
-/* In training x * mask / (1 - ratio), else a copy. With a seed the mask is that of the specification's reference: an element
- * is kept when the next number of the Mersenne Twister is not below the ratio. */
+/* In training x * mask / (1 - ratio), else a copy. With a seed the mask is that of the
+ * specification's reference: an element is kept when the next number of the Mersenne Twister is not
+ * below the ratio. */
 static enum status dropout_eval(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     bool training = c->n_in > 2 && c->in[2] && tensor_i64(c->in[2], 0);
     double ratio = c->n_in > 1 && c->in[1] ? tensor_f64(c->in[1], 0) : 0.5;
-    FAIL_IF(training && !(ratio >= 0 && ratio < 1), c->err, STATUS_CORRUPT, "the ratio of dropout is %g; it must be in [0, 1)",
-            ratio);
+    FAIL_IF(training && !(ratio >= 0 && ratio < 1), c->err, STATUS_CORRUPT,
+            "the ratio of dropout is %g; it must be in [0, 1)", ratio);
     const struct attr *seed = attr_find(c->node, "seed");
     struct random r = start(c);
     struct twister t;
     twister_start(&t, seed ? (uint32_t)seed->i : 0);
     for (int64_t i = 0, n = tensor_count(x); i < n; i++) {
-        bool kept = !training || ratio == 0 || (seed ? twister_uniform(&t) : random_uniform(&r)) >= ratio;
+        bool kept =
+            !training || ratio == 0 || (seed ? twister_uniform(&t) : random_uniform(&r)) >= ratio;
         double v = tensor_f64(x, i);
         if (op_wanted(c, 0))
             tensor_set_f64(c->out[0], i, !training ? v : kept ? v * (1 / (1 - ratio)) : 0);

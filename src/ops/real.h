@@ -1,5 +1,5 @@
-/* One source, two float types. A kernel body is written once as a macro over (T, S) with T the C type and S its
- * suffix for math functions (f, d), and picked by the store:
+/* One source, two float types. A kernel body is written once as a macro over (T, S) with T the C
+ * type and S its suffix for math functions (f, d), and picked by the store:
  *
  *     #define RELU(T, S) for (int64_t i = 0; i < n; i++) y_##S[i] = x_##S[i] > 0 ? x_##S[i] : 0;
  *

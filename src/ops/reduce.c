@@ -1,8 +1,9 @@
 /* Reductions over axes: the kernels of reduce.def.
  *
- * Order of operations. Where the innermost axis stays, every output element is one chain over the reduced elements in
- * row-major order. Where it is reduced, element k of each innermost run goes to chain k mod 8; the chains of an
- * output are joined pairwise at the end: k with k + 4, then k + 2, then k + 1. */
+ * Order of operations. Where the innermost axis stays, every output element is one chain over the
+ * reduced elements in row-major order. Where it is reduced, element k of each innermost run goes to
+ * chain k mod 8; the chains of an output are joined pairwise at the end: k with k + 4, then k + 2,
+ * then k + 1. */
 #include <math.h>
 #include <string.h>
 
@@ -21,47 +22,47 @@
 enum { CHAINS = 8 };
 
 /* One slab: x is its base in the input, y its output, shift (may be NULL) goes along with y. */
-#define REDUCE(name, since, start, step, join, finish, slope)                                      \
-    static void FN(name)(const struct slabs *s, const REAL *x, const REAL *shift, REAL *y) {       \
-        REAL count = (REAL)s->count, chain[CHAINS], m = shift ? shift[0] : 0;                      \
-        (void)count, (void)m;                                                                      \
-        for (int64_t j = 0; s->inner_kept && j < s->run; j++)                                      \
-            y[j] = start;                                                                          \
-        for (int64_t o = 0; s->inner_kept && o < s->n_offsets; o++)                                \
-            for (int64_t j = 0; j < s->run; j++) {                                                 \
-                m = shift ? shift[j] : 0;                                                          \
-                REAL acc = y[j], a = x[s->offset[o] + j];                                          \
-                y[j] = step;                                                                       \
-            }                                                                                      \
-        for (int64_t j = 0; s->inner_kept && j < s->run; j++) {                                    \
-            REAL acc = y[j];                                                                       \
-            m = shift ? shift[j] : 0;                                                              \
-            y[j] = finish;                                                                         \
-        }                                                                                          \
-        if (s->inner_kept)                                                                         \
-            return;                                                                                \
-        for (int k = 0; k < CHAINS; k++)                                                           \
-            chain[k] = start;                                                                      \
-        for (int64_t o = 0; o < s->n_offsets; o++) {                                               \
-            const REAL *v = x + s->offset[o];                                                      \
-            int64_t i = 0;                                                                         \
-            for (; i + CHAINS <= s->run; i += CHAINS)                                              \
-                for (int k = 0; k < CHAINS; k++) {                                                 \
-                    REAL acc = chain[k], a = v[i + k];                                             \
-                    chain[k] = step;                                                               \
-                }                                                                                  \
-            for (; i < s->run; i++) {                                                              \
-                REAL acc = chain[i % CHAINS], a = v[i];                                            \
-                chain[i % CHAINS] = step;                                                          \
-            }                                                                                      \
-        }                                                                                          \
-        for (int half = CHAINS / 2; half; half /= 2)                                               \
-            for (int k = 0; k < half; k++) {                                                       \
-                REAL acc = chain[k], a = chain[k + half];                                          \
-                chain[k] = join;                                                                   \
-            }                                                                                      \
-        REAL acc = chain[0];                                                                       \
-        y[0] = finish;                                                                             \
+#define REDUCE(name, since, start, step, join, finish, slope)                                \
+    static void FN(name)(const struct slabs *s, const REAL *x, const REAL *shift, REAL *y) { \
+        REAL count = (REAL)s->count, chain[CHAINS], m = shift ? shift[0] : 0;                \
+        (void)count, (void)m;                                                                \
+        for (int64_t j = 0; s->inner_kept && j < s->run; j++)                                \
+            y[j] = start;                                                                    \
+        for (int64_t o = 0; s->inner_kept && o < s->n_offsets; o++)                          \
+            for (int64_t j = 0; j < s->run; j++) {                                           \
+                m = shift ? shift[j] : 0;                                                    \
+                REAL acc = y[j], a = x[s->offset[o] + j];                                    \
+                y[j] = step;                                                                 \
+            }                                                                                \
+        for (int64_t j = 0; s->inner_kept && j < s->run; j++) {                              \
+            REAL acc = y[j];                                                                 \
+            m = shift ? shift[j] : 0;                                                        \
+            y[j] = finish;                                                                   \
+        }                                                                                    \
+        if (s->inner_kept)                                                                   \
+            return;                                                                          \
+        for (int k = 0; k < CHAINS; k++)                                                     \
+            chain[k] = start;                                                                \
+        for (int64_t o = 0; o < s->n_offsets; o++) {                                         \
+            const REAL *v = x + s->offset[o];                                                \
+            int64_t i = 0;                                                                   \
+            for (; i + CHAINS <= s->run; i += CHAINS)                                        \
+                for (int k = 0; k < CHAINS; k++) {                                           \
+                    REAL acc = chain[k], a = v[i + k];                                       \
+                    chain[k] = step;                                                         \
+                }                                                                            \
+            for (; i < s->run; i++) {                                                        \
+                REAL acc = chain[i % CHAINS], a = v[i];                                      \
+                chain[i % CHAINS] = step;                                                    \
+            }                                                                                \
+        }                                                                                    \
+        for (int half = CHAINS / 2; half; half /= 2)                                         \
+            for (int k = 0; k < half; k++) {                                                 \
+                REAL acc = chain[k], a = chain[k + half];                                    \
+                chain[k] = join;                                                             \
+            }                                                                                \
+        REAL acc = chain[0];                                                                 \
+        y[0] = finish;                                                                       \
     }
 #define REAL float
 #define SUFFIX f
@@ -73,10 +74,10 @@ enum { CHAINS = 8 };
 #include "ops/reduce.def"
 #undef REDUCE
 
-#define REDUCE(name, since, start, step, join, finish, slope)                                      \
-    static double name##_slope(double a, double y, double count) {                                 \
-        (void)a, (void)y, (void)count;                                                             \
-        return slope;                                                                              \
+#define REDUCE(name, since, start, step, join, finish, slope)      \
+    static double name##_slope(double a, double y, double count) { \
+        (void)a, (void)y, (void)count;                             \
+        return slope;                                              \
     }
 #include "ops/reduce.def"
 #undef REDUCE
@@ -100,15 +101,17 @@ static void slab_task(void *arg, size_t task) {
     for (int64_t i = from; i < to && i < j->s->n_slabs; i++) {
         if (j->x->store == DT_F64)
             j->d(j->s, (const double *)j->x->data + j->s->base[i],
-                 j->shift ? (const double *)j->shift->data + i * step : NULL, (double *)j->y->data + i * step);
+                 j->shift ? (const double *)j->shift->data + i * step : NULL,
+                 (double *)j->y->data + i * step);
         else
             j->f(j->s, (const float *)j->x->data + j->s->base[i],
-                 j->shift ? (const float *)j->shift->data + i * step : NULL, (float *)j->y->data + i * step);
+                 j->shift ? (const float *)j->shift->data + i * step : NULL,
+                 (float *)j->y->data + i * step);
     }
 }
 
-static void reduce_real(struct op_ctx *c, const struct slabs *s, const struct tensor *x, const struct tensor *shift,
-                        struct tensor *y, double_fn *d, float_fn *f) {
+static void reduce_real(struct op_ctx *c, const struct slabs *s, const struct tensor *x,
+                        const struct tensor *shift, struct tensor *y, double_fn *d, float_fn *f) {
     struct job j = { .s = s, .x = x, .shift = shift, .y = y, .d = d, .f = f };
     int64_t work = s->count * (s->inner_kept ? s->run : 1);
     j.per_task = work >= 16384 ? 1 : 16384 / (work ? work : 1);
@@ -116,9 +119,11 @@ static void reduce_real(struct op_ctx *c, const struct slabs *s, const struct te
     pool_run(tasks > 1 ? c->pool : NULL, tasks, slab_task, &j);
 }
 
-static enum status reduced_axes(const struct node *n, const struct tensor *axes, int rank, bool *reduced, struct err *e) {
+static enum status reduced_axes(const struct node *n, const struct tensor *axes, int rank,
+                                bool *reduced, struct err *e) {
     int64_t count = axes ? tensor_count(axes) : 0, list[MAX_RANK];
-    FAIL_IF(count > MAX_RANK, e, STATUS_CORRUPT, "%lld axes of a tensor of rank %d", (long long)count, rank);
+    FAIL_IF(count > MAX_RANK, e, STATUS_CORRUPT, "%lld axes of a tensor of rank %d",
+            (long long)count, rank);
     for (int64_t i = 0; i < count; i++)
         list[i] = tensor_i64(axes, i);
     return axes_mark(list, count, attr_int(n, "noop_with_empty_axes"), rank, reduced, e);
@@ -165,7 +170,8 @@ static int64_t integer_step(const char *op, int64_t acc, int64_t a, bool is_sign
     return (int64_t)((uint64_t)acc + (uint64_t)a);
 }
 
-static void reduce_integers(const char *op, const struct slabs *s, const struct tensor *x, struct tensor *y) {
+static void reduce_integers(const char *op, const struct slabs *s, const struct tensor *x,
+                            struct tensor *y) {
     bool is_signed = dtype_row(x->store)->class_ == CLASS_INT;
     int64_t outputs = s->inner_kept ? s->run : 1, inner = s->inner_kept ? 1 : s->run;
     int64_t start = strcmp(op, "ReduceProd") == 0  ? 1
@@ -175,7 +181,8 @@ static void reduce_integers(const char *op, const struct slabs *s, const struct 
     for (int64_t i = 0; i < s->n_slabs * outputs; i++) {
         int64_t acc = start, base = s->base[i / outputs] + i % outputs, n = s->n_offsets * inner;
         for (int64_t k = 0; k < n; k++)
-            acc = integer_step(op, acc, tensor_i64(x, base + s->offset[k / inner] + k % inner), is_signed, k == 0);
+            acc = integer_step(op, acc, tensor_i64(x, base + s->offset[k / inner] + k % inner),
+                               is_signed, k == 0);
         if (strcmp(op, "ReduceMean") == 0 && n)
             acc = is_signed ? acc / n : (int64_t)((uint64_t)acc / (uint64_t)n);
         tensor_set_i64(y, i, acc);
@@ -183,7 +190,8 @@ static void reduce_integers(const char *op, const struct slabs *s, const struct 
 }
 
 /* The largest element of every output, 0 where that is not finite. */
-static enum status largest(struct op_ctx *c, const struct slabs *s, const struct tensor *x, struct tensor **out) {
+static enum status largest(struct op_ctx *c, const struct slabs *s, const struct tensor *x,
+                           struct tensor **out) {
     const struct tensor *y = c->out[0];
     TRY(tensor_new(out, x->store, x->store, y->rank, y->dim, c->err));
     reduce_real(c, s, x, NULL, *out, ReduceMax_d, ReduceMax_f);
@@ -193,8 +201,8 @@ static enum status largest(struct op_ctx *c, const struct slabs *s, const struct
     return OK;
 }
 
-static enum status reduce_as_real(struct op_ctx *c, const struct slabs *s, const struct tensor *x, struct tensor *y,
-                                  double_fn *d, float_fn *f) {
+static enum status reduce_as_real(struct op_ctx *c, const struct slabs *s, const struct tensor *x,
+                                  struct tensor *y, double_fn *d, float_fn *f) {
     struct tensor *shift = NULL;
     if (strcmp(c->node->op, "ReduceLogSumExp") == 0)
         TRY(largest(c, s, x, &shift));
@@ -204,11 +212,13 @@ static enum status reduce_as_real(struct op_ctx *c, const struct slabs *s, const
 }
 
 static bool needs_reals(const char *op) {
-    return strcmp(op, "ReduceL2") == 0 || strcmp(op, "ReduceLogSum") == 0 || strcmp(op, "ReduceLogSumExp") == 0;
+    return strcmp(op, "ReduceL2") == 0 || strcmp(op, "ReduceLogSum") == 0 ||
+           strcmp(op, "ReduceLogSumExp") == 0;
 }
 
 /* Integers of operators whose result is not an integer: through float64, truncated. */
-static enum status reduce_through_reals(struct op_ctx *c, const struct slabs *s, double_fn *d, float_fn *f) {
+static enum status reduce_through_reals(struct op_ctx *c, const struct slabs *s, double_fn *d,
+                                        float_fn *f) {
     struct tensor *x, *y = NULL;
     TRY(tensor_convert(&x, c->in[0], DT_F64, c->err));
     enum status status = tensor_new(&y, DT_F64, DT_F64, c->out[0]->rank, c->out[0]->dim, c->err);
@@ -238,7 +248,8 @@ static enum status reduce_run(struct op_ctx *c, double_fn *d, float_fn *f) {
 }
 
 /* The product of the other elements; a zero element has no quotient. */
-static double product_slope(const struct grad_ctx *c, const struct broadcast *plan, int64_t i, int64_t out) {
+static double product_slope(const struct grad_ctx *c, const struct broadcast *plan, int64_t i,
+                            int64_t out) {
     double product = 1;
     for (int64_t k = 0, n = tensor_count(c->in[0]); k < n; k++) {
         int64_t at[MAX_OPERANDS];
@@ -249,7 +260,8 @@ static double product_slope(const struct grad_ctx *c, const struct broadcast *pl
     return product;
 }
 
-static enum status reduce_grad(struct grad_ctx *c, double (*slope)(double a, double y, double count)) {
+static enum status reduce_grad(struct grad_ctx *c,
+                               double (*slope)(double a, double y, double count)) {
     const struct tensor *x = c->in[0];
     bool reduced[MAX_RANK], chosen = node_is(c->node, "ReduceMax") || node_is(c->node, "ReduceMin");
     struct tensor y = *c->out[0];
@@ -267,7 +279,8 @@ static enum status reduce_grad(struct grad_ctx *c, double (*slope)(double a, dou
         int64_t at[MAX_OPERANDS];
         broadcast_offsets(&plan, i, at);
         double a = ((const double *)x->data)[i], out = ((const double *)y.data)[at[0]];
-        double s = a == 0 && node_is(c->node, "ReduceProd") ? product_slope(c, &plan, i, at[0]) : slope(a, out, count);
+        double s = a == 0 && node_is(c->node, "ReduceProd") ? product_slope(c, &plan, i, at[0])
+                                                            : slope(a, out, count);
         if (chosen && s != 0 && taken[at[0]])
             continue;
         if (chosen && s != 0)
@@ -277,17 +290,19 @@ static enum status reduce_grad(struct grad_ctx *c, double (*slope)(double a, dou
     return OK;
 }
 
-#define REDUCE(name, since, start, step, join, finish, slope)                                      \
-    static enum status name##_eval(struct op_ctx *c) {                                             \
-        return reduce_run(c, name##_d, name##_f);                                                  \
-    }                                                                                              \
-    static enum status name##_grad(struct grad_ctx *c) {                                           \
-        return reduce_grad(c, name##_slope);                                                       \
+#define REDUCE(name, since, start, step, join, finish, slope) \
+    static enum status name##_eval(struct op_ctx *c) {        \
+        return reduce_run(c, name##_d, name##_f);             \
+    }                                                         \
+    static enum status name##_grad(struct grad_ctx *c) {      \
+        return reduce_grad(c, name##_slope);                  \
     }
 #include "ops/reduce.def"
 #undef REDUCE
 
-static const struct attr_def reduce_attrs[] = { INT("keepdims", 1), INT("noop_with_empty_axes", 0), { 0 } };
+static const struct attr_def reduce_attrs[] = { INT("keepdims", 1),
+                                                INT("noop_with_empty_axes", 0),
+                                                { 0 } };
 
 /* clang-format off */
 const struct op ops_reduce[] = {

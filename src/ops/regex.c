@@ -5,7 +5,13 @@
 
 #include "npz/utf8.h"
 
-enum { MOST_STEPS = 100000, MOST_BYTES = 10000, MOST_DEPTH = 500, MOST_REPEATS = 1000, LAST_CODE = 0x10ffff };
+enum {
+    MOST_STEPS = 100000,
+    MOST_BYTES = 10000,
+    MOST_DEPTH = 500,
+    MOST_REPEATS = 1000,
+    LAST_CODE = 0x10ffff
+};
 
 struct range {
     uint32_t low, high;
@@ -17,7 +23,19 @@ struct set {
     bool negated;
 };
 
-enum kind { EMPTY, SET, BEGIN, END, LINE_BEGIN, LINE_END, WORD_EDGE, NO_WORD_EDGE, BOTH, EITHER, REPEAT };
+enum kind {
+    EMPTY,
+    SET,
+    BEGIN,
+    END,
+    LINE_BEGIN,
+    LINE_END,
+    WORD_EDGE,
+    NO_WORD_EDGE,
+    BOTH,
+    EITHER,
+    REPEAT
+};
 
 struct expression {
     enum kind kind;
@@ -39,8 +57,8 @@ struct parser {
 static enum status parse_either(struct parser *ps, struct expression **out);
 
 static enum status bad(struct parser *ps, const char *what) {
-    return err_set(ps->e, STATUS_CORRUPT, "the pattern '%.80s' is not one of RE2: %s at offset %d", ps->start, what,
-                   (int)(ps->p - ps->start));
+    return err_set(ps->e, STATUS_CORRUPT, "the pattern '%.80s' is not one of RE2: %s at offset %d",
+                   ps->start, what, (int)(ps->p - ps->start));
 }
 
 static struct expression *expression(struct parser *ps, enum kind kind) {
@@ -72,16 +90,19 @@ static void add_folded(struct parser *ps, struct set *s, uint32_t low, uint32_t 
 static const struct {
     const char *name, *ranges; /* pairs of first and last */
 } classes[] = {
-    { "d", "09" },        { "w", "09AZaz__" },  { "s", "\t\n\f\r  " },
-    { "alnum", "09AZaz" }, { "alpha", "AZaz" },  { "blank", "\t\t  " },
-    { "digit", "09" },    { "graph", "!~" },    { "lower", "az" },
-    { "print", " ~" },    { "punct", "!/:@[`{~" }, { "space", "\t\r  " },
-    { "upper", "AZ" },    { "word", "09AZaz__" }, { "xdigit", "09AFaf" },
-    { "cntrl", "\x01\x1f\x7f\x7f" },
+    { "d", "09" },           { "w", "09AZaz__" },
+    { "s", "\t\n\f\r  " },   { "alnum", "09AZaz" },
+    { "alpha", "AZaz" },     { "blank", "\t\t  " },
+    { "digit", "09" },       { "graph", "!~" },
+    { "lower", "az" },       { "print", " ~" },
+    { "punct", "!/:@[`{~" }, { "space", "\t\r  " },
+    { "upper", "AZ" },       { "word", "09AZaz__" },
+    { "xdigit", "09AFaf" },  { "cntrl", "\x01\x1f\x7f\x7f" },
 };
 
 /* Adds a named class or its complement; false when there is none of that name. */
-static bool add_class(struct parser *ps, struct set *s, const char *name, size_t length, bool negated) {
+static bool add_class(struct parser *ps, struct set *s, const char *name, size_t length,
+                      bool negated) {
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
         if (strlen(classes[i].name) != length || memcmp(classes[i].name, name, length) != 0)
             continue;
@@ -102,7 +123,10 @@ static bool add_class(struct parser *ps, struct set *s, const char *name, size_t
 }
 
 static int hex_digit(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 static enum status parse_hex(struct parser *ps, uint32_t *code) {
@@ -204,7 +228,10 @@ static enum status parse_set(struct parser *ps, struct set *s) {
 static enum status parse_flags(struct parser *ps) {
     bool off = false;
     for (; *ps->p && *ps->p != ':' && *ps->p != ')'; ps->p++) {
-        unsigned flag = *ps->p == 'i' ? FOLD : *ps->p == 's' ? DOT_ALL : *ps->p == 'm' ? MULTI_LINE : 0;
+        unsigned flag = *ps->p == 'i'   ? FOLD
+                        : *ps->p == 's' ? DOT_ALL
+                        : *ps->p == 'm' ? MULTI_LINE
+                                        : 0;
         if (*ps->p == '-' && !off)
             off = true;
         else if (!flag && *ps->p != 'U')
@@ -220,7 +247,8 @@ static enum status parse_group(struct parser *ps, struct expression **out) {
     if (++ps->depth > MOST_DEPTH)
         return err_set(ps->e, STATUS_UNSUPPORTED, "a pattern nested more than %d deep", MOST_DEPTH);
     if (ps->p[0] == '?') {
-        bool named = ps->p[1] == 'P' ? ps->p[2] == '<' : ps->p[1] == '<' && ps->p[2] != '=' && ps->p[2] != '!';
+        bool named = ps->p[1] == 'P' ? ps->p[2] == '<'
+                                     : ps->p[1] == '<' && ps->p[2] != '=' && ps->p[2] != '!';
         if (named) {
             const char *end = strchr(ps->p, '>');
             if (!end)
@@ -302,7 +330,9 @@ static enum status parse_atom(struct parser *ps, struct expression **out) {
     }
     if (c == '^' || c == '$') {
         ps->p++;
-        *out = expression(ps, ps->flags & MULTI_LINE ? (c == '^' ? LINE_BEGIN : LINE_END) : c == '^' ? BEGIN : END);
+        *out = expression(ps, ps->flags & MULTI_LINE ? (c == '^' ? LINE_BEGIN : LINE_END)
+                              : c == '^'             ? BEGIN
+                                                     : END);
         return OK;
     }
     *out = expression(ps, SET);
@@ -387,7 +417,8 @@ static enum status parse_either(struct parser *ps, struct expression **out) {
     return OK;
 }
 
-/* The machine: SET goes on to the next step on a code point of the set; SPLIT to `to` and `other`. */
+/* The machine: SET goes on to the next step on a code point of the set; SPLIT to `to` and `other`.
+ */
 enum { SPLIT = REPEAT + 1, MATCH };
 
 struct machine_step {
@@ -406,14 +437,16 @@ struct regex {
 static enum status emit(struct regex *r, const struct expression *x, struct err *e);
 
 static enum status put(struct regex *r, int kind, const struct set *set, struct err *e) {
-    FAIL_IF(r->n >= MOST_STEPS, e, STATUS_UNSUPPORTED, "a pattern of more than %d steps", MOST_STEPS);
+    FAIL_IF(r->n >= MOST_STEPS, e, STATUS_UNSUPPORTED, "a pattern of more than %d steps",
+            MOST_STEPS);
     struct machine_step s = { kind, r->n + 1, r->n + 1, set };
     PUSH(r->a, r->steps, r->n, s);
     return OK;
 }
 
 static enum status emit_repeat(struct regex *r, const struct expression *x, struct err *e) {
-    for (int i = 0, before = -1; i < x->least && r->n != before; i++) { /* what emits nothing is emitted once */
+    for (int i = 0, before = -1; i < x->least && r->n != before;
+         i++) { /* what emits nothing is emitted once */
         before = r->n;
         TRY(emit(r, x->a, e));
     }
@@ -460,7 +493,8 @@ static enum status emit(struct regex *r, const struct expression *x, struct err 
 enum status regex_compile(struct regex **out, const char *pattern, struct arena *a, struct err *e) {
     struct parser ps = { .a = a, .start = pattern, .p = pattern, .e = e };
     struct expression *x;
-    FAIL_IF(strlen(pattern) > MOST_BYTES, e, STATUS_UNSUPPORTED, "a pattern of more than %d bytes", MOST_BYTES);
+    FAIL_IF(strlen(pattern) > MOST_BYTES, e, STATUS_UNSUPPORTED, "a pattern of more than %d bytes",
+            MOST_BYTES);
     TRY(parse_either(&ps, &x));
     if (*ps.p)
         return bad(&ps, "a closing parenthesis too many");
@@ -506,7 +540,8 @@ static bool contains(const struct set *s, uint32_t c) {
 }
 
 /* Adds the steps that can be reached from `from` without reading. */
-static void enter(struct regex *r, int from, int round, uint32_t before, uint32_t after, int *list, int *n) {
+static void enter(struct regex *r, int from, int round, uint32_t before, uint32_t after, int *list,
+                  int *n) {
     int depth = 0;
     r->stack[depth++] = from;
     while (depth) {

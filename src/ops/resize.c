@@ -179,8 +179,8 @@ static enum status read_sizes(const struct node *n, int rank, const int64_t *dim
                 (double)size, axes[i]);
         a->out = (int64_t)size;
         if (!crop && a->in > 0 && (float)((double)a->out / (double)a->in) == (float)a->scale) {
-            /* 0.6 in float32 is above 3 / 5; the ratio is what was meant, and where an index falls on an element exactly
-             * the difference would show. */
+            /* 0.6 in float32 is above 3 / 5; the ratio is what was meant, and where an index falls
+             * on an element exactly the difference would show. */
             a->scale = (double)a->out / (double)a->in;
             a->length = (double)a->out;
         }

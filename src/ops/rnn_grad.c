@@ -52,13 +52,15 @@ struct step {
     const struct rnn_cell *cell;
     const struct activation *act;
     const double *x, *h, *c, *c_new, *pre, *post;
-    const double *dh, *dc;           /* of the states after */
-    double *dh_before, *dc_before;   /* of those before; set */
-    double *dpre;                    /* [gates * hidden]; set */
-    double *dx, *dw, *du, *dwb, *drb, *dp; /* of this direction or step; NULL: not wanted; added to */
+    const double *dh, *dc;         /* of the states after */
+    double *dh_before, *dc_before; /* of those before; set */
+    double *dpre;                  /* [gates * hidden]; set */
+    double *dx, *dw, *du, *dwb, *drb,
+        *dp; /* of this direction or step; NULL: not wanted; added to */
 };
 
-/* Gate sums of rows [from, to) were bias + w * x + u * v with gradient s->dpre: adds to dw, du, dx and dv. */
+/* Gate sums of rows [from, to) were bias + w * x + u * v with gradient s->dpre: adds to dw, du, dx
+ * and dv. */
 static void sums_back(const struct step *s, int64_t from, int64_t to, const double *v, double *dv) {
     const struct rnn *r = s->r;
     const double *w = s->cell->w, *u = s->cell->r;
@@ -88,9 +90,11 @@ static void lstm_back(const struct step *s) {
     const double *p = s->cell->p, *pre = s->pre, *post = s->post;
     int64_t n = r->hidden;
     for (int64_t j = 0; j < n; j++) {
-        double in = post[j], out = post[n + j], forget = post[2 * n + j], candidate = post[3 * n + j];
+        double in = post[j], out = post[n + j], forget = post[2 * n + j],
+               candidate = post[3 * n + j];
         double dc = s->dc[j] + s->dh[j] * out * gate_slope(r, &act[2], s->c_new[j]);
-        double d_out = s->dh[j] * gate(r, &act[2], s->c_new[j]) * gate_slope(r, &act[0], pre[n + j]);
+        double d_out =
+            s->dh[j] * gate(r, &act[2], s->c_new[j]) * gate_slope(r, &act[0], pre[n + j]);
         if (p)
             dc += d_out * p[n + j];
         double d_forget = dc * s->c[j], d_in = dc * candidate - (r->input_forget ? d_forget : 0);
@@ -111,10 +115,12 @@ static void lstm_back(const struct step *s) {
     sums_back(s, 0, 4 * n, s->h, s->dh_before);
 }
 
-/* linear_before_reset: the hidden gate's sum was Wb + w * x + r (.) extra with extra = Rb + u * h. */
+/* linear_before_reset: the hidden gate's sum was Wb + w * x + r (.) extra with extra = Rb + u * h.
+ */
 static void linear_back(const struct step *s, double *d_reset) {
     int64_t n = s->r->hidden;
-    const double *u = (const double *)s->cell->r + 2 * n * n, *reset = s->post + n, *extra = s->post + 3 * n;
+    const double *u = (const double *)s->cell->r + 2 * n * n, *reset = s->post + n,
+                 *extra = s->post + 3 * n;
     sums_back(s, 2 * n, 3 * n, NULL, NULL);
     for (int64_t j = 0; j < n; j++) {
         double g = s->dpre[2 * n + j] * reset[j];
@@ -133,11 +139,13 @@ static void linear_back(const struct step *s, double *d_reset) {
 static void gru_back(const struct step *s, double *spare) {
     const struct rnn *r = s->r;
     int64_t n = r->hidden;
-    const double *update = s->post, *reset = s->post + n, *candidate = s->post + 2 * n, *extra = s->post + 3 * n;
+    const double *update = s->post, *reset = s->post + n, *candidate = s->post + 2 * n,
+                 *extra = s->post + 3 * n;
     double *d_extra = spare, *d_reset = spare + n;
     for (int64_t j = 0; j < n; j++) {
         s->dpre[j] = s->dh[j] * (s->h[j] - candidate[j]) * gate_slope(r, &s->act[0], s->pre[j]);
-        s->dpre[2 * n + j] = s->dh[j] * (1 - update[j]) * gate_slope(r, &s->act[1], s->pre[2 * n + j]);
+        s->dpre[2 * n + j] =
+            s->dh[j] * (1 - update[j]) * gate_slope(r, &s->act[1], s->pre[2 * n + j]);
         s->dh_before[j] = s->dh[j] * update[j];
         d_extra[j] = 0;
     }
@@ -163,12 +171,14 @@ static void rnn_back(const struct step *s) {
     sums_back(s, 0, s->r->hidden, s->h, s->dh_before);
 }
 
-/* What a run of one sequence leaves: by step the gates, and the states before every step and after the last. */
+/* What a run of one sequence leaves: by step the gates, and the states before every step and after
+ * the last. */
 struct trace {
     double *pre, *post, *h, *c;
 };
 
-static void run_forward(const struct rnn_run *run, int64_t d, int64_t b, int64_t length, struct trace *t) {
+static void run_forward(const struct rnn_run *run, int64_t d, int64_t b, int64_t length,
+                        struct trace *t) {
     const struct rnn *r = &run->r;
     int64_t n = r->hidden, state = rnn_state_at(r, d, b);
     for (int64_t j = 0; j < n; j++) {
@@ -176,9 +186,11 @@ static void run_forward(const struct rnn_run *run, int64_t d, int64_t b, int64_t
         t->c[j] = run->c0 ? ((const double *)run->c0)[state + j] : 0;
     }
     for (int64_t k = 0; k < length; k++) {
-        const double *x = (const double *)run->x + rnn_x_at(r, r->reverse[d] ? length - 1 - k : k, b);
-        rnn_step_f64(r, &run->cell[d], r->act + 3 * d, x, t->h + k * n, t->c + k * n, t->pre + 4 * k * n, t->post + 4 * k * n,
-                     t->h + (k + 1) * n, t->c + (k + 1) * n);
+        const double *x =
+            (const double *)run->x + rnn_x_at(r, r->reverse[d] ? length - 1 - k : k, b);
+        rnn_step_f64(r, &run->cell[d], r->act + 3 * d, x, t->h + k * n, t->c + k * n,
+                     t->pre + 4 * k * n, t->post + 4 * k * n, t->h + (k + 1) * n,
+                     t->c + (k + 1) * n);
     }
 }
 
@@ -195,8 +207,8 @@ static void add(double *to, const double *from, int64_t n) {
         to[i] += from[i];
 }
 
-static void sequence_back(struct grad_ctx *c, const struct rnn_run *run, int64_t d, int64_t b, int64_t length, const struct trace *t,
-                          double *spare) {
+static void sequence_back(struct grad_ctx *c, const struct rnn_run *run, int64_t d, int64_t b,
+                          int64_t length, const struct trace *t, double *spare) {
     const struct rnn *r = &run->r;
     int64_t n = r->hidden, rows = n * (int64_t)r->kind, state = rnn_state_at(r, d, b);
     double *dh = spare, *dc = spare + n, *dh_before = spare + 2 * n, *dc_before = spare + 3 * n;
@@ -207,11 +219,26 @@ static void sequence_back(struct grad_ctx *c, const struct rnn_run *run, int64_t
         int64_t time = r->reverse[d] ? length - 1 - k : k, x = rnn_x_at(r, time, b);
         add(dh, given(c, 0, rnn_y_at(r, time, d, b)), n);
         struct step s = {
-            .r = r, .cell = &run->cell[d], .act = r->act + 3 * d, .x = (const double *)run->x + x, .h = t->h + k * n, .c = t->c + k * n,
-            .c_new = t->c + (k + 1) * n, .pre = t->pre + 4 * k * n, .post = t->post + 4 * k * n, .dh = dh, .dc = dc,
-            .dh_before = dh_before, .dc_before = dc_before, .dpre = spare + 6 * n, .dx = wanted(c, 0, x),
-            .dw = wanted(c, 1, d * rows * r->inputs), .du = wanted(c, 2, d * rows * n), .dwb = wanted(c, 3, 2 * d * rows),
-            .drb = wanted(c, 3, (2 * d + 1) * rows), .dp = wanted(c, 7, 3 * d * n),
+            .r = r,
+            .cell = &run->cell[d],
+            .act = r->act + 3 * d,
+            .x = (const double *)run->x + x,
+            .h = t->h + k * n,
+            .c = t->c + k * n,
+            .c_new = t->c + (k + 1) * n,
+            .pre = t->pre + 4 * k * n,
+            .post = t->post + 4 * k * n,
+            .dh = dh,
+            .dc = dc,
+            .dh_before = dh_before,
+            .dc_before = dc_before,
+            .dpre = spare + 6 * n,
+            .dx = wanted(c, 0, x),
+            .dw = wanted(c, 1, d * rows * r->inputs),
+            .du = wanted(c, 2, d * rows * n),
+            .dwb = wanted(c, 3, 2 * d * rows),
+            .drb = wanted(c, 3, (2 * d + 1) * rows),
+            .dp = wanted(c, 7, 3 * d * n),
         };
         if (r->kind == KIND_LSTM)
             lstm_back(&s);
@@ -232,8 +259,10 @@ enum status rnn_grad(struct grad_ctx *c) {
     FAIL_IF(!run.doubles, c->err, STATUS_BUG, "gradients are taken in float64");
     size_t n = (size_t)run.r.hidden, steps = (size_t)run.r.steps;
     struct trace t = {
-        .pre = arena_array(c->scratch, 4 * n * steps + 1, sizeof(double)), .post = arena_array(c->scratch, 4 * n * steps + 1, sizeof(double)),
-        .h = arena_array(c->scratch, n * (steps + 1) + 1, sizeof(double)), .c = arena_array(c->scratch, n * (steps + 1) + 1, sizeof(double)),
+        .pre = arena_array(c->scratch, 4 * n * steps + 1, sizeof(double)),
+        .post = arena_array(c->scratch, 4 * n * steps + 1, sizeof(double)),
+        .h = arena_array(c->scratch, n * (steps + 1) + 1, sizeof(double)),
+        .c = arena_array(c->scratch, n * (steps + 1) + 1, sizeof(double)),
     };
     double *spare = arena_array(c->scratch, 10 * n + 1, sizeof(double));
     for (int64_t d = 0; d < run.r.directions; d++)

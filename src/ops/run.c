@@ -15,7 +15,8 @@ enum dtype store_of(enum dtype declared, enum precision p) {
     return dtype_row(declared)->widened;
 }
 
-/* The same bytes at an address that the element type allows: a mapped file may have them anywhere. */
+/* The same bytes at an address that the element type allows: a mapped file may have them anywhere.
+ */
 static enum status aligned_copy(struct tensor **out, const struct tensor *t, struct err *e) {
     TRY(tensor_new(out, t->dtype, t->store, t->rank, t->dim, e));
     memcpy((*out)->data, t->data, tensor_bytes(t));
@@ -28,7 +29,8 @@ static bool misaligned(const struct tensor *t) {
 }
 
 /* A sequence, optional or map: item by item. */
-static enum status list_for_kernel(struct tensor **out, const struct tensor *t, enum precision p, struct err *e) {
+static enum status list_for_kernel(struct tensor **out, const struct tensor *t, enum precision p,
+                                   struct err *e) {
     struct tensor *list = tensor_new_list(t->kind, t->dtype, t->n_items);
     for (int64_t i = 0; i < t->n_items; i++) {
         enum status s = tensor_for_kernel(&list->items[i], t->items[i], p, e);
@@ -41,7 +43,8 @@ static enum status list_for_kernel(struct tensor **out, const struct tensor *t, 
     return OK;
 }
 
-enum status tensor_for_kernel(struct tensor **out, const struct tensor *t, enum precision p, struct err *e) {
+enum status tensor_for_kernel(struct tensor **out, const struct tensor *t, enum precision p,
+                              struct err *e) {
     if (t->kind != KIND_TENSOR)
         return list_for_kernel(out, t, p, e);
     if (t->store == store_of(t->dtype, p) && misaligned(t))
@@ -57,14 +60,17 @@ enum status op_output(struct op_ctx *c, int i, enum dtype dtype, int rank, const
     if (c->out[i])
         return dims_equal(c->out[i]->dim, c->out[i]->rank, dim, rank)
                    ? OK
-                   : err_set(c->err, STATUS_BUG, "shape rule and kernel of %s disagree", c->node->op);
-    return tensor_new_from(&c->out[i], c->recycler, !c->fills, dtype, store_of(dtype, c->precision), rank, dim, c->err);
+                   : err_set(c->err, STATUS_BUG, "shape rule and kernel of %s disagree",
+                             c->node->op);
+    return tensor_new_from(&c->out[i], c->recycler, !c->fills, dtype, store_of(dtype, c->precision),
+                           rank, dim, c->err);
 }
 
 enum status op_output_alias(struct op_ctx *c, int i, int j, int rank, const int64_t *dim) {
     int64_t n;
     FAIL_IF(!dims_count(dim, rank, &n) || n != tensor_count(c->in[j]), c->err, STATUS_CORRUPT,
-            "the output's shape has another number of elements than the input's %lld", (long long)tensor_count(c->in[j]));
+            "the output's shape has another number of elements than the input's %lld",
+            (long long)tensor_count(c->in[j]));
     tensor_free(c->out[i]);
     c->out[i] = tensor_alias(c->in[j]);
     c->out[i]->rank = rank;
@@ -72,14 +78,16 @@ enum status op_output_alias(struct op_ctx *c, int i, int j, int rank, const int6
     return OK;
 }
 
-enum status op_shape(const struct node *n, struct model *m, struct arena *scratch, const struct fact *in, struct fact *out,
-                     struct err *e) {
+enum status op_shape(const struct node *n, struct model *m, struct arena *scratch,
+                     const struct fact *in, struct fact *out, struct err *e) {
     for (int i = 0; i < n->n_out; i++)
         out[i] = (struct fact) { .rank = -1, .absent = !n->out[i] };
     TRY(op_check(n, e));
-    static const char *const kinds[] = { "a tensor", "a sequence", "an optional", "a map", "a sparse tensor" };
+    static const char *const kinds[] = { "a tensor", "a sequence", "an optional", "a map",
+                                         "a sparse tensor" };
     for (int i = 0; i < n->n_in && !(n->def->flags & OP_KINDS); i++)
-        FAIL_IF(!in[i].absent && in[i].kind != KIND_TENSOR, e, STATUS_CORRUPT, "input %d of %s is %s", i, n->op, kinds[in[i].kind]);
+        FAIL_IF(!in[i].absent && in[i].kind != KIND_TENSOR, e, STATUS_CORRUPT,
+                "input %d of %s is %s", i, n->op, kinds[in[i].kind]);
     struct shape_ctx c = { n, m, scratch, n->n_in, n->n_out, in, out, e };
     return n->def->shape(&c);
 }
@@ -98,7 +106,8 @@ static void fact_of(struct fact *f, const struct tensor *t) {
 
 /* In a run with declared types a float16 result is a float16 value. */
 static void round_to_declared(struct tensor *t) {
-    if (!t || t->kind != KIND_TENSOR || t->store != DT_F32 || t->dtype == DT_F32 || !dtype_is_float(t->dtype))
+    if (!t || t->kind != KIND_TENSOR || t->store != DT_F32 || t->dtype == DT_F32 ||
+        !dtype_is_float(t->dtype))
         return;
     float *v = t->data;
     int64_t n = tensor_count(t);
@@ -106,32 +115,49 @@ static void round_to_declared(struct tensor *t) {
         v[i] = (float)float_round_to(t->dtype, (double)v[i]);
 }
 
-static enum status run(const struct op_env *env, const struct node *n, const struct tensor *const *in, struct tensor **out,
-                       struct err *e) {
-    struct fact *fin = NEW_ARRAY(env->scratch, n->n_in + 1, struct fact), *fout = NEW_ARRAY(env->scratch, n->n_out + 1, struct fact);
+static enum status run(const struct op_env *env, const struct node *n,
+                       const struct tensor *const *in, struct tensor **out, struct err *e) {
+    struct fact *fin = NEW_ARRAY(env->scratch, n->n_in + 1, struct fact),
+                *fout = NEW_ARRAY(env->scratch, n->n_out + 1, struct fact);
     for (int i = 0; i < n->n_in; i++)
         fact_of(&fin[i], in[i]);
     TRY(op_shape(n, n->graph->model, env->scratch, fin, fout, e));
     struct op_ctx c = {
-        .node = n, .precision = env->precision, .pool = env->pool, .scratch = env->scratch, .n_in = n->n_in, .n_out = n->n_out,
-        .in = in, .out = out, .out_fact = fout, .seed = env->seed, .round_casts = !env->keep_casts,
-        .run_graph = env->run_graph, .exec = env->exec, .env = env, .packs = env->packs, .recycler = env->recycler, .err = e,
+        .node = n,
+        .precision = env->precision,
+        .pool = env->pool,
+        .scratch = env->scratch,
+        .n_in = n->n_in,
+        .n_out = n->n_out,
+        .in = in,
+        .out = out,
+        .out_fact = fout,
+        .seed = env->seed,
+        .round_casts = !env->keep_casts,
+        .run_graph = env->run_graph,
+        .exec = env->exec,
+        .env = env,
+        .packs = env->packs,
+        .recycler = env->recycler,
+        .err = e,
     };
     op_eval_fn *fast = env->fast ? env->fast(n, &c.fills) : NULL;
     for (int i = 0; i < n->n_out; i++)
-        if (n->out[i] && fact_known(&fout[i]) && fout[i].dtype != DT_NONE && !(n->def->flags & OP_VIEW))
+        if (n->out[i] && fact_known(&fout[i]) && fout[i].dtype != DT_NONE &&
+            !(n->def->flags & OP_VIEW))
             TRY(op_output(&c, i, fout[i].dtype, fout[i].rank, fout[i].dim));
     TRY((fast ? fast : n->def->eval)(&c));
     for (int i = 0; i < n->n_out; i++) {
-        FAIL_IF(n->out[i] && !out[i], e, STATUS_BUG, "the kernel of %s made no output %d", n->op, i);
+        FAIL_IF(n->out[i] && !out[i], e, STATUS_BUG, "the kernel of %s made no output %d", n->op,
+                i);
         if (env->precision != PREC_F64 && !(n->def->flags & OP_VIEW))
             round_to_declared(out[i]);
     }
     return OK;
 }
 
-enum status op_run(const struct op_env *env, const struct node *n, const struct tensor *const *in, struct tensor **out,
-                   struct err *e) {
+enum status op_run(const struct op_env *env, const struct node *n, const struct tensor *const *in,
+                   struct tensor **out, struct err *e) {
     for (int i = 0; i < n->n_out; i++)
         out[i] = NULL;
     enum status s = run(env, n, in, out, e);

@@ -13,20 +13,23 @@ static enum status shape_scatter_elements(struct shape_ctx *c) {
     if (x->rank >= 0 && indices->rank >= 0) {
         TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
         TRY(check_elements(x, indices, axis, c->err));
-        SHAPE_FAIL_IF(fact_known(indices) && fact_known(updates) && !dims_equal(indices->dim, indices->rank, updates->dim, updates->rank), c,
-                      "indices and updates differ in shape");
+        SHAPE_FAIL_IF(fact_known(indices) && fact_known(updates) &&
+                          !dims_equal(indices->dim, indices->rank, updates->dim, updates->rank),
+                      c, "indices and updates differ in shape");
     }
     return shape_same(c);
 }
 
-/* In the order of the updates: where several hit one element, each is applied to the result of the one before. */
+/* In the order of the updates: where several hit one element, each is applied to the result of the
+ * one before. */
 static enum status scatter_elements(struct op_ctx *c, enum combine how) {
     const struct tensor *x = c->in[0], *indices = c->in[1], *updates = c->in[2];
     struct tensor *y = c->out[0];
     int axis;
     int64_t step[MAX_RANK], at[MAX_RANK] = { 0 }, n = tensor_count(indices), to;
     TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
-    FAIL_IF(updates->store != x->store, c->err, STATUS_CORRUPT, "updates are %s, data %s", dtype_name(updates->dtype), dtype_name(x->dtype));
+    FAIL_IF(updates->store != x->store, c->err, STATUS_CORRUPT, "updates are %s, data %s",
+            dtype_name(updates->dtype), dtype_name(x->dtype));
     copy_elements(y, x);
     dense_steps(x->dim, x->rank, step);
     for (int64_t k = 0; k < n; k++) {
@@ -62,7 +65,8 @@ static enum status shape_scatter_nd(struct shape_ctx *c) {
         dim[rank++] = indices->dim[i];
     for (int i = (int)k; i < x->rank; i++)
         dim[rank++] = x->dim[i];
-    SHAPE_FAIL_IF(!dims_equal(dim, rank, updates->dim, updates->rank), c, "the updates' shape does not follow from data and indices");
+    SHAPE_FAIL_IF(!dims_equal(dim, rank, updates->dim, updates->rank), c,
+                  "the updates' shape does not follow from data and indices");
     return OK;
 }
 
@@ -73,8 +77,10 @@ static enum status eval_scatter_nd(struct op_ctx *c) {
     enum combine how;
     int64_t k = indices->dim[indices->rank - 1], step[MAX_RANK], at;
     TRY(combine_of(c->node, &how, c->err));
-    FAIL_IF(updates->store != x->store, c->err, STATUS_CORRUPT, "updates are %s, data %s", dtype_name(updates->dtype), dtype_name(x->dtype));
-    int64_t slice = dims_product(x->dim, (int)k, x->rank), tuples = dims_product(indices->dim, 0, indices->rank - 1);
+    FAIL_IF(updates->store != x->store, c->err, STATUS_CORRUPT, "updates are %s, data %s",
+            dtype_name(updates->dtype), dtype_name(x->dtype));
+    int64_t slice = dims_product(x->dim, (int)k, x->rank),
+            tuples = dims_product(indices->dim, 0, indices->rank - 1);
     copy_elements(y, x);
     dense_steps(x->dim, x->rank, step);
     for (int64_t t = 0; t < tuples; t++) {
@@ -87,10 +93,12 @@ static enum status eval_scatter_nd(struct op_ctx *c) {
 
 /* --- TensorScatter --- */
 
-static enum status tensor_scatter_axis(const struct node *n, int rank, int *axis, bool *circular, struct err *e) {
+static enum status tensor_scatter_axis(const struct node *n, int rank, int *axis, bool *circular,
+                                       struct err *e) {
     const char *mode = attr_str(n, "mode");
     *circular = strcmp(mode, "circular") == 0;
-    FAIL_IF(!*circular && strcmp(mode, "linear") != 0, e, STATUS_CORRUPT, "mode '%s' is neither linear nor circular", mode);
+    FAIL_IF(!*circular && strcmp(mode, "linear") != 0, e, STATUS_CORRUPT,
+            "mode '%s' is neither linear nor circular", mode);
     TRY(axis_normalise(attr_int(n, "axis"), rank, axis, e));
     FAIL_IF(*axis == 0, e, STATUS_CORRUPT, "axis 0 is the batch and cannot be the sequence");
     return OK;
@@ -104,11 +112,13 @@ static enum status shape_tensor_scatter(struct shape_ctx *c) {
     if (x->rank < 0 || update->rank < 0)
         return OK;
     TRY(tensor_scatter_axis(c->node, x->rank, &axis, &circular, c->err));
-    SHAPE_FAIL_IF(x->rank != update->rank, c, "a cache of rank %d and an update of rank %d", x->rank, update->rank);
+    SHAPE_FAIL_IF(x->rank != update->rank, c, "a cache of rank %d and an update of rank %d",
+                  x->rank, update->rank);
     for (int i = 0; i < x->rank; i++) {
         int64_t a = x->dim[i], b = update->dim[i];
-        SHAPE_FAIL_IF(a >= 0 && b >= 0 && (i == axis ? b > a : a != b), c, "dimension %d of the cache is %lld, of the update %lld", i,
-                      (long long)a, (long long)b);
+        SHAPE_FAIL_IF(a >= 0 && b >= 0 && (i == axis ? b > a : a != b), c,
+                      "dimension %d of the cache is %lld, of the update %lld", i, (long long)a,
+                      (long long)b);
     }
     return OK;
 }
@@ -119,19 +129,24 @@ static enum status eval_tensor_scatter(struct op_ctx *c) {
     int axis;
     bool circular;
     TRY(tensor_scatter_axis(c->node, x->rank, &axis, &circular, c->err));
-    FAIL_IF(start && tensor_count(start) != x->dim[0], c->err, STATUS_CORRUPT, "write_indices must have one entry a batch");
-    FAIL_IF(update->store != x->store, c->err, STATUS_CORRUPT, "the update is %s, the cache %s", dtype_name(update->dtype),
-            dtype_name(x->dtype));
+    FAIL_IF(start && tensor_count(start) != x->dim[0], c->err, STATUS_CORRUPT,
+            "write_indices must have one entry a batch");
+    FAIL_IF(update->store != x->store, c->err, STATUS_CORRUPT, "the update is %s, the cache %s",
+            dtype_name(update->dtype), dtype_name(x->dtype));
     copy_elements(y, x);
-    int64_t inner = dims_product(x->dim, axis + 1, x->rank), n = x->dim[axis], length = update->dim[axis];
+    int64_t inner = dims_product(x->dim, axis + 1, x->rank), n = x->dim[axis],
+            length = update->dim[axis];
     int64_t prefixes = dims_product(x->dim, 0, axis), per_batch = dims_product(x->dim, 1, axis);
     for (int64_t p = 0; p < prefixes && inner; p++) {
         int64_t first = start ? tensor_i64(start, p / per_batch) : 0;
-        FAIL_IF(first < 0 || (!circular && first > n - length), c->err, STATUS_CORRUPT, "writing %lld entries at %lld of %lld",
-                (long long)length, (long long)first, (long long)n);
+        FAIL_IF(first < 0 || (!circular && first > n - length), c->err, STATUS_CORRUPT,
+                "writing %lld entries at %lld of %lld", (long long)length, (long long)first,
+                (long long)n);
         for (int64_t t = 0; t < length; t++) {
-            int64_t at = circular ? (int64_t)(((uint64_t)first + (uint64_t)t) % (uint64_t)n) : first + t;
-            memcpy(element_at(y, (p * n + at) * inner), element_at(update, (p * length + t) * inner), (size_t)inner * element_size(x));
+            int64_t at =
+                circular ? (int64_t)(((uint64_t)first + (uint64_t)t) % (uint64_t)n) : first + t;
+            memcpy(element_at(y, (p * n + at) * inner),
+                   element_at(update, (p * length + t) * inner), (size_t)inner * element_size(x));
         }
     }
     own_strings(y);
@@ -174,7 +189,8 @@ static void grad_add(struct grad_ctx *c, const int64_t *target) {
         add_to(c, 2, k, g[target[k]]);
 }
 
-/* A factor's gradient is the product of the others: products of what is not 0 and the number of zeros tell it. */
+/* A factor's gradient is the product of the others: products of what is not 0 and the number of
+ * zeros tell it. */
 static void grad_mul(struct grad_ctx *c, const int64_t *target) {
     const double *g = c->grad_out[0]->data, *x = c->in[0]->data, *u = c->in[2]->data;
     int64_t n = tensor_count(c->in[0]), n_updates = tensor_count(c->in[2]);
@@ -189,16 +205,19 @@ static void grad_mul(struct grad_ctx *c, const int64_t *target) {
         zeros[target[k]] += u[k] == 0;
     }
     for (int64_t i = 0; i < n; i++)
-        add_to(c, 0, i, zeros[i] > (x[i] == 0) ? 0 : g[i] * (x[i] != 0 ? product[i] / x[i] : product[i]));
+        add_to(c, 0, i,
+               zeros[i] > (x[i] == 0) ? 0 : g[i] * (x[i] != 0 ? product[i] / x[i] : product[i]));
     for (int64_t k = 0; k < n_updates; k++) {
         int64_t i = target[k];
-        add_to(c, 2, k, zeros[i] > (u[k] == 0) ? 0 : g[i] * (u[k] != 0 ? product[i] / u[k] : product[i]));
+        add_to(c, 2, k,
+               zeros[i] > (u[k] == 0) ? 0 : g[i] * (u[k] != 0 ? product[i] / u[k] : product[i]));
     }
 }
 
 /* To the first element that has the winning value. */
 static void grad_extreme(struct grad_ctx *c, const int64_t *target) {
-    const double *g = c->grad_out[0]->data, *x = c->in[0]->data, *u = c->in[2]->data, *y = c->out[0]->data;
+    const double *g = c->grad_out[0]->data, *x = c->in[0]->data, *u = c->in[2]->data,
+                 *y = c->out[0]->data;
     int64_t n = tensor_count(c->in[0]), n_updates = tensor_count(c->in[2]);
     bool *given = NEW_ARRAY(c->scratch, n + 1, bool);
     for (int64_t i = 0; i < n; i++) {

@@ -1,4 +1,5 @@
-/* Operators whose results are indices or come from them: OneHot, EyeLike, NonZero, Unique, NonMaxSuppression. */
+/* Operators whose results are indices or come from them: OneHot, EyeLike, NonZero, Unique,
+ * NonMaxSuppression. */
 #include "ops/move.h"
 #include "ops/row.h"
 
@@ -18,7 +19,8 @@ static enum status shape_one_hot(struct shape_ctx *c) {
     c->out[0].dtype = c->in[2].dtype;
     if (indices->rank < 0)
         return OK;
-    FAIL_IF(indices->rank >= MAX_RANK, c->err, STATUS_UNSUPPORTED, "an output of rank %d", indices->rank + 1);
+    FAIL_IF(indices->rank >= MAX_RANK, c->err, STATUS_UNSUPPORTED, "an output of rank %d",
+            indices->rank + 1);
     TRY(one_hot_axis(c->node, indices->rank, &axis, c->err));
     c->out[0].rank = indices->rank + 1;
     for (int i = 0; i <= indices->rank; i++)
@@ -35,15 +37,18 @@ static enum status eval_one_hot(struct op_ctx *c) {
     struct tensor *y = c->out[0];
     int axis;
     TRY(one_hot_axis(c->node, indices->rank, &axis, c->err));
-    FAIL_IF(tensor_count(values) != 2, c->err, STATUS_CORRUPT, "values must be [off, on], it has %lld elements", (long long)tensor_count(values));
-    int64_t depth = y->dim[axis], inner = dims_product(y->dim, axis + 1, y->rank), n = tensor_count(indices);
+    FAIL_IF(tensor_count(values) != 2, c->err, STATUS_CORRUPT,
+            "values must be [off, on], it has %lld elements", (long long)tensor_count(values));
+    int64_t depth = y->dim[axis], inner = dims_product(y->dim, axis + 1, y->rank),
+            n = tensor_count(indices);
     fill_elements(y->data, values->data, element_size(y), tensor_count(y));
     for (int64_t i = 0; i < n; i++) {
         int64_t at = tensor_i64(indices, i);
         if (at < -depth || at >= depth)
             continue;
         at = at < 0 ? at + depth : at;
-        memcpy(element_at(y, (i / inner * depth + at) * inner + i % inner), element_at(values, 1), element_size(y));
+        memcpy(element_at(y, (i / inner * depth + at) * inner + i % inner), element_at(values, 1),
+               element_size(y));
     }
     own_strings(y);
     return OK;
@@ -52,19 +57,20 @@ static enum status eval_one_hot(struct op_ctx *c) {
 /* --- EyeLike --- */
 
 static enum status shape_eye_like(struct shape_ctx *c) {
-    SHAPE_FAIL_IF(c->in[0].rank >= 0 && c->in[0].rank != 2, c, "the input must be a matrix, it has rank %d", c->in[0].rank);
+    SHAPE_FAIL_IF(c->in[0].rank >= 0 && c->in[0].rank != 2, c,
+                  "the input must be a matrix, it has rank %d", c->in[0].rank);
     TRY(shape_same(c));
     c->out[0].dtype = attr_dtype(c->node, "dtype", c->in[0].dtype);
-    FAIL_IF(attr_find(c->node, "dtype") && !c->out[0].dtype, c->err, STATUS_UNSUPPORTED, "data type %lld is not known",
-            (long long)attr_int(c->node, "dtype"));
+    FAIL_IF(attr_find(c->node, "dtype") && !c->out[0].dtype, c->err, STATUS_UNSUPPORTED,
+            "data type %lld is not known", (long long)attr_int(c->node, "dtype"));
     return OK;
 }
 
 static enum status eval_eye_like(struct op_ctx *c) {
     struct tensor *y = c->out[0];
     int64_t k = attr_int(c->node, "k");
-    FAIL_IF(y->store == DT_STRING || dtype_row(y->store)->class_ == CLASS_COMPLEX, c->err, STATUS_CORRUPT, "an identity matrix of %s",
-            dtype_name(y->dtype));
+    FAIL_IF(y->store == DT_STRING || dtype_row(y->store)->class_ == CLASS_COMPLEX, c->err,
+            STATUS_CORRUPT, "an identity matrix of %s", dtype_name(y->dtype));
     for (int64_t i = 0; i < y->dim[0]; i++)
         if (k > -y->dim[0] - 1 && k < y->dim[1] && i + k >= 0 && i + k < y->dim[1])
             tensor_set_f64(y, i * y->dim[1] + i + k, 1);
@@ -111,7 +117,8 @@ static enum status eval_non_zero(struct op_ctx *c) {
 
 /* --- Unique --- */
 
-/* The tensor as `n` rows (the slices along an axis, or single elements): element j of row i is outer * n * inner + ... */
+/* The tensor as `n` rows (the slices along an axis, or single elements): element j of row i is
+ * outer * n * inner + ... */
 struct rows {
     const struct tensor *x;
     int64_t n, outer, inner;
@@ -164,7 +171,8 @@ static void sort_rows(const struct rows *r, int64_t *v, int64_t *spare, int64_t 
     sort_rows(r, v + half, spare, n - half);
     memcpy(spare, v, (size_t)n * sizeof *v);
     while (i < half || j < n)
-        v[k++] = j == n || (i < half && order_rows(r, spare[i], spare[j]) <= 0) ? spare[i++] : spare[j++];
+        v[k++] = j == n || (i < half && order_rows(r, spare[i], spare[j]) <= 0) ? spare[i++]
+                                                                                : spare[j++];
 }
 
 static enum status shape_unique(struct shape_ctx *c) {
@@ -191,7 +199,8 @@ struct distinct {
 };
 
 static void find_distinct(const struct rows *r, bool sorted, struct arena *a, struct distinct *d) {
-    int64_t *order = NEW_ARRAY(a, r->n + 1, int64_t), *spare = NEW_ARRAY(a, r->n + 1, int64_t), *rank = NEW_ARRAY(a, r->n + 1, int64_t);
+    int64_t *order = NEW_ARRAY(a, r->n + 1, int64_t), *spare = NEW_ARRAY(a, r->n + 1, int64_t),
+            *rank = NEW_ARRAY(a, r->n + 1, int64_t);
     d->first = NEW_ARRAY(a, r->n + 1, int64_t);
     d->count = NEW_ARRAY(a, r->n + 1, int64_t);
     d->of = NEW_ARRAY(a, r->n + 1, int64_t);
@@ -244,7 +253,8 @@ static enum status eval_unique(struct op_ctx *c) {
         struct rows to = { c->out[0], d.n, r.outer, r.inner };
         for (int64_t k = 0; k < d.n; k++)
             for (int64_t j = 0; j < r.outer * r.inner; j++)
-                memcpy(element_at(c->out[0], row_element(&to, k, j)), element_at(x, row_element(&r, d.first[k], j)), element_size(x));
+                memcpy(element_at(c->out[0], row_element(&to, k, j)),
+                       element_at(x, row_element(&r, d.first[k], j)), element_size(x));
         own_strings(c->out[0]);
     }
     TRY(give_list(c, 1, d.first, d.n));
@@ -279,25 +289,30 @@ static struct box read_box(const struct tensor *t, int64_t i, bool center) {
 static double overlap(const struct box *a, const struct box *b) {
     double side[2];
     for (int k = 0; k < 2; k++) {
-        double low = a->low[k] > b->low[k] ? a->low[k] : b->low[k], high = a->high[k] < b->high[k] ? a->high[k] : b->high[k];
+        double low = a->low[k] > b->low[k] ? a->low[k] : b->low[k],
+               high = a->high[k] < b->high[k] ? a->high[k] : b->high[k];
         side[k] = high - low;
         if (!(side[k] > 0))
             return 0;
     }
     double common = side[0] * side[1];
-    double area_a = (a->high[0] - a->low[0]) * (a->high[1] - a->low[1]), area_b = (b->high[0] - b->low[0]) * (b->high[1] - b->low[1]);
+    double area_a = (a->high[0] - a->low[0]) * (a->high[1] - a->low[1]),
+           area_b = (b->high[0] - b->low[0]) * (b->high[1] - b->low[1]);
     double all = area_a + area_b - common;
     return area_a > 0 && area_b > 0 && all > 0 ? common / all : 0;
 }
 
 static enum status shape_non_max_suppression(struct shape_ctx *c) {
     const struct fact *boxes = &c->in[0], *scores = &c->in[1];
-    SHAPE_FAIL_IF((boxes->rank >= 0 && boxes->rank != 3) || (scores->rank >= 0 && scores->rank != 3), c, "boxes and scores must have rank 3");
+    SHAPE_FAIL_IF((boxes->rank >= 0 && boxes->rank != 3) ||
+                      (scores->rank >= 0 && scores->rank != 3),
+                  c, "boxes and scores must have rank 3");
     if (boxes->rank == 3 && scores->rank == 3)
-        SHAPE_FAIL_IF((boxes->dim[2] >= 0 && boxes->dim[2] != 4) ||
-                          (boxes->dim[0] >= 0 && scores->dim[0] >= 0 && boxes->dim[0] != scores->dim[0]) ||
-                          (boxes->dim[1] >= 0 && scores->dim[2] >= 0 && boxes->dim[1] != scores->dim[2]),
-                      c, "boxes must be [batch, boxes, 4] and scores [batch, classes, boxes]");
+        SHAPE_FAIL_IF(
+            (boxes->dim[2] >= 0 && boxes->dim[2] != 4) ||
+                (boxes->dim[0] >= 0 && scores->dim[0] >= 0 && boxes->dim[0] != scores->dim[0]) ||
+                (boxes->dim[1] >= 0 && scores->dim[2] >= 0 && boxes->dim[1] != scores->dim[2]),
+            c, "boxes must be [batch, boxes, 4] and scores [batch, classes, boxes]");
     fact_set(&c->out[0], DT_I64, 2, (int64_t[]) { DIM_UNKNOWN, 3 });
     return OK;
 }
@@ -329,7 +344,8 @@ struct suppression {
     int64_t *found, n_found; /* triples */
 };
 
-/* A score equal to the threshold is dropped, as ONNX Runtime and TensorFlow do; the specification names only scores below. */
+/* A score equal to the threshold is dropped, as ONNX Runtime and TensorFlow do; the specification
+ * names only scores below. */
 static void suppress_class(struct suppression *s, struct arena *a, int64_t batch, int64_t class_) {
     int64_t n_boxes = s->boxes->dim[1], n = 0, n_kept = 0;
     for (int64_t i = 0; i < n_boxes; i++) {
@@ -358,13 +374,18 @@ static const struct tensor *scalar_input(const struct op_ctx *c, int i) {
 
 static enum status eval_non_max_suppression(struct op_ctx *c) {
     const struct tensor *boxes = c->in[0], *scores = c->in[1];
-    const struct tensor *limit = scalar_input(c, 2), *iou = scalar_input(c, 3), *score = scalar_input(c, 4);
+    const struct tensor *limit = scalar_input(c, 2), *iou = scalar_input(c, 3),
+                        *score = scalar_input(c, 4);
     int64_t n = boxes->dim[1];
-    struct suppression s = { .boxes = boxes, .scores = scores, .center = attr_int(c->node, "center_point_box") != 0, .filter = score != NULL,
-                             .limit = limit ? tensor_i64(limit, 0) : 0, .iou = iou ? tensor_f64(iou, 0) : 0,
+    struct suppression s = { .boxes = boxes,
+                             .scores = scores,
+                             .center = attr_int(c->node, "center_point_box") != 0,
+                             .filter = score != NULL,
+                             .limit = limit ? tensor_i64(limit, 0) : 0,
+                             .iou = iou ? tensor_f64(iou, 0) : 0,
                              .score = score ? tensor_f64(score, 0) : 0 };
-    FAIL_IF(!dtype_is_float(boxes->dtype) || !dtype_is_float(scores->dtype), c->err, STATUS_CORRUPT, "boxes are %s and scores %s",
-            dtype_name(boxes->dtype), dtype_name(scores->dtype));
+    FAIL_IF(!dtype_is_float(boxes->dtype) || !dtype_is_float(scores->dtype), c->err, STATUS_CORRUPT,
+            "boxes are %s and scores %s", dtype_name(boxes->dtype), dtype_name(scores->dtype));
     s.candidates = NEW_ARRAY(c->scratch, n + 1, struct candidate);
     s.spare = NEW_ARRAY(c->scratch, n + 1, struct candidate);
     s.kept = NEW_ARRAY(c->scratch, n + 1, struct box);

@@ -1,12 +1,13 @@
-/* Sequences and optionals. A fact of a sequence has the dtype and, as far as all elements share it, the shape of an
- * element. Elements are shared, never copied. */
+/* Sequences and optionals. A fact of a sequence has the dtype and, as far as all elements share it,
+ * the shape of an element. Elements are shared, never copied. */
 #include "ops/move.h"
 #include "ops/row.h"
 
 #include <string.h>
 
 static enum status need_sequence(const struct fact *f, struct err *e) {
-    FAIL_IF(f->absent || f->kind != KIND_SEQUENCE, e, STATUS_CORRUPT, "the first input is not a sequence");
+    FAIL_IF(f->absent || f->kind != KIND_SEQUENCE, e, STATUS_CORRUPT,
+            "the first input is not a sequence");
     return OK;
 }
 
@@ -17,7 +18,8 @@ static void like_element(struct fact *out, const struct fact *sequence) {
     memcpy(out->dim, sequence->dim, sizeof out->dim);
 }
 
-/* A list with the elements of `from`, one place at `at` left open (at < 0: none) or left out (skip). */
+/* A list with the elements of `from`, one place at `at` left open (at < 0: none) or left out
+ * (skip). */
 static struct tensor *list_of(const struct tensor *from, int64_t n, int64_t open, int64_t skip) {
     struct tensor *list = tensor_new_list(KIND_SEQUENCE, from->dtype, n);
     for (int64_t i = 0, k = 0; i < n; i++) {
@@ -36,7 +38,8 @@ static enum status position(const struct op_ctx *c, int input, int64_t otherwise
     *out = otherwise;
     if (!p)
         return OK;
-    FAIL_IF(tensor_count(p) != 1, c->err, STATUS_CORRUPT, "the position has %lld elements", (long long)tensor_count(p));
+    FAIL_IF(tensor_count(p) != 1, c->err, STATUS_CORRUPT, "the position has %lld elements",
+            (long long)tensor_count(p));
     *out = tensor_i64(p, 0);
     return OK;
 }
@@ -46,9 +49,11 @@ static enum status position(const struct op_ctx *c, int input, int64_t otherwise
 static enum status shape_construct(struct shape_ctx *c) {
     shape_copy(c, 0, 0);
     for (int i = 0; i < c->n_in; i++) {
-        SHAPE_FAIL_IF(c->in[i].absent || c->in[i].kind != KIND_TENSOR, c, "input %d is not a tensor", i);
-        SHAPE_FAIL_IF(c->in[i].dtype && c->in[0].dtype && c->in[i].dtype != c->in[0].dtype, c, "a sequence of %s and %s",
-                      dtype_name(c->in[0].dtype), dtype_name(c->in[i].dtype));
+        SHAPE_FAIL_IF(c->in[i].absent || c->in[i].kind != KIND_TENSOR, c,
+                      "input %d is not a tensor", i);
+        SHAPE_FAIL_IF(c->in[i].dtype && c->in[0].dtype && c->in[i].dtype != c->in[0].dtype, c,
+                      "a sequence of %s and %s", dtype_name(c->in[0].dtype),
+                      dtype_name(c->in[i].dtype));
         fact_join(&c->out[0], &c->in[i]);
     }
     c->out[0].kind = KIND_SEQUENCE;
@@ -65,7 +70,8 @@ static enum status eval_construct(struct op_ctx *c) {
 static enum status shape_empty(struct shape_ctx *c) {
     c->out[0].kind = KIND_SEQUENCE;
     c->out[0].dtype = attr_dtype(c->node, "dtype", DT_F32);
-    FAIL_IF(c->out[0].dtype == DT_NONE, c->err, STATUS_UNSUPPORTED, "data type %lld is not known", (long long)attr_int(c->node, "dtype"));
+    FAIL_IF(c->out[0].dtype == DT_NONE, c->err, STATUS_UNSUPPORTED, "data type %lld is not known",
+            (long long)attr_int(c->node, "dtype"));
     return OK;
 }
 
@@ -80,8 +86,8 @@ static enum status shape_insert(struct shape_ctx *c) {
     const struct fact *s = &c->in[0], *x = &c->in[1];
     TRY(need_sequence(s, c->err));
     SHAPE_FAIL_IF(x->absent || x->kind != KIND_TENSOR, c, "what is inserted is not a tensor");
-    SHAPE_FAIL_IF(s->dtype && x->dtype && s->dtype != x->dtype, c, "%s inserted in a sequence of %s", dtype_name(x->dtype),
-                  dtype_name(s->dtype));
+    SHAPE_FAIL_IF(s->dtype && x->dtype && s->dtype != x->dtype, c,
+                  "%s inserted in a sequence of %s", dtype_name(x->dtype), dtype_name(s->dtype));
     c->out[0].kind = KIND_SEQUENCE;
     c->out[0].dtype = s->dtype ? s->dtype : x->dtype;
     return OK;
@@ -90,7 +96,8 @@ static enum status shape_insert(struct shape_ctx *c) {
 static enum status eval_insert(struct op_ctx *c) {
     int64_t n = c->in[0]->n_items, at;
     TRY(position(c, 2, n, &at));
-    FAIL_IF(at < -n || at > n, c->err, STATUS_CORRUPT, "position %lld in a sequence of %lld", (long long)at, (long long)n);
+    FAIL_IF(at < -n || at > n, c->err, STATUS_CORRUPT, "position %lld in a sequence of %lld",
+            (long long)at, (long long)n);
     at = at < 0 ? at + n : at;
     c->out[0] = list_of(c->in[0], n + 1, at, -1);
     c->out[0]->items[at] = tensor_alias(c->in[1]);
@@ -161,17 +168,21 @@ static enum status eval_split_to_sequence(struct op_ctx *c) {
     int64_t total = x->dim[axis], n, at = 0;
     bool list = split && split->rank == 1;
     int64_t chunk = split && !list ? tensor_i64(split, 0) : 1;
-    FAIL_IF((split && split->rank > 1) || chunk <= 0, c->err, STATUS_CORRUPT, "split must be a positive number or a list");
+    FAIL_IF((split && split->rank > 1) || chunk <= 0, c->err, STATUS_CORRUPT,
+            "split must be a positive number or a list");
     n = list ? tensor_count(split) : total / chunk + (total % chunk != 0);
     c->out[0] = tensor_new_list(KIND_SEQUENCE, x->dtype, n);
     for (int64_t i = 0; i < n; i++) {
         int64_t size = list ? tensor_i64(split, i) : chunk < total - at ? chunk : total - at;
-        FAIL_IF(size < 0 || size > total - at, c->err, STATUS_CORRUPT, "part %lld of %lld does not fit a dimension of %lld", (long long)i,
-                (long long)size, (long long)total);
-        TRY(take_part(&c->out[0]->items[i], x, axis, at, size, !split && !attr_int(c->node, "keepdims"), c->err));
+        FAIL_IF(size < 0 || size > total - at, c->err, STATUS_CORRUPT,
+                "part %lld of %lld does not fit a dimension of %lld", (long long)i, (long long)size,
+                (long long)total);
+        TRY(take_part(&c->out[0]->items[i], x, axis, at, size,
+                      !split && !attr_int(c->node, "keepdims"), c->err));
         at += size;
     }
-    FAIL_IF(at != total, c->err, STATUS_CORRUPT, "the parts sum to %lld, the dimension is %lld", (long long)at, (long long)total);
+    FAIL_IF(at != total, c->err, STATUS_CORRUPT, "the parts sum to %lld, the dimension is %lld",
+            (long long)at, (long long)total);
     return OK;
 }
 
@@ -192,8 +203,9 @@ static enum status shape_concat_from_sequence(struct shape_ctx *c) {
 static enum status eval_concat_from_sequence(struct op_ctx *c) {
     const struct tensor *s = c->in[0];
     FAIL_IF(s->n_items == 0, c->err, STATUS_CORRUPT, "the sequence is empty");
-    return join_tensors(&c->out[0], (const struct tensor *const *)s->items, s->n_items, attr_int(c->node, "axis"),
-                        attr_int(c->node, "new_axis") != 0, false, c->err);
+    return join_tensors(&c->out[0], (const struct tensor *const *)s->items, s->n_items,
+                        attr_int(c->node, "axis"), attr_int(c->node, "new_axis") != 0, false,
+                        c->err);
 }
 
 /* --- optionals --- */
@@ -224,7 +236,8 @@ static enum status shape_get_element(struct shape_ctx *c) {
 
 static enum status eval_get_element(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
-    FAIL_IF(x->kind == KIND_OPTIONAL && x->n_items != 1, c->err, STATUS_CORRUPT, "the optional is empty");
+    FAIL_IF(x->kind == KIND_OPTIONAL && x->n_items != 1, c->err, STATUS_CORRUPT,
+            "the optional is empty");
     c->out[0] = tensor_alias(x->kind == KIND_OPTIONAL ? x->items[0] : x);
     return OK;
 }

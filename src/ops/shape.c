@@ -30,13 +30,15 @@ static enum status broadcast_dim(struct shape_ctx *c, int64_t a, int64_t b, int6
     else if (b == 1)
         *out = a;
     else if (a >= 0 && b >= 0)
-        return err_set(c->err, STATUS_CORRUPT, "dimensions %lld and %lld do not broadcast", (long long)a, (long long)b);
+        return err_set(c->err, STATUS_CORRUPT, "dimensions %lld and %lld do not broadcast",
+                       (long long)a, (long long)b);
     else
         *out = a > 1 ? a : b > 1 ? b : DIM_UNKNOWN;
     return OK;
 }
 
-enum status shape_broadcast(struct shape_ctx *c, const struct fact *a, const struct fact *b, struct fact *out) {
+enum status shape_broadcast(struct shape_ctx *c, const struct fact *a, const struct fact *b,
+                            struct fact *out) {
     if (a->rank < 0 || b->rank < 0) {
         out->rank = -1;
         return OK;
@@ -89,7 +91,8 @@ void fact_join(struct fact *f, const struct fact *other) {
 }
 
 enum status axis_normalise(int64_t axis, int rank, int *out, struct err *e) {
-    FAIL_IF(axis < -rank || axis >= rank, e, STATUS_CORRUPT, "axis %lld is outside a tensor of rank %d", (long long)axis, rank);
+    FAIL_IF(axis < -rank || axis >= rank, e, STATUS_CORRUPT,
+            "axis %lld is outside a tensor of rank %d", (long long)axis, rank);
     *out = (int)(axis < 0 ? axis + rank : axis);
     return OK;
 }

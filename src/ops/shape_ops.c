@@ -6,8 +6,10 @@
 
 /* --- Reshape --- */
 
-/* Replaces 0 (unless allowzero) by the input's dimension and checks what the list may hold; *at is where -1 stands. */
-static enum status reshape_resolve(struct shape_ctx *c, const int64_t *shape, int64_t n, int64_t *dim, int *at) {
+/* Replaces 0 (unless allowzero) by the input's dimension and checks what the list may hold; *at is
+ * where -1 stands. */
+static enum status reshape_resolve(struct shape_ctx *c, const int64_t *shape, int64_t n,
+                                   int64_t *dim, int *at) {
     const struct fact *x = &c->in[0];
     bool allow_zero = attr_int(c->node, "allowzero") != 0, zero = false;
     *at = -1;
@@ -15,7 +17,8 @@ static enum status reshape_resolve(struct shape_ctx *c, const int64_t *shape, in
     for (int i = 0; i < n; i++) {
         dim[i] = shape[i];
         if (shape[i] == 0 && !allow_zero) {
-            SHAPE_FAIL_IF(x->rank >= 0 && i >= x->rank, c, "the shape's entry %d is 0 but the input has rank %d", i, x->rank);
+            SHAPE_FAIL_IF(x->rank >= 0 && i >= x->rank, c,
+                          "the shape's entry %d is 0 but the input has rank %d", i, x->rank);
             dim[i] = x->rank >= 0 ? x->dim[i] : DIM_UNKNOWN;
         } else if (shape[i] == -1) {
             SHAPE_FAIL_IF(*at >= 0, c, "the shape has more than one -1");
@@ -28,9 +31,11 @@ static enum status reshape_resolve(struct shape_ctx *c, const int64_t *shape, in
     return OK;
 }
 
-/* Divides the symbols of `dim` out of those of the input: what is left of the input is *rest (numbers in *known). False
- * when unknowns remain on the output's side or more than one on the input's. */
-static bool cancel_symbols(const struct fact *x, const int64_t *dim, int n, int skip, int64_t *known, int64_t *rest) {
+/* Divides the symbols of `dim` out of those of the input: what is left of the input is *rest
+ * (numbers in *known). False when unknowns remain on the output's side or more than one on the
+ * input's. */
+static bool cancel_symbols(const struct fact *x, const int64_t *dim, int n, int skip,
+                           int64_t *known, int64_t *rest) {
     bool used[MAX_RANK] = { false };
     for (int i = 0; i < n; i++) {
         if (i == skip || dim[i] >= 0)
@@ -74,7 +79,8 @@ static enum status shape_reshape(struct shape_ctx *c) {
     int64_t n, dim[MAX_RANK] = { 0 }, known, rest;
     int at;
     c->out[0].dtype = x->dtype;
-    SHAPE_FAIL_IF(s->rank >= 0 && s->rank != 1, c, "the shape must be a list, it has rank %d", s->rank);
+    SHAPE_FAIL_IF(s->rank >= 0 && s->rank != 1, c, "the shape must be a list, it has rank %d",
+                  s->rank);
     if (!fact_ints(c, s, &shape, &n)) {
         if (s->rank == 1 && s->dim[0] >= 0 && s->dim[0] <= MAX_RANK)
             fact_set_unknown(&c->out[0], x->dtype, (int)s->dim[0]);
@@ -85,10 +91,12 @@ static enum status shape_reshape(struct shape_ctx *c) {
         int64_t have = known_product(dim, (int)n, at);
         SHAPE_FAIL_IF(have < 0, c, "the shape's product overflows");
         if (at >= 0) {
-            SHAPE_FAIL_IF(rest == 1 && (have == 0 || known % have), c, "%lld elements do not fit the shape", (long long)known);
+            SHAPE_FAIL_IF(rest == 1 && (have == 0 || known % have), c,
+                          "%lld elements do not fit the shape", (long long)known);
             dim[at] = rest == 1 ? known / have : have == known ? rest : DIM_UNKNOWN;
         } else {
-            SHAPE_FAIL_IF(rest == 1 && known != have, c, "%lld elements do not fit a shape of %lld", (long long)known, (long long)have);
+            SHAPE_FAIL_IF(rest == 1 && known != have, c, "%lld elements do not fit a shape of %lld",
+                          (long long)known, (long long)have);
         }
     }
     fact_set(&c->out[0], x->dtype, (int)n, dim);
@@ -101,7 +109,8 @@ static enum status shape_flatten(struct shape_ctx *c) {
     if (x->rank < 0)
         return OK;
     int64_t axis = attr_int(c->node, "axis");
-    SHAPE_FAIL_IF(axis < -x->rank || axis > x->rank, c, "axis %lld is outside a tensor of rank %d", (long long)axis, x->rank);
+    SHAPE_FAIL_IF(axis < -x->rank || axis > x->rank, c, "axis %lld is outside a tensor of rank %d",
+                  (long long)axis, x->rank);
     if (axis < 0)
         axis += x->rank;
     c->out[0].dim[0] = dims_product_symbolic(x->dim, 0, (int)axis);
@@ -110,7 +119,8 @@ static enum status shape_flatten(struct shape_ctx *c) {
 }
 
 /* Marks the axes given by input 1 in a tensor of this rank. */
-static enum status mark_axes(struct shape_ctx *c, const int64_t *axes, int64_t n, int rank, bool *marked) {
+static enum status mark_axes(struct shape_ctx *c, const int64_t *axes, int64_t n, int rank,
+                             bool *marked) {
     for (int64_t i = 0; i < n; i++) {
         int a;
         TRY(axis_normalise(axes[i], rank, &a, c->err));
@@ -127,7 +137,8 @@ static enum status shape_squeeze(struct shape_ctx *c) {
     int64_t n = 0, dim[MAX_RANK];
     c->out[0].dtype = x->dtype;
     if (given && !fact_ints(c, &c->in[1], &axes, &n)) {
-        if (x->rank >= 0 && c->in[1].rank == 1 && c->in[1].dim[0] >= 0 && c->in[1].dim[0] <= x->rank)
+        if (x->rank >= 0 && c->in[1].rank == 1 && c->in[1].dim[0] >= 0 &&
+            c->in[1].dim[0] <= x->rank)
             fact_set_unknown(&c->out[0], x->dtype, x->rank - (int)c->in[1].dim[0]);
         return OK;
     }
@@ -138,7 +149,8 @@ static enum status shape_squeeze(struct shape_ctx *c) {
     for (int i = 0; i < x->rank; i++) {
         if (!given && x->dim[i] < 0)
             return OK;
-        SHAPE_FAIL_IF(gone[i] && x->dim[i] >= 0 && x->dim[i] != 1, c, "axis %d to be squeezed has dimension %lld", i, (long long)x->dim[i]);
+        SHAPE_FAIL_IF(gone[i] && x->dim[i] >= 0 && x->dim[i] != 1, c,
+                      "axis %d to be squeezed has dimension %lld", i, (long long)x->dim[i]);
         if (!gone[i] && (given || x->dim[i] != 1))
             dim[rank++] = x->dim[i];
     }
@@ -159,7 +171,8 @@ static enum status shape_unsqueeze(struct shape_ctx *c) {
             fact_set_unknown(&c->out[0], x->dtype, x->rank + (int)c->in[1].dim[0]);
         return OK;
     }
-    FAIL_IF(n + x->rank > MAX_RANK, c->err, STATUS_UNSUPPORTED, "a tensor of more than %d dimensions", MAX_RANK);
+    FAIL_IF(n + x->rank > MAX_RANK, c->err, STATUS_UNSUPPORTED,
+            "a tensor of more than %d dimensions", MAX_RANK);
     int rank = x->rank + (int)n;
     TRY(mark_axes(c, axes, n, rank, added));
     for (int i = 0, k = 0; i < rank; i++)
@@ -174,10 +187,12 @@ static enum status permutation(const struct node *n, int rank, int *perm, struct
     int count;
     const int64_t *p = attr_ints(n, "perm", &count);
     bool seen[MAX_RANK] = { false };
-    FAIL_IF(p && count != rank, e, STATUS_CORRUPT, "perm has %d entries for a tensor of rank %d", count, rank);
+    FAIL_IF(p && count != rank, e, STATUS_CORRUPT, "perm has %d entries for a tensor of rank %d",
+            count, rank);
     for (int i = 0; i < rank; i++) {
         int64_t a = p ? p[i] : rank - 1 - i;
-        FAIL_IF(a < 0 || a >= rank || seen[a], e, STATUS_CORRUPT, "perm is not a permutation of 0..%d", rank - 1);
+        FAIL_IF(a < 0 || a >= rank || seen[a], e, STATUS_CORRUPT,
+                "perm is not a permutation of 0..%d", rank - 1);
         seen[a] = true;
         perm[i] = (int)a;
     }
@@ -262,8 +277,12 @@ static enum status shape_tile(struct shape_ctx *c) {
     SHAPE_FAIL_IF(n != x->rank, c, "%lld repeats for a tensor of rank %d", (long long)n, x->rank);
     for (int i = 0; i < n; i++) {
         SHAPE_FAIL_IF(repeats[i] < 0, c, "a repeat is %lld", (long long)repeats[i]);
-        SHAPE_FAIL_IF(x->dim[i] > 0 && repeats[i] > INT64_MAX / x->dim[i], c, "repeat %lld overflows", (long long)repeats[i]);
-        c->out[0].dim[i] = x->dim[i] >= 0 ? x->dim[i] * repeats[i] : repeats[i] == 1 ? x->dim[i] : repeats[i] == 0 ? 0 : DIM_UNKNOWN;
+        SHAPE_FAIL_IF(x->dim[i] > 0 && repeats[i] > INT64_MAX / x->dim[i], c,
+                      "repeat %lld overflows", (long long)repeats[i]);
+        c->out[0].dim[i] = x->dim[i] >= 0    ? x->dim[i] * repeats[i]
+                           : repeats[i] == 1 ? x->dim[i]
+                           : repeats[i] == 0 ? 0
+                                             : DIM_UNKNOWN;
     }
     return OK;
 }
@@ -271,7 +290,9 @@ static enum status shape_tile(struct shape_ctx *c) {
 static enum status eval_tile(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     struct tensor *y = c->out[0];
-    struct move m = { .dst = y->data, .src = x->data, .size = element_size(x), .rank = 2 * x->rank };
+    struct move m = {
+        .dst = y->data, .src = x->data, .size = element_size(x), .rank = 2 * x->rank
+    };
     int64_t from[MAX_RANK], to[MAX_RANK];
     if (tensor_count(y) == 0)
         return OK;

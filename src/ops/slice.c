@@ -1,4 +1,5 @@
-/* Cutting and joining tensors: Slice, Split, Concat, Compress, Trilu, ReverseSequence, DepthToSpace, SpaceToDepth. */
+/* Cutting and joining tensors: Slice, Split, Concat, Compress, Trilu, ReverseSequence,
+ * DepthToSpace, SpaceToDepth. */
 #include "ops/move.h"
 #include "ops/row.h"
 
@@ -15,11 +16,13 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high) {
 }
 
 /* One axis by Slice-13: counting from the end, clamping, and how many elements that makes. */
-static void cut_axis(struct cut *cut, int axis, int64_t n, int64_t start, int64_t end, int64_t step) {
+static void cut_axis(struct cut *cut, int axis, int64_t n, int64_t start, int64_t end,
+                     int64_t step) {
     int64_t back = step < 0;
     start = clamp(start < 0 ? start + n : start, 0, n - back);
     end = clamp(end < 0 ? (end < -n ? -1 : end + n) : end, -back, n - back);
-    uint64_t span = back ? (start > end ? (uint64_t)(start - end) : 0) : (end > start ? (uint64_t)(end - start) : 0);
+    uint64_t span = back ? (start > end ? (uint64_t)(start - end) : 0)
+                         : (end > start ? (uint64_t)(end - start) : 0);
     uint64_t stride = back ? 0 - (uint64_t)step : (uint64_t)step;
     cut->begin[axis] = start;
     cut->step[axis] = step;
@@ -27,9 +30,11 @@ static void cut_axis(struct cut *cut, int axis, int64_t n, int64_t start, int64_
 }
 
 /* The axes that entry i of starts and ends belongs to. NULL axes: 0, 1, ... */
-static enum status slice_axes(const int64_t *axes, int64_t n_axes, int64_t n, int rank, int *axis, struct err *e) {
+static enum status slice_axes(const int64_t *axes, int64_t n_axes, int64_t n, int rank, int *axis,
+                              struct err *e) {
     bool seen[MAX_RANK] = { false };
-    FAIL_IF(n > rank || (axes && n_axes != n), e, STATUS_CORRUPT, "%lld starts and %lld axes for a tensor of rank %d", (long long)n,
+    FAIL_IF(n > rank || (axes && n_axes != n), e, STATUS_CORRUPT,
+            "%lld starts and %lld axes for a tensor of rank %d", (long long)n,
             (long long)(axes ? n_axes : n), rank);
     for (int64_t i = 0; i < n; i++) {
         TRY(axis_normalise(axes ? axes[i] : i, rank, &axis[i], e));
@@ -39,7 +44,8 @@ static enum status slice_axes(const int64_t *axes, int64_t n_axes, int64_t n, in
     return OK;
 }
 
-static void slice_dim(struct fact *out, int axis, int64_t n, int64_t start, int64_t end, int64_t step) {
+static void slice_dim(struct fact *out, int axis, int64_t n, int64_t start, int64_t end,
+                      int64_t step) {
     struct cut cut;
     if (n >= 0)
         cut_axis(&cut, axis, n, start, end, step);
@@ -68,12 +74,15 @@ static enum status shape_slice(struct shape_ctx *c) {
         return OK;
     TRY(slice_axes(list[3], n[3], n[1], x->rank, axis, c->err));
     fact_set(&c->out[0], x->dtype, x->rank, x->dim);
-    SHAPE_FAIL_IF(known[1] && known[2] && n[1] != n[2], c, "%lld starts and %lld ends", (long long)n[1], (long long)n[2]);
-    SHAPE_FAIL_IF(list[4] && n[4] != n[1], c, "%lld starts and %lld steps", (long long)n[1], (long long)n[4]);
+    SHAPE_FAIL_IF(known[1] && known[2] && n[1] != n[2], c, "%lld starts and %lld ends",
+                  (long long)n[1], (long long)n[2]);
+    SHAPE_FAIL_IF(list[4] && n[4] != n[1], c, "%lld starts and %lld steps", (long long)n[1],
+                  (long long)n[4]);
     for (int64_t i = 0; i < n[1]; i++) {
         SHAPE_FAIL_IF(list[4] && list[4][i] == 0, c, "step %lld is 0", (long long)i);
         if (list[1] && list[2] && steps_known)
-            slice_dim(&c->out[0], axis[i], x->dim[axis[i]], list[1][i], list[2][i], list[4] ? list[4][i] : 1);
+            slice_dim(&c->out[0], axis[i], x->dim[axis[i]], list[1][i], list[2][i],
+                      list[4] ? list[4][i] : 1);
         else
             c->out[0].dim[axis[i]] = DIM_UNKNOWN;
     }
@@ -125,21 +134,23 @@ static enum status eval_slice(struct op_ctx *c) {
 /* --- Split --- */
 
 /* The sizes of the parts of a dimension of n; `given` NULL: equal parts, the last one smaller. */
-static enum status split_sizes(const struct node *node, int64_t n, const int64_t *given, int64_t n_given, int64_t *size,
-                               struct err *e) {
+static enum status split_sizes(const struct node *node, int64_t n, const int64_t *given,
+                               int64_t n_given, int64_t *size, struct err *e) {
     int parts = node->n_out;
     const struct attr *number = attr_find(node, "num_outputs");
-    FAIL_IF(given && n_given != parts, e, STATUS_CORRUPT, "%lld sizes for %d outputs", (long long)n_given, parts);
-    FAIL_IF(!given && number && number->i != parts, e, STATUS_CORRUPT, "num_outputs is %lld but the node has %d outputs",
-            (long long)number->i, parts);
+    FAIL_IF(given && n_given != parts, e, STATUS_CORRUPT, "%lld sizes for %d outputs",
+            (long long)n_given, parts);
+    FAIL_IF(!given && number && number->i != parts, e, STATUS_CORRUPT,
+            "num_outputs is %lld but the node has %d outputs", (long long)number->i, parts);
     int64_t chunk = n / parts + (n % parts != 0), sum = 0;
     for (int i = 0; i < parts; i++) {
         size[i] = given ? given[i] : i < parts - 1 ? chunk : n - chunk * (parts - 1);
-        FAIL_IF(size[i] < 0 || size[i] > n - sum, e, STATUS_CORRUPT, "a dimension of %lld does not split into these %d parts", (long long)n,
-                parts);
+        FAIL_IF(size[i] < 0 || size[i] > n - sum, e, STATUS_CORRUPT,
+                "a dimension of %lld does not split into these %d parts", (long long)n, parts);
         sum += size[i];
     }
-    FAIL_IF(sum != n, e, STATUS_CORRUPT, "the parts sum to %lld, the dimension is %lld", (long long)sum, (long long)n);
+    FAIL_IF(sum != n, e, STATUS_CORRUPT, "the parts sum to %lld, the dimension is %lld",
+            (long long)sum, (long long)n);
     return OK;
 }
 
@@ -159,7 +170,9 @@ static enum status shape_split(struct shape_ctx *c) {
         TRY(split_sizes(c->node, x->dim[axis], given, n, size, c->err));
     for (int i = 0; i < c->n_out; i++) {
         fact_set(&c->out[i], x->dtype, x->rank, x->dim);
-        c->out[i].dim[axis] = sized ? size[i] : known && n == c->n_out && given[i] >= 0 ? given[i] : DIM_UNKNOWN;
+        c->out[i].dim[axis] = sized                                     ? size[i]
+                              : known && n == c->n_out && given[i] >= 0 ? given[i]
+                                                                        : DIM_UNKNOWN;
     }
     return OK;
 }
@@ -168,12 +181,18 @@ static enum status eval_split(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     int axis;
     TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
-    int64_t outer = dims_product(x->dim, 0, axis), inner = dims_product(x->dim, axis + 1, x->rank), at = 0;
+    int64_t outer = dims_product(x->dim, 0, axis), inner = dims_product(x->dim, axis + 1, x->rank),
+            at = 0;
     for (int i = 0; i < c->n_out; i++) {
         int64_t line = c->out_fact[i].dim[axis] * inner;
         if (c->out[i]) {
-            struct move m = { .dst = c->out[i]->data, .src = element_at(x, at), .size = element_size(x), .rank = 2,
-                              .dim = { outer, line }, .dst_step = { line, 1 }, .src_step = { x->dim[axis] * inner, 1 } };
+            struct move m = { .dst = c->out[i]->data,
+                              .src = element_at(x, at),
+                              .size = element_size(x),
+                              .rank = 2,
+                              .dim = { outer, line },
+                              .dst_step = { line, 1 },
+                              .src_step = { x->dim[axis] * inner, 1 } };
             move_run(&m);
             own_strings(c->out[i]);
         }
@@ -198,18 +217,21 @@ static enum status shape_concat(struct shape_ctx *c) {
     for (int i = 0; i < c->n_in; i++) {
         const struct fact *x = &c->in[i];
         SHAPE_FAIL_IF(x->absent, c, "input %d is missing", i);
-        SHAPE_FAIL_IF(x->rank >= 0 && x->rank != rank, c, "input %d has rank %d, input 0 has %d", i, x->rank, rank);
-        SHAPE_FAIL_IF(x->dtype && out->dtype && x->dtype != out->dtype, c, "inputs of %s and %s", dtype_name(out->dtype),
-                      dtype_name(x->dtype));
+        SHAPE_FAIL_IF(x->rank >= 0 && x->rank != rank, c, "input %d has rank %d, input 0 has %d", i,
+                      x->rank, rank);
+        SHAPE_FAIL_IF(x->dtype && out->dtype && x->dtype != out->dtype, c, "inputs of %s and %s",
+                      dtype_name(out->dtype), dtype_name(x->dtype));
         for (int k = 0; k < rank && x->rank >= 0; k++) {
             int64_t a = out->dim[k], b = x->dim[k];
-            SHAPE_FAIL_IF(k != axis && a >= 0 && b >= 0 && a != b, c, "input %d has dimension %lld on axis %d, another has %lld", i,
+            SHAPE_FAIL_IF(k != axis && a >= 0 && b >= 0 && a != b, c,
+                          "input %d has dimension %lld on axis %d, another has %lld", i,
                           (long long)b, k, (long long)a);
             if (k != axis && (b >= 0 || a == DIM_UNKNOWN))
                 out->dim[k] = b;
         }
         int64_t d = x->rank >= 0 ? x->dim[axis] : DIM_UNKNOWN;
-        SHAPE_FAIL_IF(d >= 0 && sum >= 0 && d > INT64_MAX - sum, c, "the sum of the dimensions overflows");
+        SHAPE_FAIL_IF(d >= 0 && sum >= 0 && d > INT64_MAX - sum, c,
+                      "the sum of the dimensions overflows");
         sum = c->n_in == 1 ? d : d < 0 || sum < 0 ? DIM_UNKNOWN : sum + d;
     }
     out->dim[axis] = sum;
@@ -251,11 +273,13 @@ static enum status eval_compress(struct op_ctx *c) {
         rank = x->rank;
         memcpy(dim, x->dim, sizeof dim);
     }
-    int64_t n = dim[axis], outer = dims_product(dim, 0, axis), inner = dims_product(dim, axis + 1, rank), kept = 0, at = 0;
+    int64_t n = dim[axis], outer = dims_product(dim, 0, axis),
+            inner = dims_product(dim, axis + 1, rank), kept = 0, at = 0;
     int64_t n_condition = tensor_count(condition);
     for (int64_t i = 0; i < n_condition; i++) {
         bool keep = tensor_i64(condition, i) != 0;
-        FAIL_IF(keep && i >= n, c->err, STATUS_CORRUPT, "the condition selects element %lld of %lld", (long long)i, (long long)n);
+        FAIL_IF(keep && i >= n, c->err, STATUS_CORRUPT,
+                "the condition selects element %lld of %lld", (long long)i, (long long)n);
         kept += keep;
     }
     dim[axis] = kept;
@@ -263,8 +287,13 @@ static enum status eval_compress(struct op_ctx *c) {
     for (int64_t i = 0; i < n_condition; i++) {
         if (!tensor_i64(condition, i))
             continue;
-        struct move m = { .dst = element_at(c->out[0], at++ * inner), .src = element_at(x, i * inner), .size = element_size(x), .rank = 2,
-                          .dim = { outer, inner }, .dst_step = { kept * inner, 1 }, .src_step = { n * inner, 1 } };
+        struct move m = { .dst = element_at(c->out[0], at++ * inner),
+                          .src = element_at(x, i * inner),
+                          .size = element_size(x),
+                          .rank = 2,
+                          .dim = { outer, inner },
+                          .dst_step = { kept * inner, 1 },
+                          .src_step = { n * inner, 1 } };
         move_run(&m);
     }
     own_strings(c->out[0]);
@@ -274,7 +303,8 @@ static enum status eval_compress(struct op_ctx *c) {
 /* --- Trilu --- */
 
 static enum status shape_trilu(struct shape_ctx *c) {
-    SHAPE_FAIL_IF(c->in[0].rank >= 0 && c->in[0].rank < 2, c, "the input must be a matrix, it has rank %d", c->in[0].rank);
+    SHAPE_FAIL_IF(c->in[0].rank >= 0 && c->in[0].rank < 2, c,
+                  "the input must be a matrix, it has rank %d", c->in[0].rank);
     return shape_same(c);
 }
 
@@ -290,9 +320,11 @@ static enum status eval_trilu(struct op_ctx *c) {
     int64_t lines = tensor_count(x) / columns;
     for (int64_t line = 0; line < lines; line++) {
         int64_t i = line % rows;
-        int64_t from = upper ? clamp(i + k, 0, columns) : 0, to = upper ? columns : clamp(i + k + 1, 0, columns);
+        int64_t from = upper ? clamp(i + k, 0, columns) : 0,
+                to = upper ? columns : clamp(i + k + 1, 0, columns);
         if (to > from)
-            memcpy(element_at(y, line * columns + from), element_at(x, line * columns + from), (size_t)(to - from) * element_size(x));
+            memcpy(element_at(y, line * columns + from), element_at(x, line * columns + from),
+                   (size_t)(to - from) * element_size(x));
     }
     own_strings(y);
     return OK;
@@ -302,8 +334,8 @@ static enum status eval_trilu(struct op_ctx *c) {
 
 static enum status reverse_axes(const struct node *n, int *time, int *batch, struct err *e) {
     int64_t t = attr_int(n, "time_axis"), b = attr_int(n, "batch_axis");
-    FAIL_IF(t < 0 || t > 1 || b < 0 || b > 1 || t == b, e, STATUS_CORRUPT, "time_axis %lld and batch_axis %lld must be 0 and 1", (long long)t,
-            (long long)b);
+    FAIL_IF(t < 0 || t > 1 || b < 0 || b > 1 || t == b, e, STATUS_CORRUPT,
+            "time_axis %lld and batch_axis %lld must be 0 and 1", (long long)t, (long long)b);
     *time = (int)t;
     *batch = (int)b;
     return OK;
@@ -313,9 +345,12 @@ static enum status shape_reverse_sequence(struct shape_ctx *c) {
     int time, batch;
     const struct fact *x = &c->in[0], *lens = &c->in[1];
     TRY(reverse_axes(c->node, &time, &batch, c->err));
-    SHAPE_FAIL_IF(x->rank >= 0 && x->rank < 2, c, "the input has rank %d, at least 2 are needed", x->rank);
-    SHAPE_FAIL_IF(x->rank >= 0 && lens->rank == 1 && x->dim[batch] >= 0 && lens->dim[0] >= 0 && x->dim[batch] != lens->dim[0], c,
-                  "%lld lengths for a batch of %lld", (long long)lens->dim[0], (long long)x->dim[batch]);
+    SHAPE_FAIL_IF(x->rank >= 0 && x->rank < 2, c, "the input has rank %d, at least 2 are needed",
+                  x->rank);
+    SHAPE_FAIL_IF(x->rank >= 0 && lens->rank == 1 && x->dim[batch] >= 0 && lens->dim[0] >= 0 &&
+                      x->dim[batch] != lens->dim[0],
+                  c, "%lld lengths for a batch of %lld", (long long)lens->dim[0],
+                  (long long)x->dim[batch]);
     SHAPE_FAIL_IF(lens->rank >= 0 && lens->rank != 1, c, "sequence_lens must be a list");
     return shape_same(c);
 }
@@ -326,13 +361,16 @@ static enum status eval_reverse_sequence(struct op_ctx *c) {
     int time, batch;
     TRY(reverse_axes(c->node, &time, &batch, c->err));
     int64_t inner = dims_product(x->dim, 2, x->rank), n = x->dim[time];
-    int64_t time_step = time == 0 ? x->dim[1] * inner : inner, batch_step = time == 0 ? inner : x->dim[1] * inner;
+    int64_t time_step = time == 0 ? x->dim[1] * inner : inner,
+            batch_step = time == 0 ? inner : x->dim[1] * inner;
     for (int64_t b = 0; b < x->dim[batch]; b++) {
         int64_t len = tensor_i64(c->in[1], b);
-        FAIL_IF(len < 0 || len > n, c->err, STATUS_CORRUPT, "sequence length %lld of %lld steps", (long long)len, (long long)n);
+        FAIL_IF(len < 0 || len > n, c->err, STATUS_CORRUPT, "sequence length %lld of %lld steps",
+                (long long)len, (long long)n);
         for (int64_t t = 0; t < n && inner; t++) {
             int64_t from = t < len ? len - 1 - t : t;
-            memcpy(element_at(y, b * batch_step + t * time_step), element_at(x, b * batch_step + from * time_step),
+            memcpy(element_at(y, b * batch_step + t * time_step),
+                   element_at(x, b * batch_step + from * time_step),
                    (size_t)inner * element_size(x));
         }
     }
@@ -356,9 +394,12 @@ static enum status blocks_of(const struct node *n, struct blocks *b, struct err 
     b->c = b->channels_last ? 3 : 1;
     b->h = b->channels_last ? 1 : 2;
     b->w = b->h + 1;
-    FAIL_IF(!b->depth_first && strcmp(mode, "CRD") != 0, e, STATUS_CORRUPT, "mode '%s' is neither DCR nor CRD", mode);
-    FAIL_IF(!b->channels_last && strcmp(layout, "NCHW") != 0, e, STATUS_CORRUPT, "layout '%s' is neither NCHW nor NHWC", layout);
-    FAIL_IF(b->size < 1 || b->size > 1 << 20, e, STATUS_CORRUPT, "blocksize %lld", (long long)b->size);
+    FAIL_IF(!b->depth_first && strcmp(mode, "CRD") != 0, e, STATUS_CORRUPT,
+            "mode '%s' is neither DCR nor CRD", mode);
+    FAIL_IF(!b->channels_last && strcmp(layout, "NCHW") != 0, e, STATUS_CORRUPT,
+            "layout '%s' is neither NCHW nor NHWC", layout);
+    FAIL_IF(b->size < 1 || b->size > 1 << 20, e, STATUS_CORRUPT, "blocksize %lld",
+            (long long)b->size);
     return OK;
 }
 
@@ -371,17 +412,25 @@ static enum status shape_blocks(struct shape_ctx *c, bool to_space) {
     struct blocks b;
     TRY(blocks_of(c->node, &b, c->err));
     c->out[0].dtype = x->dtype;
-    SHAPE_FAIL_IF(x->rank >= 0 && x->rank != 4, c, "the input must have rank 4, it has %d", x->rank);
+    SHAPE_FAIL_IF(x->rank >= 0 && x->rank != 4, c, "the input must have rank 4, it has %d",
+                  x->rank);
     if (x->rank < 0)
         return OK;
     int64_t square = b.size * b.size, deep = x->dim[b.c], high = x->dim[b.h], wide = x->dim[b.w];
     fact_set(&c->out[0], x->dtype, 4, x->dim);
-    SHAPE_FAIL_IF(to_space && deep >= 0 && deep % square, c, "%lld channels do not fill blocks of %lld", (long long)deep, (long long)square);
+    SHAPE_FAIL_IF(to_space && deep >= 0 && deep % square, c,
+                  "%lld channels do not fill blocks of %lld", (long long)deep, (long long)square);
     SHAPE_FAIL_IF(!to_space && ((high >= 0 && high % b.size) || (wide >= 0 && wide % b.size)), c,
-                  "a plane of %lld x %lld does not split into blocks of %lld", (long long)high, (long long)wide, (long long)b.size);
-    c->out[0].dim[b.c] = to_space ? (deep >= 0 ? deep / square : DIM_UNKNOWN) : dim_times(deep, square);
-    c->out[0].dim[b.h] = to_space ? dim_times(high, b.size) : high >= 0 ? high / b.size : DIM_UNKNOWN;
-    c->out[0].dim[b.w] = to_space ? dim_times(wide, b.size) : wide >= 0 ? wide / b.size : DIM_UNKNOWN;
+                  "a plane of %lld x %lld does not split into blocks of %lld", (long long)high,
+                  (long long)wide, (long long)b.size);
+    c->out[0].dim[b.c] =
+        to_space ? (deep >= 0 ? deep / square : DIM_UNKNOWN) : dim_times(deep, square);
+    c->out[0].dim[b.h] = to_space    ? dim_times(high, b.size)
+                         : high >= 0 ? high / b.size
+                                     : DIM_UNKNOWN;
+    c->out[0].dim[b.w] = to_space    ? dim_times(wide, b.size)
+                         : wide >= 0 ? wide / b.size
+                                     : DIM_UNKNOWN;
     return OK;
 }
 
@@ -393,19 +442,26 @@ static enum status shape_space_to_depth(struct shape_ctx *c) {
     return shape_blocks(c, false);
 }
 
-/* The deep tensor seen as (n, bh, bw, c', h, w) and the wide one likewise; the copy goes one way or the other. */
+/* The deep tensor seen as (n, bh, bw, c', h, w) and the wide one likewise; the copy goes one way or
+ * the other. */
 static enum status eval_blocks(struct op_ctx *c, bool to_space) {
     struct blocks b;
     TRY(blocks_of(c->node, &b, c->err));
-    const struct tensor *deep = to_space ? c->in[0] : c->out[0], *wide = to_space ? c->out[0] : c->in[0];
+    const struct tensor *deep = to_space ? c->in[0] : c->out[0],
+                        *wide = to_space ? c->out[0] : c->in[0];
     int64_t ds[4], ws[4];
     dense_steps(deep->dim, 4, ds);
     dense_steps(wide->dim, 4, ws);
-    int64_t channels = wide->dim[b.c], block = b.depth_first ? channels : 1, channel = b.depth_first ? 1 : b.size * b.size;
+    int64_t channels = wide->dim[b.c], block = b.depth_first ? channels : 1,
+            channel = b.depth_first ? 1 : b.size * b.size;
     struct move m = {
-        .dst = c->out[0]->data, .src = c->in[0]->data, .size = element_size(deep), .rank = 6,
+        .dst = c->out[0]->data,
+        .src = c->in[0]->data,
+        .size = element_size(deep),
+        .rank = 6,
         .dim = { deep->dim[0], b.size, b.size, channels, deep->dim[b.h], deep->dim[b.w] },
-        .src_step = { ds[0], ds[b.c] * b.size * block, ds[b.c] * block, ds[b.c] * channel, ds[b.h], ds[b.w] },
+        .src_step = { ds[0], ds[b.c] * b.size * block, ds[b.c] * block, ds[b.c] * channel, ds[b.h],
+                      ds[b.w] },
         .dst_step = { ws[0], ws[b.h], ws[b.w], ws[b.c], ws[b.h] * b.size, ws[b.w] * b.size },
     };
     for (int i = 0; i < 6 && !to_space; i++) {

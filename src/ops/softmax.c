@@ -1,7 +1,7 @@
 /* Softmax, LogSoftmax, Hardmax along an axis.
  *
- * Order: the largest element m, then the sum of exp(x - m) in the axis's order, then exp(x - m) / sum, or
- * (x - m) - log(sum). */
+ * Order: the largest element m, then the sum of exp(x - m) in the axis's order, then exp(x - m) /
+ * sum, or (x - m) - log(sum). */
 #include <math.h>
 
 #include "ops/axes.h"
@@ -12,41 +12,41 @@
 typedef void double_fn(const double *x, double *y, int64_t n, int64_t step);
 typedef void float_fn(const float *x, float *y, int64_t n, int64_t step);
 
-#define KERNELS(T, S)                                                                              \
-    static T largest_##S(const T *x, int64_t n, int64_t step, int64_t *at) {                       \
-        T m = x[0];                                                                                \
-        *at = 0;                                                                                   \
-        for (int64_t i = 1; i < n && m == m; i++)                                                  \
-            if (x[i * step] > m || x[i * step] != x[i * step]) {                                   \
-                m = x[i * step];                                                                   \
-                *at = i;                                                                           \
-            }                                                                                      \
-        return m;                                                                                  \
-    }                                                                                              \
-    static void softmax_##S(const T *x, T *y, int64_t n, int64_t step) {                           \
-        int64_t at;                                                                                \
-        T m = largest_##S(x, n, step, &at), sum = 0;                                               \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            y[i * step] = exp_##S(x[i * step] - m);                                                \
-            sum += y[i * step];                                                                    \
-        }                                                                                          \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            y[i * step] /= sum;                                                                    \
-    }                                                                                              \
-    static void log_softmax_##S(const T *x, T *y, int64_t n, int64_t step) {                       \
-        int64_t at;                                                                                \
-        T m = largest_##S(x, n, step, &at), sum = 0;                                               \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            sum += exp_##S(x[i * step] - m);                                                       \
-        T log_sum = log_##S(sum);                                                                  \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            y[i * step] = (x[i * step] - m) - log_sum;                                             \
-    }                                                                                              \
-    static void hardmax_##S(const T *x, T *y, int64_t n, int64_t step) {                           \
-        int64_t at;                                                                                \
-        largest_##S(x, n, step, &at);                                                              \
-        for (int64_t i = 0; i < n; i++)                                                            \
-            y[i * step] = i == at;                                                                 \
+#define KERNELS(T, S)                                                        \
+    static T largest_##S(const T *x, int64_t n, int64_t step, int64_t *at) { \
+        T m = x[0];                                                          \
+        *at = 0;                                                             \
+        for (int64_t i = 1; i < n && m == m; i++)                            \
+            if (x[i * step] > m || x[i * step] != x[i * step]) {             \
+                m = x[i * step];                                             \
+                *at = i;                                                     \
+            }                                                                \
+        return m;                                                            \
+    }                                                                        \
+    static void softmax_##S(const T *x, T *y, int64_t n, int64_t step) {     \
+        int64_t at;                                                          \
+        T m = largest_##S(x, n, step, &at), sum = 0;                         \
+        for (int64_t i = 0; i < n; i++) {                                    \
+            y[i * step] = exp_##S(x[i * step] - m);                          \
+            sum += y[i * step];                                              \
+        }                                                                    \
+        for (int64_t i = 0; i < n; i++)                                      \
+            y[i * step] /= sum;                                              \
+    }                                                                        \
+    static void log_softmax_##S(const T *x, T *y, int64_t n, int64_t step) { \
+        int64_t at;                                                          \
+        T m = largest_##S(x, n, step, &at), sum = 0;                         \
+        for (int64_t i = 0; i < n; i++)                                      \
+            sum += exp_##S(x[i * step] - m);                                 \
+        T log_sum = log_##S(sum);                                            \
+        for (int64_t i = 0; i < n; i++)                                      \
+            y[i * step] = (x[i * step] - m) - log_sum;                       \
+    }                                                                        \
+    static void hardmax_##S(const T *x, T *y, int64_t n, int64_t step) {     \
+        int64_t at;                                                          \
+        largest_##S(x, n, step, &at);                                        \
+        for (int64_t i = 0; i < n; i++)                                      \
+            y[i * step] = i == at;                                           \
     }
 KERNELS(double, d)
 KERNELS(float, f)

@@ -32,8 +32,9 @@ struct part {
 
 /* The blanks that Python's str.split() splits at. */
 static bool is_blank(uint32_t c) {
-    return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+    return (c >= 9 && c <= 13) || (c >= 28 && c <= 32) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
+           c == 0x205f || c == 0x3000;
 }
 
 static const char *skip(const char *p, bool blanks) {
@@ -45,7 +46,8 @@ static const char *skip(const char *p, bool blanks) {
     return p;
 }
 
-/* At runs of blanks; blanks at the ends belong to no part, but for what is left after the last split. */
+/* At runs of blanks; blanks at the ends belong to no part, but for what is left after the last
+ * split. */
 static int64_t split_at_blanks(const char *p, int64_t most, struct part **parts, struct arena *a) {
     int64_t n = 0;
     for (p = skip(p, true); *p; p = skip(p, true)) {
@@ -56,7 +58,8 @@ static int64_t split_at_blanks(const char *p, int64_t most, struct part **parts,
     return n;
 }
 
-static int64_t split_at(const char *p, const char *delimiter, int64_t most, struct part **parts, struct arena *a) {
+static int64_t split_at(const char *p, const char *delimiter, int64_t most, struct part **parts,
+                        struct arena *a) {
     int64_t n = 0;
     for (;;) {
         const char *end = n == most ? NULL : strstr(p, delimiter);
@@ -72,7 +75,8 @@ static enum status split_shape(struct shape_ctx *c) {
         shape_copy(c, i, 0);
     if (c->n_out > 1)
         c->out[1].dtype = DT_I64;
-    SHAPE_FAIL_IF(c->in[0].rank >= MAX_RANK, c, "a tensor of rank %d has no room for an axis", c->in[0].rank);
+    SHAPE_FAIL_IF(c->in[0].rank >= MAX_RANK, c, "a tensor of rank %d has no room for an axis",
+                  c->in[0].rank);
     if (c->in[0].rank >= 0)
         c->out[0].dim[c->out[0].rank++] = DIM_UNKNOWN;
     return OK;
@@ -81,7 +85,8 @@ static enum status split_shape(struct shape_ctx *c) {
 static enum status split_eval(struct op_ctx *c) {
     const struct attr *limit = attr_find(c->node, "maxsplit");
     const char *delimiter = attr_str(c->node, "delimiter"), *const *x = c->in[0]->data;
-    int64_t n = tensor_count(c->in[0]), most = limit && limit->i >= 0 ? limit->i : -1, widest = 0, dim[MAX_RANK];
+    int64_t n = tensor_count(c->in[0]), most = limit && limit->i >= 0 ? limit->i : -1, widest = 0,
+            dim[MAX_RANK];
     TRY(need_strings(c, 0));
     struct part **parts = NEW_ARRAY(c->scratch, n + 1, struct part *);
     int64_t *count = NEW_ARRAY(c->scratch, n + 1, int64_t);
@@ -105,26 +110,28 @@ static enum status split_eval(struct op_ctx *c) {
     return OK;
 }
 
-/* Alphabets whose two cases lie a fixed distance apart, and those where they alternate (distance 0, upper case even
- * from `low` on). Other letters with case are refused. */
+/* Alphabets whose two cases lie a fixed distance apart, and those where they alternate (distance 0,
+ * upper case even from `low` on). Other letters with case are refused. */
 static const struct {
     uint32_t low, high; /* upper case; alternating: both */
     int distance;
 } alphabets[] = {
-    { 'A', 'Z', 32 },       { 0xc0, 0xd6, 32 },     { 0xd8, 0xde, 32 },     { 0x100, 0x12f, 0},     { 0x132, 0x137, 0 },
-    { 0x139, 0x148, 0 },    { 0x14a, 0x177, 0 },    { 0x179, 0x17e, 0 },    { 0x391, 0x3a1, 32 },   { 0x3a3, 0x3a9, 32 },
-    { 0x400, 0x40f, 80 },   { 0x410, 0x42f, 32 },   { 0x531, 0x556, 48 },   { 0x1e00, 0x1e95, 0 },  { 0x1ea0, 0x1eff, 0 },
-    { 0xff21, 0xff3a, 32 },
+    { 'A', 'Z', 32 },     { 0xc0, 0xd6, 32 },    { 0xd8, 0xde, 32 },    { 0x100, 0x12f, 0 },
+    { 0x132, 0x137, 0 },  { 0x139, 0x148, 0 },   { 0x14a, 0x177, 0 },   { 0x179, 0x17e, 0 },
+    { 0x391, 0x3a1, 32 }, { 0x3a3, 0x3a9, 32 },  { 0x400, 0x40f, 80 },  { 0x410, 0x42f, 32 },
+    { 0x531, 0x556, 48 }, { 0x1e00, 0x1e95, 0 }, { 0x1ea0, 0x1eff, 0 }, { 0xff21, 0xff3a, 32 },
 };
 
 static bool has_other_case(uint32_t c) {
     static const struct {
         uint32_t low, high;
     } blocks[] = {
-        { 0xb5, 0xb5 },     { 0xdf, 0xff },     { 0x100, 0x2af },   { 0x345, 0x345 },   { 0x370, 0x52f },   { 0x531, 0x587 },
-        { 0x10a0, 0x10ff }, { 0x13a0, 0x13ff }, { 0x1c80, 0x1cbf }, { 0x1d79, 0x1d8e }, { 0x1e00, 0x1fff }, { 0x2126, 0x2188 },
-        { 0x24b6, 0x24e9 }, { 0x2c00, 0x2dff }, { 0xa640, 0xa7ff }, { 0xab30, 0xabbf }, { 0xfb00, 0xfb17 }, { 0xff21, 0xff5a },
-        { 0x10400, 0x10fff }, { 0x118a0, 0x118df }, { 0x16e40, 0x16e7f }, { 0x1e900, 0x1e943 },
+        { 0xb5, 0xb5 },       { 0xdf, 0xff },       { 0x100, 0x2af },     { 0x345, 0x345 },
+        { 0x370, 0x52f },     { 0x531, 0x587 },     { 0x10a0, 0x10ff },   { 0x13a0, 0x13ff },
+        { 0x1c80, 0x1cbf },   { 0x1d79, 0x1d8e },   { 0x1e00, 0x1fff },   { 0x2126, 0x2188 },
+        { 0x24b6, 0x24e9 },   { 0x2c00, 0x2dff },   { 0xa640, 0xa7ff },   { 0xab30, 0xabbf },
+        { 0xfb00, 0xfb17 },   { 0xff21, 0xff5a },   { 0x10400, 0x10fff }, { 0x118a0, 0x118df },
+        { 0x16e40, 0x16e7f }, { 0x1e900, 0x1e943 },
     };
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         if (c >= blocks[i].low && c <= blocks[i].high)
@@ -138,7 +145,8 @@ static bool change_case(uint32_t c, bool upper, uint32_t *out) {
     if (c < 'A')
         return true;
     for (size_t i = 0; i < sizeof alphabets / sizeof *alphabets; i++) {
-        uint32_t low = alphabets[i].low, high = alphabets[i].high, d = (uint32_t)alphabets[i].distance;
+        uint32_t low = alphabets[i].low, high = alphabets[i].high,
+                 d = (uint32_t)alphabets[i].distance;
         if (!d && c >= low && c <= high) {
             bool is_upper = (c - low) % 2 == 0;
             *out = is_upper == upper ? c : upper ? c - 1 : c + 1;
@@ -152,19 +160,22 @@ static bool change_case(uint32_t c, bool upper, uint32_t *out) {
     return c == 0xf7 || c == 0xd7 || !has_other_case(c);
 }
 
-static enum status in_case(struct op_ctx *c, const char *text, bool upper, struct arena *a, const char **out) {
+static enum status in_case(struct op_ctx *c, const char *text, bool upper, struct arena *a,
+                           const char **out) {
     char *to = arena_alloc(a, 4 * strlen(text) + 1), *end = to;
     *out = to;
     for (const char *p = text; *p;) {
         uint32_t code = utf8_next(&p), other;
-        FAIL_IF(!change_case(code, upper, &other), c->err, STATUS_UNSUPPORTED, "the case of the character U+%04X", (unsigned)code);
+        FAIL_IF(!change_case(code, upper, &other), c->err, STATUS_UNSUPPORTED,
+                "the case of the character U+%04X", (unsigned)code);
         end += utf8_put(other, end);
     }
     *end = '\0';
     return OK;
 }
 
-static enum status is_stopword(struct op_ctx *c, const struct attr *stopwords, const char *text, bool *found) {
+static enum status is_stopword(struct op_ctx *c, const struct attr *stopwords, const char *text,
+                               bool *found) {
     bool exact = attr_int(c->node, "is_case_sensitive");
     const char *folded = text;
     *found = false;
@@ -184,8 +195,9 @@ static enum status is_stopword(struct op_ctx *c, const struct attr *stopwords, c
 static enum status normalizer_shape(struct shape_ctx *c) {
     shape_copy(c, 0, 0);
     int rank = c->in[0].rank;
-    SHAPE_FAIL_IF(rank == 0 || rank > 2 || (rank == 2 && c->in[0].dim[0] >= 0 && c->in[0].dim[0] != 1), c,
-                  "the input must have shape [C] or [1, C]");
+    SHAPE_FAIL_IF(rank == 0 || rank > 2 ||
+                      (rank == 2 && c->in[0].dim[0] >= 0 && c->in[0].dim[0] != 1),
+                  c, "the input must have shape [C] or [1, C]");
     if (rank > 0)
         c->out[0].dim[rank - 1] = DIM_UNKNOWN;
     return OK;
@@ -195,7 +207,8 @@ static enum status normalizer_eval(struct op_ctx *c) {
     const char *action = attr_str(c->node, "case_change_action"), *const *x = c->in[0]->data;
     const struct attr *stopwords = attr_find(c->node, "stopwords");
     bool upper = strcmp(action, "UPPER") == 0, lower = strcmp(action, "LOWER") == 0;
-    FAIL_IF(!upper && !lower && strcmp(action, "NONE") != 0, c->err, STATUS_CORRUPT, "case_change_action '%s' is not known", action);
+    FAIL_IF(!upper && !lower && strcmp(action, "NONE") != 0, c->err, STATUS_CORRUPT,
+            "case_change_action '%s' is not known", action);
     TRY(need_strings(c, 0));
     int64_t n = tensor_count(c->in[0]), kept = 0;
     const char **list = NEW_ARRAY(c->scratch, n + 1, const char *);
@@ -206,7 +219,8 @@ static enum status normalizer_eval(struct op_ctx *c) {
             list[kept++] = x[i];
     }
     int64_t count = kept ? kept : 1;
-    TRY(op_output(c, 0, DT_STRING, c->in[0]->rank, c->in[0]->rank == 2 ? (int64_t[]) { 1, count } : &count));
+    TRY(op_output(c, 0, DT_STRING, c->in[0]->rank,
+                  c->in[0]->rank == 2 ? (int64_t[]) { 1, count } : &count));
     struct arena *texts = tensor_string_arena(c->out[0]);
     const char **y = c->out[0]->data;
     y[0] = "";

@@ -1,7 +1,7 @@
 /* TfIdfVectorizer: counts of n-grams of a pool in every row, weighted.
  *
- * An n-gram is n elements that lie `skip` + 1 apart, skip from 0 to max_skip_count; single elements are counted for
- * skip 0 only. */
+ * An n-gram is n elements that lie `skip` + 1 apart, skip from 0 to max_skip_count; single elements
+ * are counted for skip 0 only. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,18 +22,21 @@ static enum status read_pool(const struct node *n, struct pool_attrs *p, struct 
     p->starts = attr_ints(n, "ngram_counts", &p->n_starts);
     p->indexes = attr_ints(n, "ngram_indexes", &p->n_indexes);
     p->weights = attr_floats(n, "weights", &p->n_weights);
-    FAIL_IF(!p->items || (ints && strings), e, STATUS_CORRUPT, "one of pool_int64s and pool_strings is asked for");
+    FAIL_IF(!p->items || (ints && strings), e, STATUS_CORRUPT,
+            "one of pool_int64s and pool_strings is asked for");
     int64_t grams = 0;
     for (int i = 0; i < p->n_starts; i++) {
         int64_t end = i + 1 < p->n_starts ? p->starts[i + 1] : p->items->n;
         FAIL_IF(p->starts[i] < 0 || end < p->starts[i] || end > p->items->n, e, STATUS_CORRUPT,
-                "ngram_counts[%d] is %lld in a pool of %lld", i, (long long)p->starts[i], (long long)p->items->n);
+                "ngram_counts[%d] is %lld in a pool of %lld", i, (long long)p->starts[i],
+                (long long)p->items->n);
         grams += (end - p->starts[i]) / (i + 1);
     }
-    FAIL_IF(grams > p->n_indexes, e, STATUS_CORRUPT, "%lld n-grams, but %d ngram_indexes", (long long)grams, p->n_indexes);
+    FAIL_IF(grams > p->n_indexes, e, STATUS_CORRUPT, "%lld n-grams, but %d ngram_indexes",
+            (long long)grams, p->n_indexes);
     for (int i = 0; i < p->n_indexes; i++) {
-        FAIL_IF(p->indexes[i] < 0 || p->indexes[i] > INT32_MAX, e, STATUS_CORRUPT, "ngram_indexes[%d] is %lld", i,
-                (long long)p->indexes[i]);
+        FAIL_IF(p->indexes[i] < 0 || p->indexes[i] > INT32_MAX, e, STATUS_CORRUPT,
+                "ngram_indexes[%d] is %lld", i, (long long)p->indexes[i]);
         if (p->indexes[i] >= p->columns)
             p->columns = p->indexes[i] + 1;
     }
@@ -45,7 +48,8 @@ static enum status tfidf_shape(struct shape_ctx *c) {
     TRY(read_pool(c->node, &p, c->err));
     shape_copy(c, 0, 0);
     c->out[0].dtype = DT_F32;
-    SHAPE_FAIL_IF(c->in[0].rank == 0 || c->in[0].rank > 2, c, "the input has rank %d; 1 or 2 is asked for", c->in[0].rank);
+    SHAPE_FAIL_IF(c->in[0].rank == 0 || c->in[0].rank > 2, c,
+                  "the input has rank %d; 1 or 2 is asked for", c->in[0].rank);
     if (c->in[0].rank > 0)
         c->out[0].dim[c->in[0].rank - 1] = p.columns;
     return OK;
@@ -64,8 +68,8 @@ struct gram {
 };
 
 /* Times that a gram is in a row at one distance. */
-static int64_t occurrences(const struct pool_attrs *p, const struct gram *g, const struct tensor *x, int64_t from, int64_t n,
-                           int64_t distance) {
+static int64_t occurrences(const struct pool_attrs *p, const struct gram *g, const struct tensor *x,
+                           int64_t from, int64_t n, int64_t distance) {
     int64_t count = 0;
     for (int64_t i = 0; i < n && (g->length - 1) <= (n - 1 - i) / distance; i++) {
         int k = 0;
@@ -82,13 +86,16 @@ static enum status tfidf_eval(struct op_ctx *c) {
     TRY(read_pool(c->node, &p, c->err));
     const char *mode = attr_str(c->node, "mode");
     bool once = strcmp(mode, "IDF") == 0, weighted = strcmp(mode, "TF") != 0;
-    int64_t shortest = attr_int(c->node, "min_gram_length"), longest = attr_int(c->node, "max_gram_length");
-    int64_t skips = attr_int(c->node, "max_skip_count"), n = x->dim[x->rank - 1], rows = x->rank == 2 ? x->dim[0] : 1;
-    FAIL_IF(weighted && !once && strcmp(mode, "TFIDF") != 0, c->err, STATUS_CORRUPT, "mode '%s' is not known", mode);
-    FAIL_IF(p.strings ? x->store != DT_STRING : !dtype_is_int(x->store), c->err, STATUS_CORRUPT, "a pool of another type than %s",
-            dtype_name(x->dtype));
-    FAIL_IF(weighted && p.n_weights && p.n_weights < p.n_indexes, c->err, STATUS_CORRUPT, "%d weights for %d n-grams",
-            p.n_weights, p.n_indexes);
+    int64_t shortest = attr_int(c->node, "min_gram_length"),
+            longest = attr_int(c->node, "max_gram_length");
+    int64_t skips = attr_int(c->node, "max_skip_count"), n = x->dim[x->rank - 1],
+            rows = x->rank == 2 ? x->dim[0] : 1;
+    FAIL_IF(weighted && !once && strcmp(mode, "TFIDF") != 0, c->err, STATUS_CORRUPT,
+            "mode '%s' is not known", mode);
+    FAIL_IF(p.strings ? x->store != DT_STRING : !dtype_is_int(x->store), c->err, STATUS_CORRUPT,
+            "a pool of another type than %s", dtype_name(x->dtype));
+    FAIL_IF(weighted && p.n_weights && p.n_weights < p.n_indexes, c->err, STATUS_CORRUPT,
+            "%d weights for %d n-grams", p.n_weights, p.n_indexes);
     skips = skips < n ? skips : n;
     int64_t number = 0;
     for (int i = 0; i < p.n_starts; i++) {
@@ -102,7 +109,8 @@ static enum status tfidf_eval(struct op_ctx *c) {
                     count += occurrences(&p, &g, x, r * n, n, skip + 1);
                 int64_t to = r * p.columns + g.column;
                 double before = tensor_f64(c->out[0], to);
-                tensor_set_f64(c->out[0], to, once ? (count ? weight : before) : before + weight * (double)count);
+                tensor_set_f64(c->out[0], to,
+                               once ? (count ? weight : before) : before + weight * (double)count);
             }
         }
     }

@@ -1,5 +1,5 @@
-/* TensorFlow Lite's control flow: sub-graphs get all they see as inputs. What the outputs look like is told by the
- * sub-graphs, so the shape rules know the declared types only. */
+/* TensorFlow Lite's control flow: sub-graphs get all they see as inputs. What the outputs look like
+ * is told by the sub-graphs, so the shape rules know the declared types only. */
 #include <string.h>
 
 #include "ops/row.h"
@@ -12,7 +12,8 @@ static enum status shape_declared(struct shape_ctx *c) {
 }
 
 static enum status truth(const struct tensor *t, bool *out, struct err *e) {
-    FAIL_IF(t->kind != KIND_TENSOR || t->store != DT_BOOL || tensor_count(t) != 1, e, STATUS_CORRUPT, "a condition must be one boolean");
+    FAIL_IF(t->kind != KIND_TENSOR || t->store != DT_BOOL || tensor_count(t) != 1, e,
+            STATUS_CORRUPT, "a condition must be one boolean");
     *out = tensor_i64(t, 0) != 0;
     return OK;
 }
@@ -33,7 +34,8 @@ static struct tensor **aliases(struct op_ctx *c, int first) {
 
 static enum status run_once(struct op_ctx *c, const char *attr, int first) {
     struct tensor **in = aliases(c, first);
-    enum status s = c->run_graph(c, attr_graph(c->node, attr), in, c->n_in - first, c->out, c->n_out);
+    enum status s =
+        c->run_graph(c, attr_graph(c->node, attr), in, c->n_in - first, c->out, c->n_out);
     free_all(in, c->n_in - first);
     return s;
 }

@@ -9,7 +9,8 @@
 
 /* --- ATAN2(y, x) with broadcasting --- */
 
-static void atan2_run(const void *const *operand, const int *step, void *out, int64_t n, const void *arg) {
+static void atan2_run(const void *const *operand, const int *step, void *out, int64_t n,
+                      const void *arg) {
     if (*(const bool *)arg) {
         const double *a = operand[0], *b = operand[1];
         for (int64_t i = 0; i < n; i++)
@@ -33,14 +34,16 @@ static enum status eval_atan2(struct op_ctx *c) {
     return OK;
 }
 
-/* --- FAKE_QUANT: to the nearest of the levels between min and max, moved so that zero is one of them --- */
+/* --- FAKE_QUANT: to the nearest of the levels between min and max, moved so that zero is one of
+ * them --- */
 
 static enum status eval_fake_quant(struct op_ctx *c) {
     double min = attr_float(c->node, "min"), max = attr_float(c->node, "max");
     int64_t bits = attr_int(c->node, "num_bits");
-    FAIL_IF(bits < 2 || bits > 16 || !(min <= 0) || !(max >= 0) || !(max > min), c->err, STATUS_CORRUPT, "%lld bits between %g and %g",
-            (long long)bits, min, max);
-    double low = attr_int(c->node, "narrow_range") ? 1 : 0, high = (double)((1 << bits) - 1), scale = (max - min) / (high - low);
+    FAIL_IF(bits < 2 || bits > 16 || !(min <= 0) || !(max >= 0) || !(max > min), c->err,
+            STATUS_CORRUPT, "%lld bits between %g and %g", (long long)bits, min, max);
+    double low = attr_int(c->node, "narrow_range") ? 1 : 0, high = (double)((1 << bits) - 1),
+           scale = (max - min) / (high - low);
     double zero = low - min / scale;
     zero = zero < low ? low : zero > high ? high : floor(zero + 0.5);
     double least = (low - zero) * scale, most = (high - zero) * scale;
@@ -83,11 +86,13 @@ static enum status shape_bitcast(struct shape_ctx *c) {
     c->out[0].dtype = to;
     if (rank < 0)
         return OK;
-    SHAPE_FAIL_IF(from < 8 || bits < 8 || rank >= MAX_RANK, c, "a bitcast from %s to %s", dtype_name(x->dtype), dtype_name(to));
+    SHAPE_FAIL_IF(from < 8 || bits < 8 || rank >= MAX_RANK, c, "a bitcast from %s to %s",
+                  dtype_name(x->dtype), dtype_name(to));
     memcpy(dim, x->dim, sizeof dim);
     if (bits < from)
         dim[rank++] = from / bits;
-    SHAPE_FAIL_IF(bits > from && (rank < 1 || dim[rank - 1] != bits / from), c, "a bitcast to a wider type needs a last axis of %d", bits / from);
+    SHAPE_FAIL_IF(bits > from && (rank < 1 || dim[rank - 1] != bits / from), c,
+                  "a bitcast to a wider type needs a last axis of %d", bits / from);
     if (bits > from)
         rank--;
     fact_set(&c->out[0], to, rank, dim);
@@ -98,7 +103,8 @@ static enum status shape_bitcast(struct shape_ctx *c) {
 static enum status eval_bitcast(struct op_ctx *c) {
     struct tensor *x, *view, *y;
     TRY(tensor_convert(&x, c->in[0], c->in[0]->dtype, c->err));
-    enum status s = tensor_new(&view, c->out[0]->dtype, c->out[0]->dtype, c->out[0]->rank, c->out[0]->dim, c->err);
+    enum status s = tensor_new(&view, c->out[0]->dtype, c->out[0]->dtype, c->out[0]->rank,
+                               c->out[0]->dim, c->err);
     if (s == OK) {
         memcpy(view->data, x->data, tensor_bytes(view));
         s = tensor_convert(&y, view, c->out[0]->store, c->err);
@@ -121,7 +127,8 @@ static enum status shape_part(struct shape_ctx *c) {
 }
 
 static double part_of(const struct tensor *t, int64_t i, int which) {
-    return t->store == DT_C128 ? ((const double *)t->data)[2 * i + which] : (double)((const float *)t->data)[2 * i + which];
+    return t->store == DT_C128 ? ((const double *)t->data)[2 * i + which]
+                               : (double)((const float *)t->data)[2 * i + which];
 }
 
 static enum status eval_part(struct op_ctx *c) {
@@ -131,12 +138,16 @@ static enum status eval_part(struct op_ctx *c) {
     const char *op = c->node->op;
     for (int64_t i = 0; i < tensor_count(x); i++) {
         double re = part_of(x, i, 0), im = part_of(x, i, 1);
-        tensor_set_f64(c->out[0], i, op[0] == 'R' ? re : op[0] == 'I' ? im : sqrt(re * re + im * im));
+        tensor_set_f64(c->out[0], i,
+                       op[0] == 'R'   ? re
+                       : op[0] == 'I' ? im
+                                      : sqrt(re * re + im * im));
     }
     return OK;
 }
 
-/* --- RFFT2D: input, lengths [2]; the last two axes cut or filled with zeros to the lengths; half of the last axis --- */
+/* --- RFFT2D: input, lengths [2]; the last two axes cut or filled with zeros to the lengths; half
+ * of the last axis --- */
 
 static enum status shape_rfft(struct shape_ctx *c) {
     const struct fact *x = &c->in[0];
@@ -148,19 +159,22 @@ static enum status shape_rfft(struct shape_ctx *c) {
         return OK;
     fact_set(&c->out[0], DT_C64, x->rank, x->dim);
     bool known = fact_ints(c, &c->in[1], &length, &n);
-    SHAPE_FAIL_IF(known && (n != 2 || length[0] < 1 || length[1] < 1), c, "%lld lengths", (long long)n);
+    SHAPE_FAIL_IF(known && (n != 2 || length[0] < 1 || length[1] < 1), c, "%lld lengths",
+                  (long long)n);
     c->out[0].dim[x->rank - 2] = known ? length[0] : DIM_UNKNOWN;
     c->out[0].dim[x->rank - 1] = known ? length[1] / 2 + 1 : DIM_UNKNOWN;
     return OK;
 }
 
-/* One transform of n points by the definition, in float64: k ascending, terms by j ascending; the angle is reduced
- * exactly (j * k mod n) first. */
-static void dft(const double *in, int64_t step, int64_t n, double *out, int64_t out_step, int64_t wanted, const double *turn) {
+/* One transform of n points by the definition, in float64: k ascending, terms by j ascending; the
+ * angle is reduced exactly (j * k mod n) first. */
+static void dft(const double *in, int64_t step, int64_t n, double *out, int64_t out_step,
+                int64_t wanted, const double *turn) {
     for (int64_t k = 0; k < wanted; k++) {
         double re = 0, im = 0;
         for (int64_t j = 0, at = 0; j < n; j++) {
-            double a = in[2 * j * step], b = in[2 * j * step + 1], cosine = turn[2 * at], sine = turn[2 * at + 1];
+            double a = in[2 * j * step], b = in[2 * j * step + 1], cosine = turn[2 * at],
+                   sine = turn[2 * at + 1];
             re += a * cosine + b * sine;
             im += b * cosine - a * sine;
             at = (at + k) % n;
@@ -183,16 +197,21 @@ static double *turns(struct arena *a, int64_t n) {
 static enum status eval_rfft(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     struct tensor *y = c->out[0];
-    FAIL_IF(!y || !dtype_is_float(x->dtype), c->err, STATUS_CORRUPT, "an input of type %s", dtype_name(x->dtype));
+    FAIL_IF(!y || !dtype_is_float(x->dtype), c->err, STATUS_CORRUPT, "an input of type %s",
+            dtype_name(x->dtype));
     int r = x->rank;
-    int64_t rows = y->dim[r - 2], half = y->dim[r - 1], columns = tensor_i64(c->in[1], 1), images = dims_product(x->dim, 0, r - 2);
+    int64_t rows = y->dim[r - 2], half = y->dim[r - 1], columns = tensor_i64(c->in[1], 1),
+            images = dims_product(x->dim, 0, r - 2);
     int64_t have_rows = x->dim[r - 2], have = x->dim[r - 1];
-    double *line = NEW_ARRAY(c->scratch, 2 * columns, double), *plane = NEW_ARRAY(c->scratch, 2 * rows * half, double);
-    double *out = NEW_ARRAY(c->scratch, 2 * rows, double), *by_row = turns(c->scratch, columns), *by_column = turns(c->scratch, rows);
+    double *line = NEW_ARRAY(c->scratch, 2 * columns, double),
+           *plane = NEW_ARRAY(c->scratch, 2 * rows * half, double);
+    double *out = NEW_ARRAY(c->scratch, 2 * rows, double), *by_row = turns(c->scratch, columns),
+           *by_column = turns(c->scratch, rows);
     for (int64_t m = 0; m < images; m++) {
         for (int64_t i = 0; i < rows; i++) {
             for (int64_t j = 0; j < columns; j++) {
-                line[2 * j] = i < have_rows && j < have ? tensor_f64(x, (m * have_rows + i) * have + j) : 0;
+                line[2 * j] =
+                    i < have_rows && j < have ? tensor_f64(x, (m * have_rows + i) * have + j) : 0;
                 line[2 * j + 1] = 0;
             }
             dft(line, 1, columns, plane + 2 * i * half, 1, half, by_row);
@@ -235,7 +254,8 @@ static enum status eval_random(struct op_ctx *c) {
     bool normal = strcmp(c->node->op, "RANDOM_STANDARD_NORMAL") == 0;
     for (int64_t i = 0; c->out[0] && i < tensor_count(c->out[0]); i++) {
         double u = uniform(c->seed, 2 * i), v = uniform(c->seed, 2 * i + 1);
-        tensor_set_f64(c->out[0], i, normal ? sqrt(-2 * log_d(1 - u)) * cos_d(6.283185307179586 * v) : u);
+        tensor_set_f64(c->out[0], i,
+                       normal ? sqrt(-2 * log_d(1 - u)) * cos_d(6.283185307179586 * v) : u);
     }
     return OK;
 }
@@ -256,8 +276,9 @@ static bool same_key(const struct tensor *a, int64_t i, const struct tensor *b, 
 
 static enum status eval_find(struct op_ctx *c) {
     const struct tensor *query = c->in[0], *keys = c->in[1], *values = c->in[2], *other = c->in[3];
-    FAIL_IF(query->store != keys->store || other->store != values->store || tensor_count(other) != 1 ||
-                tensor_count(keys) != tensor_count(values), c->err, STATUS_CORRUPT, "keys, values and default do not fit");
+    FAIL_IF(query->store != keys->store || other->store != values->store ||
+                tensor_count(other) != 1 || tensor_count(keys) != tensor_count(values),
+            c->err, STATUS_CORRUPT, "keys, values and default do not fit");
     for (int64_t i = 0; i < tensor_count(query); i++) {
         const char *found = element_at(other, 0);
         for (int64_t k = 0; k < tensor_count(keys); k++)

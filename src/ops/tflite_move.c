@@ -1,5 +1,5 @@
-/* TensorFlow Lite's movers that ONNX lacks: slices and pads with computed lists, gathers with batch dimensions, blocks of
- * space and batch, diagonals. */
+/* TensorFlow Lite's movers that ONNX lacks: slices and pads with computed lists, gathers with batch
+ * dimensions, blocks of space and batch, diagonals. */
 #include <string.h>
 
 #include "ops/move.h"
@@ -18,16 +18,18 @@ static enum status shape_rank_kept(struct shape_ctx *c) {
 
 /* --- SLICE: begin and size, -1 to the end --- */
 
-static enum status slice_dims(const int64_t *dim, int rank, const int64_t *begin, int64_t nb, const int64_t *size, int64_t ns,
-                              int64_t *out, struct err *e) {
-    FAIL_IF(nb != rank || ns != rank, e, STATUS_CORRUPT, "begin has %lld elements, size %lld, the input has rank %d", (long long)nb,
+static enum status slice_dims(const int64_t *dim, int rank, const int64_t *begin, int64_t nb,
+                              const int64_t *size, int64_t ns, int64_t *out, struct err *e) {
+    FAIL_IF(nb != rank || ns != rank, e, STATUS_CORRUPT,
+            "begin has %lld elements, size %lld, the input has rank %d", (long long)nb,
             (long long)ns, rank);
     for (int i = 0; i < rank; i++) {
-        FAIL_IF(begin[i] < 0 || begin[i] > dim[i], e, STATUS_CORRUPT, "begin %lld on axis %d of %lld elements", (long long)begin[i], i,
+        FAIL_IF(begin[i] < 0 || begin[i] > dim[i], e, STATUS_CORRUPT,
+                "begin %lld on axis %d of %lld elements", (long long)begin[i], i,
                 (long long)dim[i]);
         out[i] = size[i] == -1 ? dim[i] - begin[i] : size[i];
-        FAIL_IF(out[i] < 0 || out[i] > dim[i] - begin[i], e, STATUS_CORRUPT, "size %lld on axis %d of %lld elements",
-                (long long)size[i], i, (long long)dim[i]);
+        FAIL_IF(out[i] < 0 || out[i] > dim[i] - begin[i], e, STATUS_CORRUPT,
+                "size %lld on axis %d of %lld elements", (long long)size[i], i, (long long)dim[i]);
     }
     return OK;
 }
@@ -36,7 +38,8 @@ static enum status shape_slice(struct shape_ctx *c) {
     const int64_t *begin, *size;
     int64_t nb, ns;
     TRY(shape_rank_kept(c));
-    if (!fact_known(&c->in[0]) || !fact_ints(c, &c->in[1], &begin, &nb) || !fact_ints(c, &c->in[2], &size, &ns))
+    if (!fact_known(&c->in[0]) || !fact_ints(c, &c->in[1], &begin, &nb) ||
+        !fact_ints(c, &c->in[2], &size, &ns))
         return OK;
     return slice_dims(c->in[0].dim, c->in[0].rank, begin, nb, size, ns, c->out[0].dim, c->err);
 }
@@ -71,8 +74,8 @@ static int64_t clamp(int64_t v, int64_t low, int64_t high) {
     return v < low ? low : v > high ? high : v;
 }
 
-static enum status strided_axis(struct strided *s, const struct node *n, int entry, int64_t size, int64_t begin, int64_t end, int64_t step,
-                                struct err *e) {
+static enum status strided_axis(struct strided *s, const struct node *n, int entry, int64_t size,
+                                int64_t begin, int64_t end, int64_t step, struct err *e) {
     bool shrink = attr_int(n, "shrink_axis_mask") >> entry & 1;
     int k = s->rank++;
     FAIL_IF(step == 0 || step < -INT32_MAX, e, STATUS_CORRUPT, "a stride of %lld", (long long)step);
@@ -80,14 +83,17 @@ static enum status strided_axis(struct strided *s, const struct node *n, int ent
         end += begin;
     if (shrink) {
         begin += begin < 0 ? size : 0;
-        FAIL_IF(begin < 0 || begin >= size, e, STATUS_CORRUPT, "index %lld of %lld", (long long)begin, (long long)size);
+        FAIL_IF(begin < 0 || begin >= size, e, STATUS_CORRUPT, "index %lld of %lld",
+                (long long)begin, (long long)size);
         s->begin[k] = begin;
         s->step[k] = s->count[k] = 1;
         return OK;
     }
     int64_t back = step < 0;
-    bool open_begin = attr_int(n, "begin_mask") >> entry & 1, open_end = attr_int(n, "end_mask") >> entry & 1;
-    begin = open_begin ? (back ? size - 1 : 0) : clamp(begin < 0 ? begin + size : begin, -back, size - back);
+    bool open_begin = attr_int(n, "begin_mask") >> entry & 1,
+         open_end = attr_int(n, "end_mask") >> entry & 1;
+    begin = open_begin ? (back ? size - 1 : 0)
+                       : clamp(begin < 0 ? begin + size : begin, -back, size - back);
     end = open_end ? (back ? -1 : size) : clamp(end < 0 ? end + size : end, -back, size - back);
     int64_t span = back ? begin - end : end - begin, stride = back ? -step : step;
     s->begin[k] = begin;
@@ -97,11 +103,14 @@ static enum status strided_axis(struct strided *s, const struct node *n, int ent
     return OK;
 }
 
-static enum status strided_read(struct strided *s, const struct node *n, int rank, const int64_t *dim, const int64_t *const list[3],
+static enum status strided_read(struct strided *s, const struct node *n, int rank,
+                                const int64_t *dim, const int64_t *const list[3],
                                 const int64_t count[3], struct err *e) {
-    int64_t ellipsis = attr_int(n, "ellipsis_mask"), fresh = attr_int(n, "new_axis_mask") & ~ellipsis;
+    int64_t ellipsis = attr_int(n, "ellipsis_mask"),
+            fresh = attr_int(n, "new_axis_mask") & ~ellipsis;
     *s = (struct strided) { 0 };
-    FAIL_IF(count[0] != count[1] || count[0] != count[2] || count[0] > MAX_RANK, e, STATUS_CORRUPT, "begin, end and strides differ in length");
+    FAIL_IF(count[0] != count[1] || count[0] != count[2] || count[0] > MAX_RANK, e, STATUS_CORRUPT,
+            "begin, end and strides differ in length");
     int n_fresh = 0;
     for (int i = 0; i < count[0]; i++)
         n_fresh += fresh >> i & 1;
@@ -116,7 +125,8 @@ static enum status strided_read(struct strided *s, const struct node *n, int ran
         }
         if (i == count[0] || whole)
             continue;
-        FAIL_IF(s->out_rank >= MAX_RANK || (s->rank >= rank && !(fresh >> i & 1)), e, STATUS_CORRUPT, "more axes are sliced than the input has");
+        FAIL_IF(s->out_rank >= MAX_RANK || (s->rank >= rank && !(fresh >> i & 1)), e,
+                STATUS_CORRUPT, "more axes are sliced than the input has");
         if (fresh >> i & 1)
             s->out[s->out_rank++] = 1;
         else
@@ -167,13 +177,16 @@ static enum status eval_strided(struct op_ctx *c) {
 
 /* --- MIRROR_PAD: [rank, 2] paddings; SYMMETRIC repeats the edge element, REFLECT does not --- */
 
-static enum status mirror_dims(const struct node *n, const int64_t *dim, int rank, const int64_t *p, int64_t count, int64_t *out,
-                               struct err *e) {
+static enum status mirror_dims(const struct node *n, const int64_t *dim, int rank, const int64_t *p,
+                               int64_t count, int64_t *out, struct err *e) {
     int64_t least = strcmp(attr_str(n, "mode"), "SYMMETRIC") == 0 ? 0 : 1;
-    FAIL_IF(count != 2 * rank, e, STATUS_CORRUPT, "%lld paddings for rank %d", (long long)count, rank);
+    FAIL_IF(count != 2 * rank, e, STATUS_CORRUPT, "%lld paddings for rank %d", (long long)count,
+            rank);
     for (int i = 0; i < rank; i++) {
-        FAIL_IF(p[2 * i] < 0 || p[2 * i + 1] < 0 || p[2 * i] > dim[i] - least || p[2 * i + 1] > dim[i] - least, e, STATUS_CORRUPT,
-                "paddings %lld and %lld on axis %d of %lld elements", (long long)p[2 * i], (long long)p[2 * i + 1], i, (long long)dim[i]);
+        FAIL_IF(p[2 * i] < 0 || p[2 * i + 1] < 0 || p[2 * i] > dim[i] - least ||
+                    p[2 * i + 1] > dim[i] - least,
+                e, STATUS_CORRUPT, "paddings %lld and %lld on axis %d of %lld elements",
+                (long long)p[2 * i], (long long)p[2 * i + 1], i, (long long)dim[i]);
         out[i] = dim[i] + p[2 * i] + p[2 * i + 1];
     }
     return OK;
@@ -188,7 +201,8 @@ static enum status shape_mirror(struct shape_ctx *c) {
     return mirror_dims(c->node, c->in[0].dim, c->in[0].rank, p, n, c->out[0].dim, c->err);
 }
 
-/* The flat index of element `at` of the source when every axis is looked up in a table of source positions. */
+/* The flat index of element `at` of the source when every axis is looked up in a table of source
+ * positions. */
 struct lookup {
     int64_t *source[MAX_RANK];
 };
@@ -219,7 +233,9 @@ static enum status eval_mirror(struct op_ctx *c) {
         l.source[k] = NEW_ARRAY(c->scratch, dim[k] + 1, int64_t);
         for (int64_t i = 0; i < dim[k]; i++) {
             int64_t at = i - p[2 * k];
-            l.source[k][i] = at < 0 ? -at - 1 + skip : at >= x->dim[k] ? 2 * x->dim[k] - 1 - skip - at : at;
+            l.source[k][i] = at < 0            ? -at - 1 + skip
+                             : at >= x->dim[k] ? 2 * x->dim[k] - 1 - skip - at
+                                               : at;
         }
     }
     copy_looked_up(c->out[0], x, &l);
@@ -228,12 +244,14 @@ static enum status eval_mirror(struct op_ctx *c) {
 
 /* --- GATHER with batch dimensions --- */
 
-static enum status gather_dims(const struct node *n, const struct fact *x, const struct fact *indices, int *axis, int *batch, int *rank,
+static enum status gather_dims(const struct node *n, const struct fact *x,
+                               const struct fact *indices, int *axis, int *batch, int *rank,
                                int64_t *dim, struct err *e) {
     TRY(axis_normalise(attr_int(n, "axis"), x->rank, axis, e));
     int64_t b = attr_int(n, "batch_dims");
     b += b < 0 ? indices->rank : 0;
-    FAIL_IF(b < 0 || b > indices->rank || b > *axis, e, STATUS_CORRUPT, "batch_dims %lld with axis %d", (long long)b, *axis);
+    FAIL_IF(b < 0 || b > indices->rank || b > *axis, e, STATUS_CORRUPT,
+            "batch_dims %lld with axis %d", (long long)b, *axis);
     *batch = (int)b;
     *rank = x->rank + indices->rank - 1 - *batch;
     FAIL_IF(*rank > MAX_RANK, e, STATUS_UNSUPPORTED, "a result of rank %d", *rank);
@@ -245,7 +263,8 @@ static enum status gather_dims(const struct node *n, const struct fact *x, const
     for (int i = *axis + 1; i < x->rank; i++)
         dim[k++] = x->dim[i];
     for (int i = 0; i < *batch; i++)
-        FAIL_IF(x->dim[i] >= 0 && indices->dim[i] >= 0 && x->dim[i] != indices->dim[i], e, STATUS_CORRUPT, "batch dimension %d differs", i);
+        FAIL_IF(x->dim[i] >= 0 && indices->dim[i] >= 0 && x->dim[i] != indices->dim[i], e,
+                STATUS_CORRUPT, "batch dimension %d differs", i);
     return OK;
 }
 
@@ -269,22 +288,26 @@ static enum status eval_gather(struct op_ctx *c) {
     int64_t dim[MAX_RANK];
     TRY(gather_dims(c->node, &fx, &fi, &axis, &batch, &rank, dim, c->err));
     TRY(op_output(c, 0, x->dtype, rank, dim));
-    int64_t batches = dims_product(x->dim, 0, batch), outer = dims_product(x->dim, batch, axis), n = x->dim[axis];
-    int64_t inner = dims_product(x->dim, axis + 1, x->rank), count = dims_product(at->dim, batch, at->rank);
+    int64_t batches = dims_product(x->dim, 0, batch), outer = dims_product(x->dim, batch, axis),
+            n = x->dim[axis];
+    int64_t inner = dims_product(x->dim, axis + 1, x->rank),
+            count = dims_product(at->dim, batch, at->rank);
     size_t line = element_size(x) * (size_t)inner;
     char *dst = c->out[0]->data;
     for (int64_t b = 0; b < batches; b++)
         for (int64_t o = 0; o < outer; o++)
             for (int64_t i = 0; i < count; i++, dst += line) {
                 int64_t k = tensor_i64(at, b * count + i);
-                FAIL_IF(k < 0 || k >= n, c->err, STATUS_CORRUPT, "index %lld of %lld", (long long)k, (long long)n);
+                FAIL_IF(k < 0 || k >= n, c->err, STATUS_CORRUPT, "index %lld of %lld", (long long)k,
+                        (long long)n);
                 memcpy(dst, element_at(x, ((b * outer + o) * n + k) * inner), line);
             }
     own_strings(c->out[0]);
     return OK;
 }
 
-/* --- SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND: input, block shape [m], paddings or crops [m, 2] --- */
+/* --- SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND: input, block shape [m], paddings or crops [m, 2] ---
+ */
 
 struct blocks {
     int m;
@@ -293,24 +316,29 @@ struct blocks {
     int64_t dim[MAX_RANK];
 };
 
-static enum status blocks_read(struct blocks *b, const char *op, const int64_t *dim, int rank, const int64_t *block, int64_t nb,
-                               const int64_t *edge, int64_t ne, struct err *e) {
-    FAIL_IF(nb < 1 || nb >= rank || ne != 2 * nb, e, STATUS_CORRUPT, "%lld block sizes and %lld edges for rank %d", (long long)nb,
-            (long long)ne, rank);
+static enum status blocks_read(struct blocks *b, const char *op, const int64_t *dim, int rank,
+                               const int64_t *block, int64_t nb, const int64_t *edge, int64_t ne,
+                               struct err *e) {
+    FAIL_IF(nb < 1 || nb >= rank || ne != 2 * nb, e, STATUS_CORRUPT,
+            "%lld block sizes and %lld edges for rank %d", (long long)nb, (long long)ne, rank);
     *b = (struct blocks) { .m = (int)nb, .block = block, .edge = edge, .to_batch = op[0] == 'S' };
     int64_t all = 1;
     memcpy(b->dim, dim, sizeof *dim * (size_t)rank);
     for (int i = 0; i < b->m; i++) {
-        FAIL_IF(block[i] < 1 || block[i] > INT32_MAX || edge[2 * i] < 0 || edge[2 * i + 1] < 0 || edge[2 * i] > INT32_MAX ||
-                    edge[2 * i + 1] > INT32_MAX || all > INT32_MAX, e, STATUS_CORRUPT, "block %lld on axis %d", (long long)block[i], i + 1);
+        FAIL_IF(block[i] < 1 || block[i] > INT32_MAX || edge[2 * i] < 0 || edge[2 * i + 1] < 0 ||
+                    edge[2 * i] > INT32_MAX || edge[2 * i + 1] > INT32_MAX || all > INT32_MAX,
+                e, STATUS_CORRUPT, "block %lld on axis %d", (long long)block[i], i + 1);
         all *= block[i];
         int64_t edges = edge[2 * i] + edge[2 * i + 1];
-        b->dim[i + 1] = b->to_batch ? (dim[i + 1] + edges) / block[i] : dim[i + 1] * block[i] - edges;
-        FAIL_IF(b->dim[i + 1] < 0 || (b->to_batch && (dim[i + 1] + edges) % block[i]), e, STATUS_CORRUPT,
-                "axis %d of %lld does not divide into blocks of %lld", i + 1, (long long)dim[i + 1], (long long)block[i]);
+        b->dim[i + 1] =
+            b->to_batch ? (dim[i + 1] + edges) / block[i] : dim[i + 1] * block[i] - edges;
+        FAIL_IF(b->dim[i + 1] < 0 || (b->to_batch && (dim[i + 1] + edges) % block[i]), e,
+                STATUS_CORRUPT, "axis %d of %lld does not divide into blocks of %lld", i + 1,
+                (long long)dim[i + 1], (long long)block[i]);
     }
     FAIL_IF(all > INT32_MAX, e, STATUS_CORRUPT, "%lld blocks", (long long)all);
-    FAIL_IF(!b->to_batch && dim[0] % all, e, STATUS_CORRUPT, "a batch of %lld does not divide into %lld blocks", (long long)dim[0], (long long)all);
+    FAIL_IF(!b->to_batch && dim[0] % all, e, STATUS_CORRUPT,
+            "a batch of %lld does not divide into %lld blocks", (long long)dim[0], (long long)all);
     b->dim[0] = b->to_batch ? dim[0] * all : dim[0] / all;
     return OK;
 }
@@ -320,14 +348,16 @@ static enum status shape_blocks(struct shape_ctx *c) {
     int64_t nb, ne;
     struct blocks b;
     TRY(shape_rank_kept(c));
-    if (!fact_known(&c->in[0]) || !fact_ints(c, &c->in[1], &block, &nb) || !fact_ints(c, &c->in[2], &edge, &ne))
+    if (!fact_known(&c->in[0]) || !fact_ints(c, &c->in[1], &block, &nb) ||
+        !fact_ints(c, &c->in[2], &edge, &ne))
         return OK;
     TRY(blocks_read(&b, c->node->op, c->in[0].dim, c->in[0].rank, block, nb, edge, ne, c->err));
     memcpy(c->out[0].dim, b.dim, sizeof *b.dim * (size_t)c->in[0].rank);
     return OK;
 }
 
-/* Walks the batched side: entry (block offset, batch, position) against position * block + offset - edge of the space side. */
+/* Walks the batched side: entry (block offset, batch, position) against position * block + offset -
+ * edge of the space side. */
 static enum status eval_blocks(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     int64_t nb, ne;
@@ -337,7 +367,8 @@ static enum status eval_blocks(struct op_ctx *c) {
     TRY(op_output(c, 0, x->dtype, x->rank, b.dim));
     struct tensor *y = c->out[0];
     const struct tensor *batched = b.to_batch ? y : x, *space = b.to_batch ? x : y;
-    int64_t inner = dims_product(x->dim, b.m + 1, x->rank), positions = dims_product(batched->dim, 0, b.m + 1);
+    int64_t inner = dims_product(x->dim, b.m + 1, x->rank),
+            positions = dims_product(batched->dim, 0, b.m + 1);
     size_t line = element_size(x) * (size_t)inner;
     for (int64_t i = 0; i < positions; i++) {
         int64_t rest = i, at[MAX_RANK], flat;
@@ -372,14 +403,17 @@ static enum status eval_reverse_sequence(struct op_ctx *c) {
     int seq, batch;
     TRY(axis_normalise(attr_int(c->node, "seq_dim"), x->rank, &seq, c->err));
     TRY(axis_normalise(attr_int(c->node, "batch_dim"), x->rank, &batch, c->err));
-    FAIL_IF(seq == batch || tensor_count(lengths) != x->dim[batch], c->err, STATUS_CORRUPT, "%lld lengths for a batch of %lld",
-            (long long)tensor_count(lengths), (long long)x->dim[batch]);
+    FAIL_IF(seq == batch || tensor_count(lengths) != x->dim[batch], c->err, STATUS_CORRUPT,
+            "%lld lengths for a batch of %lld", (long long)tensor_count(lengths),
+            (long long)x->dim[batch]);
     int64_t step[MAX_RANK], n = tensor_count(x);
     dense_steps(x->dim, x->rank, step);
     size_t size = element_size(x);
     for (int64_t i = 0; i < n; i++) {
-        int64_t t = i / step[seq] % x->dim[seq], b = i / step[batch] % x->dim[batch], length = tensor_i64(lengths, b);
-        FAIL_IF(length < 0 || length > x->dim[seq], c->err, STATUS_CORRUPT, "length %lld of %lld", (long long)length, (long long)x->dim[seq]);
+        int64_t t = i / step[seq] % x->dim[seq], b = i / step[batch] % x->dim[batch],
+                length = tensor_i64(lengths, b);
+        FAIL_IF(length < 0 || length > x->dim[seq], c->err, STATUS_CORRUPT, "length %lld of %lld",
+                (long long)length, (long long)x->dim[seq]);
         int64_t from = t < length ? i + (length - 1 - 2 * t) * step[seq] : i;
         memcpy(element_at(c->out[0], i), element_at(x, from), size);
     }
@@ -393,14 +427,16 @@ static enum status eval_update_slice(struct op_ctx *c) {
     const struct tensor *x = c->in[0], *update = c->in[1];
     int64_t n, at = 0;
     const int64_t *start = list_of(c, 2, &n);
-    FAIL_IF(n != x->rank || update->rank != x->rank || update->store != x->store, c->err, STATUS_CORRUPT, "an update of another rank or type");
+    FAIL_IF(n != x->rank || update->rank != x->rank || update->store != x->store, c->err,
+            STATUS_CORRUPT, "an update of another rank or type");
     copy_elements(c->out[0], x);
     struct move m = { .size = element_size(x), .rank = x->rank, .src = update->data };
     memcpy(m.dim, update->dim, sizeof *m.dim * (size_t)x->rank);
     dense_steps(update->dim, x->rank, m.src_step);
     dense_steps(x->dim, x->rank, m.dst_step);
     for (int i = 0; i < x->rank; i++) {
-        FAIL_IF(update->dim[i] > x->dim[i], c->err, STATUS_CORRUPT, "an update larger than the operand");
+        FAIL_IF(update->dim[i] > x->dim[i], c->err, STATUS_CORRUPT,
+                "an update larger than the operand");
         at += clamp(start[i], 0, x->dim[i] - update->dim[i]) * m.dst_step[i];
     }
     m.dst = element_at(c->out[0], at);
@@ -431,16 +467,19 @@ static enum status shape_one_hot(struct shape_ctx *c) {
 static enum status eval_one_hot(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     struct tensor *y = c->out[0];
-    FAIL_IF(!y || c->in[2]->store != y->store || c->in[3]->store != y->store || tensor_count(c->in[2]) != 1 || tensor_count(c->in[3]) != 1,
+    FAIL_IF(!y || c->in[2]->store != y->store || c->in[3]->store != y->store ||
+                tensor_count(c->in[2]) != 1 || tensor_count(c->in[3]) != 1,
             c->err, STATUS_CORRUPT, "on and off must be one element each of one type");
     int64_t axis = attr_int(c->node, "axis") == -1 ? x->rank : attr_int(c->node, "axis");
-    int64_t depth = y->dim[axis], inner = dims_product(x->dim, (int)axis, x->rank), n = tensor_count(x);
+    int64_t depth = y->dim[axis], inner = dims_product(x->dim, (int)axis, x->rank),
+            n = tensor_count(x);
     size_t size = element_size(y);
     fill_elements(y->data, element_at(c->in[3], 0), size, tensor_count(y));
     for (int64_t i = 0; i < n; i++) {
         int64_t k = tensor_i64(x, i);
         if (k >= 0 && k < depth)
-            memcpy(element_at(y, (i / inner * depth + k) * inner + i % inner), element_at(c->in[2], 0), size);
+            memcpy(element_at(y, (i / inner * depth + k) * inner + i % inner),
+                   element_at(c->in[2], 0), size);
     }
     own_strings(y);
     return OK;
@@ -465,7 +504,8 @@ static enum status eval_broadcast_args(struct op_ctx *c) {
     TRY(op_output(c, 0, c->in[0]->dtype, 1, &n));
     for (int64_t i = 0; i < n; i++) {
         int64_t x = i < n - na ? 1 : a[i - (n - na)], y = i < n - nb ? 1 : b[i - (n - nb)];
-        FAIL_IF(x != y && x != 1 && y != 1, c->err, STATUS_CORRUPT, "dimensions %lld and %lld do not broadcast", (long long)x, (long long)y);
+        FAIL_IF(x != y && x != 1 && y != 1, c->err, STATUS_CORRUPT,
+                "dimensions %lld and %lld do not broadcast", (long long)x, (long long)y);
         tensor_set_i64(c->out[0], i, x == 1 ? y : x);
     }
     return OK;
@@ -486,11 +526,13 @@ static enum status shape_diag(struct shape_ctx *c) {
 }
 
 static void set_diagonals(struct tensor *y, const struct tensor *diagonal) {
-    int64_t rows = y->dim[y->rank - 2], columns = y->dim[y->rank - 1], n = rows < columns ? rows : columns;
+    int64_t rows = y->dim[y->rank - 2], columns = y->dim[y->rank - 1],
+            n = rows < columns ? rows : columns;
     int64_t matrices = dims_product(y->dim, 0, y->rank - 2);
     for (int64_t k = 0; k < matrices; k++)
         for (int64_t i = 0; i < n; i++)
-            memcpy(element_at(y, k * rows * columns + i * columns + i), element_at(diagonal, k * n + i), element_size(y));
+            memcpy(element_at(y, k * rows * columns + i * columns + i),
+                   element_at(diagonal, k * n + i), element_size(y));
 }
 
 static enum status eval_diag(struct op_ctx *c) {
@@ -501,9 +543,12 @@ static enum status eval_diag(struct op_ctx *c) {
 
 static enum status eval_set_diag(struct op_ctx *c) {
     const struct tensor *x = c->in[0], *d = c->in[1];
-    FAIL_IF(x->rank < 2 || x->store != d->store, c->err, STATUS_CORRUPT, "a matrix of rank %d", x->rank);
-    int64_t n = x->dim[x->rank - 2] < x->dim[x->rank - 1] ? x->dim[x->rank - 2] : x->dim[x->rank - 1];
-    FAIL_IF(tensor_count(d) != dims_product(x->dim, 0, x->rank - 2) * n, c->err, STATUS_CORRUPT, "a diagonal of another size");
+    FAIL_IF(x->rank < 2 || x->store != d->store, c->err, STATUS_CORRUPT, "a matrix of rank %d",
+            x->rank);
+    int64_t n =
+        x->dim[x->rank - 2] < x->dim[x->rank - 1] ? x->dim[x->rank - 2] : x->dim[x->rank - 1];
+    FAIL_IF(tensor_count(d) != dims_product(x->dim, 0, x->rank - 2) * n, c->err, STATUS_CORRUPT,
+            "a diagonal of another size");
     copy_elements(c->out[0], x);
     set_diagonals(c->out[0], d);
     return OK;

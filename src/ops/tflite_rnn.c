@@ -1,5 +1,6 @@
-/* TensorFlow Lite's recurrent cells: RNN, LSTM (basic, full, with coupled gates, peepholes, layer normalisation,
- * projection), their sequences in one or two directions, and SVDF. One run begins with the states the file gives. */
+/* TensorFlow Lite's recurrent cells: RNN, LSTM (basic, full, with coupled gates, peepholes, layer
+ * normalisation, projection), their sequences in one or two directions, and SVDF. One run begins
+ * with the states the file gives. */
 #include <math.h>
 #include <string.h>
 
@@ -8,7 +9,8 @@
 #include "ops/row.h"
 #include "ops/split.h"
 
-/* Parameters by gate: input, forget, cell, output (RNN: the first only). Pointers are to float or double. */
+/* Parameters by gate: input, forget, cell, output (RNN: the first only). Pointers are to float or
+ * double. */
 struct lstm {
     int gates;
     int64_t inputs, aux_inputs, cells, outputs, w_step, r_step;
@@ -66,19 +68,22 @@ static void last_dim(struct shape_ctx *c, int out, int64_t n) {
 }
 
 static enum status need_rank(struct shape_ctx *c, int rank) {
-    SHAPE_FAIL_IF(c->in[0].rank >= 0 && c->in[0].rank != rank, c, "an input of rank %d instead of %d", c->in[0].rank, rank);
+    SHAPE_FAIL_IF(c->in[0].rank >= 0 && c->in[0].rank != rank, c,
+                  "an input of rank %d instead of %d", c->in[0].rank, rank);
     return OK;
 }
 
 /* A parameter of the expected shape, as the store of the run. columns 0: a vector. */
-static enum status parameter(struct op_ctx *c, int i, int64_t rows, int64_t columns, const void **out) {
+static enum status parameter(struct op_ctx *c, int i, int64_t rows, int64_t columns,
+                             const void **out) {
     *out = NULL;
     if (!has(c, i))
         return OK;
     const struct tensor *t = c->in[i];
-    FAIL_IF(tensor_count(t) != rows * (columns ? columns : 1) || (columns && (t->rank != 2 || t->dim[1] != columns)), c->err, STATUS_CORRUPT,
-            "input %d has %lld elements, %lld x %lld are needed", i, (long long)tensor_count(t), (long long)rows,
-            (long long)(columns ? columns : 1));
+    FAIL_IF(tensor_count(t) != rows * (columns ? columns : 1) ||
+                (columns && (t->rank != 2 || t->dim[1] != columns)),
+            c->err, STATUS_CORRUPT, "input %d has %lld elements, %lld x %lld are needed", i,
+            (long long)tensor_count(t), (long long)rows, (long long)(columns ? columns : 1));
     *out = input_as(c, i, store_of(DT_F32, c->precision));
     return OK;
 }
@@ -88,12 +93,18 @@ struct slots {
     int w, r, p, b, proj, norm, aux, h, c;
 };
 
-static enum status lstm_read(struct op_ctx *c, const struct slots *s, int aux_input, struct lstm *l, const void **h, const void **state) {
+static enum status lstm_read(struct op_ctx *c, const struct slots *s, int aux_input, struct lstm *l,
+                             const void **h, const void **state) {
     const struct tensor *x = c->in[0];
-    FAIL_IF(!has(c, s->w + 3) || !has(c, s->r + 3) || c->in[s->w + 3]->rank != 2 || c->in[s->r + 3]->rank != 2, c->err, STATUS_CORRUPT,
-            "the weights of the output gate are missing");
-    *l = (struct lstm) { .gates = 4, .inputs = x->dim[x->rank - 1], .cells = c->in[s->w + 3]->dim[0], .outputs = c->in[s->r + 3]->dim[1],
-                         .activation = attr_int(c->node, "activation"), .cell_clip = attr_float(c->node, "cell_clip"),
+    FAIL_IF(!has(c, s->w + 3) || !has(c, s->r + 3) || c->in[s->w + 3]->rank != 2 ||
+                c->in[s->r + 3]->rank != 2,
+            c->err, STATUS_CORRUPT, "the weights of the output gate are missing");
+    *l = (struct lstm) { .gates = 4,
+                         .inputs = x->dim[x->rank - 1],
+                         .cells = c->in[s->w + 3]->dim[0],
+                         .outputs = c->in[s->r + 3]->dim[1],
+                         .activation = attr_int(c->node, "activation"),
+                         .cell_clip = attr_float(c->node, "cell_clip"),
                          .proj_clip = attr_float(c->node, "proj_clip") };
     l->w_step = l->inputs;
     l->r_step = l->outputs;
@@ -110,41 +121,51 @@ static enum status lstm_read(struct op_ctx *c, const struct slots *s, int aux_in
             TRY(parameter(c, s->norm + g, l->cells, 0, &l->norm[g]));
         if (l->aux_inputs && s->aux >= 0)
             TRY(parameter(c, s->aux + g, l->cells, l->aux_inputs, &l->aux[g]));
-        FAIL_IF(!l->w[g] != !l->r[g] || (g && !l->w[g]), c->err, STATUS_CORRUPT, "weights of gate %d are missing", g);
+        FAIL_IF(!l->w[g] != !l->r[g] || (g && !l->w[g]), c->err, STATUS_CORRUPT,
+                "weights of gate %d are missing", g);
     }
     TRY(parameter(c, s->proj, l->outputs, l->cells, &l->proj));
     TRY(parameter(c, s->proj + 1, l->outputs, 0, &l->proj_bias));
-    FAIL_IF(!l->proj && l->outputs != l->cells, c->err, STATUS_CORRUPT, "%lld outputs of %lld cells without a projection",
-            (long long)l->outputs, (long long)l->cells);
+    FAIL_IF(!l->proj && l->outputs != l->cells, c->err, STATUS_CORRUPT,
+            "%lld outputs of %lld cells without a projection", (long long)l->outputs,
+            (long long)l->cells);
     int64_t batch = has(c, s->h) ? tensor_count(c->in[s->h]) / (l->outputs ? l->outputs : 1) : 0;
     TRY(parameter(c, s->h, batch, l->outputs, h));
     return parameter(c, s->c, batch, l->cells, state);
 }
 
-static enum status walk_read(struct op_ctx *c, bool time_major, const void *h, int h_slot, struct walk *w) {
+static enum status walk_read(struct op_ctx *c, bool time_major, const void *h, int h_slot,
+                             struct walk *w) {
     const struct tensor *x = c->in[0];
     *w = (struct walk) { .time_major = time_major };
     w->batch = x->rank == 2 ? x->dim[0] : x->dim[time_major ? 1 : 0];
     w->steps = x->rank == 2 ? 1 : x->dim[time_major ? 0 : 1];
-    FAIL_IF(h && c->in[h_slot]->dim[0] != w->batch, c->err, STATUS_CORRUPT, "states for a batch of %lld, the input has %lld",
-            (long long)c->in[h_slot]->dim[0], (long long)w->batch);
+    FAIL_IF(h && c->in[h_slot]->dim[0] != w->batch, c->err, STATUS_CORRUPT,
+            "states for a batch of %lld, the input has %lld", (long long)c->in[h_slot]->dim[0],
+            (long long)w->batch);
     return OK;
 }
 
 /* Output `out` from column `column`, whose rows are `step` long. */
-static void run_direction(struct op_ctx *c, const struct lstm *l, const struct walk *w, int aux, const void *h, const void *state, int out,
-                          int64_t column, int64_t step, struct tensor *last) {
+static void run_direction(struct op_ctx *c, const struct lstm *l, const struct walk *w, int aux,
+                          const void *h, const void *state, int out, int64_t column, int64_t step,
+                          struct tensor *last) {
     enum dtype store = store_of(DT_F32, c->precision);
-    const void *x = input_as(c, 0, store), *extra = aux >= 0 && has(c, aux) && l->aux_inputs ? input_as(c, aux, store) : NULL;
+    const void *x = input_as(c, 0, store),
+               *extra = aux >= 0 && has(c, aux) && l->aux_inputs ? input_as(c, aux, store) : NULL;
     if (store == DT_F64)
-        run_direction_d(l, w, x, extra, h, state, (double *)c->out[out]->data + column, step, last ? last->data : NULL, c->scratch);
+        run_direction_d(l, w, x, extra, h, state, (double *)c->out[out]->data + column, step,
+                        last ? last->data : NULL, c->scratch);
     else
-        run_direction_f(l, w, x, extra, h, state, (float *)c->out[out]->data + column, step, last ? last->data : NULL, c->scratch);
+        run_direction_f(l, w, x, extra, h, state, (float *)c->out[out]->data + column, step,
+                        last ? last->data : NULL, c->scratch);
 }
 
 /* --- LSTM, UNIDIRECTIONAL_SEQUENCE_LSTM --- */
 
-static const struct slots single = { .w = 1, .r = 5, .p = 9, .b = 12, .proj = 16, .norm = 20, .aux = -1, .h = 18, .c = 19 };
+static const struct slots single = {
+    .w = 1, .r = 5, .p = 9, .b = 12, .proj = 16, .norm = 20, .aux = -1, .h = 18, .c = 19
+};
 
 static enum status shape_lstm(struct shape_ctx *c) {
     bool sequence = c->node->op[0] == 'U', basic = c->n_in <= 5;
@@ -155,16 +176,24 @@ static enum status shape_lstm(struct shape_ctx *c) {
     return OK;
 }
 
-/* Basic: input, previous output, weights [4 n, inputs + n], bias, previous state; gates input, cell, forget, output. */
+/* Basic: input, previous output, weights [4 n, inputs + n], bias, previous state; gates input,
+ * cell, forget, output. */
 static enum status eval_basic(struct op_ctx *c) {
     const struct tensor *x = c->in[0], *w = c->in[2];
     static const int order[] = { 0, 2, 1, 3 };
     for (int i = 0; i < 5; i++)
         FAIL_IF(!has(c, i), c->err, STATUS_CORRUPT, "input %d is missing", i);
-    FAIL_IF(w->rank != 2 || w->dim[0] % 4 || x->rank != 2, c->err, STATUS_CORRUPT, "weights of rank %d", w->rank);
+    FAIL_IF(w->rank != 2 || w->dim[0] % 4 || x->rank != 2, c->err, STATUS_CORRUPT,
+            "weights of rank %d", w->rank);
     int64_t n = w->dim[0] / 4, inputs = x->dim[1], row = inputs + n;
-    struct lstm l = { .gates = 4, .inputs = inputs, .cells = n, .outputs = n, .w_step = row, .r_step = row,
-                      .activation = 4, .cell_clip = attr_float(c->node, "cell_clip") };
+    struct lstm l = { .gates = 4,
+                      .inputs = inputs,
+                      .cells = n,
+                      .outputs = n,
+                      .w_step = row,
+                      .r_step = row,
+                      .activation = 4,
+                      .cell_clip = attr_float(c->node, "cell_clip") };
     const void *weights, *bias, *h, *state;
     TRY(parameter(c, 2, 4 * n, row, &weights));
     TRY(parameter(c, 3, 4 * n, 0, &bias));
@@ -189,7 +218,8 @@ static enum status eval_lstm(struct op_ctx *c) {
     if (c->n_in <= 5)
         return eval_basic(c);
     bool sequence = c->node->op[0] == 'U';
-    FAIL_IF(sequence && attr_int(c->node, "diagonal_recurrent_tensors"), c->err, STATUS_UNSUPPORTED, "diagonal recurrent weights");
+    FAIL_IF(sequence && attr_int(c->node, "diagonal_recurrent_tensors"), c->err, STATUS_UNSUPPORTED,
+            "diagonal recurrent weights");
     TRY(lstm_read(c, &single, -1, &l, &h, &state));
     TRY(walk_read(c, sequence && attr_int(c->node, "time_major"), h, 18, &w));
     run_direction(c, &l, &w, -1, h, state, 0, 0, l.outputs, NULL);
@@ -198,8 +228,12 @@ static enum status eval_lstm(struct op_ctx *c) {
 
 /* --- BIDIRECTIONAL_SEQUENCE_LSTM --- */
 
-static const struct slots forward = { .w = 1, .r = 5, .p = 9, .b = 12, .proj = 16, .norm = -1, .aux = 40, .h = 35, .c = 36 };
-static const struct slots backward = { .w = 18, .r = 22, .p = 26, .b = 29, .proj = 33, .norm = -1, .aux = 44, .h = 37, .c = 38 };
+static const struct slots forward = {
+    .w = 1, .r = 5, .p = 9, .b = 12, .proj = 16, .norm = -1, .aux = 40, .h = 35, .c = 36
+};
+static const struct slots backward = {
+    .w = 18, .r = 22, .p = 26, .b = 29, .proj = 33, .norm = -1, .aux = 44, .h = 37, .c = 38
+};
 
 static void shape_two(struct shape_ctx *c, int64_t a, int64_t b) {
     bool merge = attr_int(c->node, "merge_outputs") != 0;
@@ -214,19 +248,21 @@ static enum status shape_two_lstm(struct shape_ctx *c) {
     return OK;
 }
 
-/* Runs both directions into one output or two. Without auxiliary weights the second input is the backward one's (stacked
- * cells), in place of the first. */
-static enum status run_two(struct op_ctx *c, const struct lstm l[2], const void *const h[2], const void *const state[2], int h_slot,
-                           int h_next, int aux) {
+/* Runs both directions into one output or two. Without auxiliary weights the second input is the
+ * backward one's (stacked cells), in place of the first. */
+static enum status run_two(struct op_ctx *c, const struct lstm l[2], const void *const h[2],
+                           const void *const state[2], int h_slot, int h_next, int aux) {
     bool merge = attr_int(c->node, "merge_outputs") != 0;
     int64_t step = l[0].outputs + l[1].outputs;
     FAIL_IF(!merge && c->n_out < 2, c->err, STATUS_CORRUPT, "two directions and one output");
-    FAIL_IF(has(c, aux) && !l[0].aux[0] && !l[0].aux[3], c->err, STATUS_UNSUPPORTED, "an auxiliary input without weights of its own");
+    FAIL_IF(has(c, aux) && !l[0].aux[0] && !l[0].aux[3], c->err, STATUS_UNSUPPORTED,
+            "an auxiliary input without weights of its own");
     for (int d = 0; d < 2; d++) {
         struct walk w;
         TRY(walk_read(c, attr_int(c->node, "time_major") != 0, h[d], h_slot + d * h_next, &w));
         w.reverse = d == 1;
-        run_direction(c, &l[d], &w, aux, h[d], state[d], merge ? 0 : d, merge && d ? l[0].outputs : 0, merge ? step : l[d].outputs, NULL);
+        run_direction(c, &l[d], &w, aux, h[d], state[d], merge ? 0 : d,
+                      merge && d ? l[0].outputs : 0, merge ? step : l[d].outputs, NULL);
     }
     return OK;
 }
@@ -241,11 +277,17 @@ static enum status eval_two_lstm(struct op_ctx *c) {
 
 /* --- RNN: input, weights, recurrent weights, bias, state --- */
 
-static enum status rnn_read_cell(struct op_ctx *c, int first, int aux, int aux_weights, struct lstm *l, const void **h) {
+static enum status rnn_read_cell(struct op_ctx *c, int first, int aux, int aux_weights,
+                                 struct lstm *l, const void **h) {
     const struct tensor *x = c->in[0];
-    FAIL_IF(!has(c, first) || !has(c, first + 1) || c->in[first]->rank != 2, c->err, STATUS_CORRUPT, "the weights are missing");
+    FAIL_IF(!has(c, first) || !has(c, first + 1) || c->in[first]->rank != 2, c->err, STATUS_CORRUPT,
+            "the weights are missing");
     int64_t units = c->in[first]->dim[0];
-    *l = (struct lstm) { .gates = 1, .inputs = x->dim[x->rank - 1], .cells = units, .outputs = units, .r_step = units,
+    *l = (struct lstm) { .gates = 1,
+                         .inputs = x->dim[x->rank - 1],
+                         .cells = units,
+                         .outputs = units,
+                         .r_step = units,
                          .activation = attr_int(c->node, "activation") };
     l->w_step = l->inputs;
     if (aux >= 0 && has(c, aux) && has(c, aux_weights)) {
@@ -294,15 +336,20 @@ static enum status eval_two_rnn(struct op_ctx *c) {
 static enum status shape_svdf(struct shape_ctx *c) {
     int64_t rank = attr_int(c->node, "rank"), filters = rows_of(c, 1);
     TRY(need_rank(c, 2));
-    SHAPE_FAIL_IF(rank < 1 || (filters >= 0 && filters % rank), c, "%lld filters of rank %lld", (long long)filters, (long long)rank);
+    SHAPE_FAIL_IF(rank < 1 || (filters >= 0 && filters % rank), c, "%lld filters of rank %lld",
+                  (long long)filters, (long long)rank);
     last_dim(c, 0, filters < 0 ? -1 : filters / rank);
     return OK;
 }
 
 static enum status eval_svdf(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
-    FAIL_IF(!has(c, 1) || !has(c, 2) || c->in[1]->rank != 2 || c->in[2]->rank != 2, c->err, STATUS_CORRUPT, "the weights are missing");
-    struct svdf s = { .batch = x->dim[0], .inputs = x->dim[1], .rank = attr_int(c->node, "rank"), .memory = c->in[2]->dim[1],
+    FAIL_IF(!has(c, 1) || !has(c, 2) || c->in[1]->rank != 2 || c->in[2]->rank != 2, c->err,
+            STATUS_CORRUPT, "the weights are missing");
+    struct svdf s = { .batch = x->dim[0],
+                      .inputs = x->dim[1],
+                      .rank = attr_int(c->node, "rank"),
+                      .memory = c->in[2]->dim[1],
                       .activation = attr_int(c->node, "activation") };
     int64_t filters = c->in[1]->dim[0];
     s.units = filters / s.rank;

@@ -5,7 +5,8 @@
 #include "ops/move.h"
 #include "ops/row.h"
 
-/* --- SCATTER_ND: indices, updates, shape. Zeros, to which every update is added at its place --- */
+/* --- SCATTER_ND: indices, updates, shape. Zeros, to which every update is added at its place ---
+ */
 
 static enum status shape_scatter(struct shape_ctx *c) {
     const int64_t *dim;
@@ -25,16 +26,18 @@ static enum status eval_scatter(struct op_ctx *c) {
     struct tensor *y = c->out[0];
     FAIL_IF(!y || at->rank < 1, c->err, STATUS_CORRUPT, "indices of rank %d", at->rank);
     int64_t depth = at->dim[at->rank - 1];
-    FAIL_IF(depth > y->rank, c->err, STATUS_CORRUPT, "indices of %lld coordinates for rank %d", (long long)depth, y->rank);
+    FAIL_IF(depth > y->rank, c->err, STATUS_CORRUPT, "indices of %lld coordinates for rank %d",
+            (long long)depth, y->rank);
     int64_t places = depth ? tensor_count(at) / depth : dims_product(at->dim, 0, at->rank - 1);
     int64_t inner = dims_product(y->dim, (int)depth, y->rank);
-    FAIL_IF(places * inner != tensor_count(updates), c->err, STATUS_CORRUPT, "%lld updates for %lld places",
-            (long long)tensor_count(updates), (long long)places);
+    FAIL_IF(places * inner != tensor_count(updates), c->err, STATUS_CORRUPT,
+            "%lld updates for %lld places", (long long)tensor_count(updates), (long long)places);
     for (int64_t i = 0; i < places; i++) {
         int64_t flat = 0;
         for (int64_t k = 0; k < depth; k++) {
             int64_t v = tensor_i64(at, i * depth + k);
-            FAIL_IF(v < 0 || v >= y->dim[k], c->err, STATUS_CORRUPT, "index %lld of %lld", (long long)v, (long long)y->dim[k]);
+            FAIL_IF(v < 0 || v >= y->dim[k], c->err, STATUS_CORRUPT, "index %lld of %lld",
+                    (long long)v, (long long)y->dim[k]);
             flat = flat * y->dim[k] + v;
         }
         TRY(combine_elements(COMBINE_ADD, y, flat * inner, updates, i * inner, inner, c->err));
@@ -60,17 +63,20 @@ static enum status shape_dense(struct shape_ctx *c) {
 static enum status eval_dense(struct op_ctx *c) {
     const struct tensor *at = c->in[0], *values = c->in[2], *other = c->in[3];
     struct tensor *y = c->out[0];
-    FAIL_IF(!y || other->store != y->store || tensor_count(other) != 1, c->err, STATUS_CORRUPT, "the default must be one element");
+    FAIL_IF(!y || other->store != y->store || tensor_count(other) != 1, c->err, STATUS_CORRUPT,
+            "the default must be one element");
     int64_t depth = at->rank == 2 ? at->dim[1] : 1, n = depth ? tensor_count(at) / depth : 0;
-    FAIL_IF(depth != y->rank || (tensor_count(values) != n && tensor_count(values) != 1), c->err, STATUS_CORRUPT,
-            "%lld indices of %lld coordinates and %lld values", (long long)n, (long long)depth, (long long)tensor_count(values));
+    FAIL_IF(depth != y->rank || (tensor_count(values) != n && tensor_count(values) != 1), c->err,
+            STATUS_CORRUPT, "%lld indices of %lld coordinates and %lld values", (long long)n,
+            (long long)depth, (long long)tensor_count(values));
     size_t size = element_size(y);
     fill_elements(y->data, element_at(other, 0), size, tensor_count(y));
     for (int64_t i = 0; i < n; i++) {
         int64_t flat = 0;
         for (int64_t k = 0; k < depth; k++) {
             int64_t v = tensor_i64(at, i * depth + k);
-            FAIL_IF(v < 0 || v >= y->dim[k], c->err, STATUS_CORRUPT, "index %lld of %lld", (long long)v, (long long)y->dim[k]);
+            FAIL_IF(v < 0 || v >= y->dim[k], c->err, STATUS_CORRUPT, "index %lld of %lld",
+                    (long long)v, (long long)y->dim[k]);
             flat = flat * y->dim[k] + v;
         }
         memcpy(element_at(y, flat), element_at(values, tensor_count(values) == 1 ? 0 : i), size);
@@ -95,7 +101,8 @@ static enum status shape_segment(struct shape_ctx *c) {
         SHAPE_FAIL_IF(n > 0 && list[n - 1] == INT64_MAX, c, "segment %lld", (long long)list[n - 1]);
         segments = n ? list[n - 1] + 1 : 0;
     }
-    SHAPE_FAIL_IF(segments < DIM_UNKNOWN || ids->rank > x->rank, c, "%lld segments", (long long)segments);
+    SHAPE_FAIL_IF(segments < DIM_UNKNOWN || ids->rank > x->rank, c, "%lld segments",
+                  (long long)segments);
     dim[0] = segments;
     for (int i = ids->rank; i < x->rank; i++)
         dim[1 + i - ids->rank] = x->dim[i];
@@ -110,7 +117,8 @@ static double identity_of(enum combine op, enum dtype t) {
     if (op == COMBINE_ADD || op == COMBINE_MUL)
         return op == COMBINE_MUL;
     if (real)
-        return top ? (t == DT_F64 ? 1.7976931348623157e308 : 3.4028234663852886e38) : (t == DT_F64 ? -1.7976931348623157e308 : -3.4028234663852886e38);
+        return top ? (t == DT_F64 ? 1.7976931348623157e308 : 3.4028234663852886e38)
+                   : (t == DT_F64 ? -1.7976931348623157e308 : -3.4028234663852886e38);
     if (dtype_is_unsigned(t))
         return top ? ldexp(1, bits) - 1 : 0;
     return top ? ldexp(1, bits - 1) - 1 : -ldexp(1, bits - 1);
@@ -118,7 +126,10 @@ static double identity_of(enum combine op, enum dtype t) {
 
 static enum combine combine_by_name(const char *op) {
     const char *last = strrchr(op, '_');
-    return strcmp(last, "_PROD") == 0 ? COMBINE_MUL : strcmp(last, "_MAX") == 0 ? COMBINE_MAX : strcmp(last, "_MIN") == 0 ? COMBINE_MIN : COMBINE_ADD;
+    return strcmp(last, "_PROD") == 0  ? COMBINE_MUL
+           : strcmp(last, "_MAX") == 0 ? COMBINE_MAX
+           : strcmp(last, "_MIN") == 0 ? COMBINE_MIN
+                                       : COMBINE_ADD;
 }
 
 static enum status eval_segment(struct op_ctx *c) {
@@ -128,13 +139,15 @@ static enum status eval_segment(struct op_ctx *c) {
     bool sorted = c->n_in == 2;
     enum combine op = combine_by_name(c->node->op);
     int64_t n = tensor_count(ids), inner = dims_product(x->dim, ids->rank, x->rank), last = 0;
-    FAIL_IF(n * inner != tensor_count(x), c->err, STATUS_CORRUPT, "%lld ids for %lld elements", (long long)n, (long long)tensor_count(x));
+    FAIL_IF(n * inner != tensor_count(x), c->err, STATUS_CORRUPT, "%lld ids for %lld elements",
+            (long long)n, (long long)tensor_count(x));
     double rest = identity_of(op, x->dtype);
     for (int64_t i = 0; op != COMBINE_ADD && i < tensor_count(y); i++)
         tensor_set_f64(y, i, rest);
     for (int64_t i = 0; i < n; i++) {
         int64_t id = tensor_i64(ids, i);
-        FAIL_IF(id >= y->dim[0] || (sorted && id < last), c->err, STATUS_CORRUPT, "segment %lld of %lld", (long long)id, (long long)y->dim[0]);
+        FAIL_IF(id >= y->dim[0] || (sorted && id < last), c->err, STATUS_CORRUPT,
+                "segment %lld of %lld", (long long)id, (long long)y->dim[0]);
         last = id;
         if (id >= 0)
             TRY(combine_elements(op, y, id * inner, x, i * inner, inner, c->err));

@@ -1,4 +1,5 @@
-/* TensorFlow Lite's StableHLO windows: reduction over a sliding window, padding between elements. */
+/* TensorFlow Lite's StableHLO windows: reduction over a sliding window, padding between elements.
+ */
 #include <string.h>
 
 #include "ops/move.h"
@@ -7,13 +8,16 @@
 static const int64_t SIZE_LIMIT = INT64_C(1) << 31;
 
 /* A list attribute of one integer per axis, or `fallback` for each. */
-static enum status axis_list(const struct node *n, const char *name, int count, int64_t least, int64_t fallback, int64_t *out, struct err *e) {
+static enum status axis_list(const struct node *n, const char *name, int count, int64_t least,
+                             int64_t fallback, int64_t *out, struct err *e) {
     int given;
     const int64_t *v = attr_ints(n, name, &given);
-    FAIL_IF(v && given != count, e, STATUS_CORRUPT, "attribute '%s' has %d elements, the input asks for %d", name, given, count);
+    FAIL_IF(v && given != count, e, STATUS_CORRUPT,
+            "attribute '%s' has %d elements, the input asks for %d", name, given, count);
     for (int i = 0; i < count; i++) {
         out[i] = v ? v[i] : fallback;
-        FAIL_IF(out[i] < least || out[i] >= SIZE_LIMIT, e, STATUS_CORRUPT, "attribute '%s' has the value %lld", name, (long long)out[i]);
+        FAIL_IF(out[i] < least || out[i] >= SIZE_LIMIT, e, STATUS_CORRUPT,
+                "attribute '%s' has the value %lld", name, (long long)out[i]);
     }
     return OK;
 }
@@ -21,10 +25,12 @@ static enum status axis_list(const struct node *n, const char *name, int count, 
 /* --- REDUCE_WINDOW --- */
 
 struct reduce_window {
-    int64_t window[MAX_RANK], stride[MAX_RANK], base[MAX_RANK], dilation[MAX_RANK], pads[2 * MAX_RANK], out[MAX_RANK];
+    int64_t window[MAX_RANK], stride[MAX_RANK], base[MAX_RANK], dilation[MAX_RANK],
+        pads[2 * MAX_RANK], out[MAX_RANK];
 };
 
-static enum status window_read(struct reduce_window *w, const struct node *n, const int64_t *dim, int rank, struct err *e) {
+static enum status window_read(struct reduce_window *w, const struct node *n, const int64_t *dim,
+                               int rank, struct err *e) {
     TRY(axis_list(n, "window", rank, 1, 1, w->window, e));
     TRY(axis_list(n, "strides", rank, 1, 1, w->stride, e));
     TRY(axis_list(n, "base_dilations", rank, 1, 1, w->base, e));
@@ -34,7 +40,8 @@ static enum status window_read(struct reduce_window *w, const struct node *n, co
         w->out[i] = DIM_UNKNOWN;
         if (dim[i] < 0)
             continue;
-        int64_t size = (dim[i] ? (dim[i] - 1) * w->base[i] + 1 : 0) + w->pads[2 * i] + w->pads[2 * i + 1];
+        int64_t size =
+            (dim[i] ? (dim[i] - 1) * w->base[i] + 1 : 0) + w->pads[2 * i] + w->pads[2 * i + 1];
         int64_t reach = (w->window[i] - 1) * w->dilation[i] + 1;
         w->out[i] = size < reach ? 0 : (size - reach) / w->stride[i] + 1;
     }
@@ -79,8 +86,9 @@ static int64_t combine_integer(enum reducer r, int64_t a, int64_t b) {
                               : (b < a ? b : a);
 }
 
-/* Every output: the initial value, then the window's elements in row-major order, one operation each. Positions in the
- * padding, and between elements of a dilated base, hold the initial value, which is the reduction's identity. */
+/* Every output: the initial value, then the window's elements in row-major order, one operation
+ * each. Positions in the padding, and between elements of a dilated base, hold the initial value,
+ * which is the reduction's identity. */
 static enum status eval_window(struct op_ctx *c) {
     const struct tensor *x = c->in[0], *init = c->in[1];
     struct tensor *y = c->out[0];
@@ -88,7 +96,8 @@ static enum status eval_window(struct op_ctx *c) {
     enum reducer r = REDUCER_ADD;
     TRY(window_read(&w, c->node, x->dim, x->rank, c->err));
     TRY(reducer_read(c->node, &r, c->err));
-    FAIL_IF(tensor_count(init) != 1 || init->store != x->store, c->err, STATUS_CORRUPT, "the initial value must be one element");
+    FAIL_IF(tensor_count(init) != 1 || init->store != x->store, c->err, STATUS_CORRUPT,
+            "the initial value must be one element");
     bool real = dtype_is_float(x->dtype), narrow = x->store == DT_F32;
     int64_t step[MAX_RANK], cells = dims_product(w.window, 0, x->rank), n = tensor_count(y);
     dense_steps(x->dim, x->rank, step);
@@ -99,7 +108,8 @@ static enum status eval_window(struct op_ctx *c) {
             int64_t rest = i, cell = k, at = 0;
             bool inside = true;
             for (int d = x->rank - 1; d >= 0; d--) {
-                int64_t p = rest % y->dim[d] * w.stride[d] + cell % w.window[d] * w.dilation[d] - w.pads[2 * d];
+                int64_t p = rest % y->dim[d] * w.stride[d] + cell % w.window[d] * w.dilation[d] -
+                            w.pads[2 * d];
                 rest /= y->dim[d];
                 cell /= w.window[d];
                 inside &= p >= 0 && p % w.base[d] == 0 && p / w.base[d] < x->dim[d];
@@ -120,19 +130,22 @@ static enum status eval_window(struct op_ctx *c) {
 
 /* --- STABLEHLO_PAD and DILATE: edges (negative: cut away) and elements between --- */
 
-static enum status padded_dims(const int64_t *dim, int rank, const int64_t *low, const int64_t *high, const int64_t *between, int64_t *out,
+static enum status padded_dims(const int64_t *dim, int rank, const int64_t *low,
+                               const int64_t *high, const int64_t *between, int64_t *out,
                                struct err *e) {
     for (int i = 0; i < rank; i++) {
         out[i] = DIM_UNKNOWN;
         if (dim[i] < 0)
             continue;
         out[i] = low[i] + high[i] + (dim[i] ? (dim[i] - 1) * (between[i] + 1) + 1 : 0);
-        FAIL_IF(out[i] < 0, e, STATUS_CORRUPT, "axis %d of %lld is cut to nothing", i, (long long)dim[i]);
+        FAIL_IF(out[i] < 0, e, STATUS_CORRUPT, "axis %d of %lld is cut to nothing", i,
+                (long long)dim[i]);
     }
     return OK;
 }
 
-static void pad_into(struct tensor *y, const struct tensor *x, const struct tensor *fill, const int64_t *low, const int64_t *between) {
+static void pad_into(struct tensor *y, const struct tensor *x, const struct tensor *fill,
+                     const int64_t *low, const int64_t *between) {
     size_t size = element_size(x);
     fill_elements(y->data, element_at(fill, 0), size, tensor_count(y));
     int64_t n = tensor_count(x);
@@ -152,7 +165,8 @@ static void pad_into(struct tensor *y, const struct tensor *x, const struct tens
     own_strings(y);
 }
 
-static enum status pad_read(const struct node *n, int rank, int64_t *low, int64_t *high, int64_t *between, struct err *e) {
+static enum status pad_read(const struct node *n, int rank, int64_t *low, int64_t *high,
+                            int64_t *between, struct err *e) {
     TRY(axis_list(n, "low", rank, -SIZE_LIMIT, 0, low, e));
     TRY(axis_list(n, "high", rank, -SIZE_LIMIT, 0, high, e));
     return axis_list(n, "interior", rank, 0, 0, between, e);
@@ -170,7 +184,8 @@ static enum status shape_pad(struct shape_ctx *c) {
 }
 
 static enum status check_fill(struct op_ctx *c, const struct tensor *fill) {
-    FAIL_IF(tensor_count(fill) != 1 || fill->store != c->in[0]->store, c->err, STATUS_CORRUPT, "the padding value must be one element");
+    FAIL_IF(tensor_count(fill) != 1 || fill->store != c->in[0]->store, c->err, STATUS_CORRUPT,
+            "the padding value must be one element");
     return OK;
 }
 
@@ -192,7 +207,8 @@ static enum status shape_dilate(struct shape_ctx *c) {
         return OK;
     SHAPE_FAIL_IF(n != x->rank, c, "%lld steps for rank %d", (long long)n, x->rank);
     for (int i = 0; i < x->rank; i++) {
-        SHAPE_FAIL_IF(step[i] < 1 || step[i] >= SIZE_LIMIT, c, "a step of %lld", (long long)step[i]);
+        SHAPE_FAIL_IF(step[i] < 1 || step[i] >= SIZE_LIMIT, c, "a step of %lld",
+                      (long long)step[i]);
         between[i] = step[i] - 1;
     }
     TRY(padded_dims(x->dim, x->rank, zero, zero, between, out, c->err));

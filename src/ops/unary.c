@@ -1,5 +1,5 @@
-/* Elementwise functions of one tensor: the kernels and gradients of unary.def, and those that are not a real
- * formula. */
+/* Elementwise functions of one tensor: the kernels and gradients of unary.def, and those that are
+ * not a real formula. */
 #include <string.h>
 
 #include "ops/elementwise.h"
@@ -45,15 +45,15 @@ static double mish_slope_d(double x) {
             out[i] = value;                                                                        \
         }                                                                                          \
     }
-#define SLOPE(name, slope)                                                                         \
-    static void name##_slope(const double *in, const double *out, const double *grad_out,          \
-                             double *grad_in, int64_t n, double a, double b) {                     \
-        (void)a, (void)b;                                                                          \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            double x = in[i], y = out[i];                                                          \
-            (void)x, (void)y;                                                                      \
-            grad_in[i] += grad_out[i] * (slope);                                                   \
-        }                                                                                          \
+#define SLOPE(name, slope)                                                                \
+    static void name##_slope(const double *in, const double *out, const double *grad_out, \
+                             double *grad_in, int64_t n, double a, double b) {            \
+        (void)a, (void)b;                                                                 \
+        for (int64_t i = 0; i < n; i++) {                                                 \
+            double x = in[i], y = out[i];                                                 \
+            (void)x, (void)y;                                                             \
+            grad_in[i] += grad_out[i] * (slope);                                          \
+        }                                                                                 \
     }
 
 #define UNARY(name, since, attrs, value, slope) VALUE(name, value)
@@ -70,7 +70,8 @@ static double mish_slope_d(double x) {
 #include "ops/unary.def"
 #undef UNARY
 
-/* The same functions of integers; v is the element widened to 64 bits, signed or not as the type is. */
+/* The same functions of integers; v is the element widened to 64 bits, signed or not as the type
+ * is. */
 static enum status integers(struct op_ctx *c, int64_t (*f)(int64_t v, bool is_signed)) {
     const struct tensor *x = c->in[0];
     bool is_signed = dtype_row(x->store)->class_ == CLASS_INT;
@@ -115,12 +116,12 @@ enum status unary_integer(struct op_ctx *c) {
     return op_bad_type(c, 0);
 }
 
-#define UNARY(name, since, attrs, value, slope)                                                    \
-    static enum status name##_eval(struct op_ctx *c) {                                             \
-        return unary_run(c, name##_f, name##_d);                                                   \
-    }                                                                                              \
-    static enum status name##_grad(struct grad_ctx *c) {                                           \
-        return unary_grad(c, name##_slope);                                                        \
+#define UNARY(name, since, attrs, value, slope)          \
+    static enum status name##_eval(struct op_ctx *c) {   \
+        return unary_run(c, name##_f, name##_d);         \
+    }                                                    \
+    static enum status name##_grad(struct grad_ctx *c) { \
+        return unary_grad(c, name##_slope);              \
     }
 #include "ops/unary.def"
 #undef UNARY
@@ -159,7 +160,8 @@ static enum status is_nan_eval(struct op_ctx *c) {
 }
 
 static enum status is_inf_eval(struct op_ctx *c) {
-    bool negative = attr_int(c->node, "detect_negative"), positive = attr_int(c->node, "detect_positive");
+    bool negative = attr_int(c->node, "detect_negative"),
+         positive = attr_int(c->node, "detect_positive");
     uint8_t *y = c->out[0]->data;
     if (!dtype_is_float(c->in[0]->store))
         return op_bad_type(c, 0);

@@ -11,7 +11,8 @@ bool digest_equal(struct digest x, struct digest y) {
 }
 
 static struct digest mix_bytes(struct digest d, const void *p, size_t n) {
-    return (struct digest) { hash_bytes(p, n, d.a), hash_bytes(p, n, d.b ^ UINT64_C(0x6a09e667f3bcc909)) };
+    return (struct digest) { hash_bytes(p, n, d.a),
+                             hash_bytes(p, n, d.b ^ UINT64_C(0x6a09e667f3bcc909)) };
 }
 
 static struct digest mix(struct digest d, struct digest e) {
@@ -195,7 +196,8 @@ static void graph_digests(struct walk *w, const struct graph *g) {
         node_digest(w, g->nodes[i]);
 }
 
-struct digest *canonical_digests(const struct model *m, const uint64_t *input_seed, uint64_t side, struct arena *a) {
+struct digest *canonical_digests(const struct model *m, const uint64_t *input_seed, uint64_t side,
+                                 struct arena *a) {
     struct walk w = { NEW_ARRAY(a, m->next_value_id + 1, struct digest), side << 32 };
     for (int i = 0; i < m->graph->n_inputs; i++)
         w.of[m->graph->inputs[i]->id] = mix_int((struct digest) { 23, 29 }, (int64_t)input_seed[i]);

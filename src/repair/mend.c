@@ -1,5 +1,5 @@
-/* repair: the faults' edits are written into a copy of the target's file, the copy is read back and proved on fresh
- * inputs. Faults hidden behind others show in the next round. */
+/* repair: the faults' edits are written into a copy of the target's file, the copy is read back and
+ * proved on fresh inputs. Faults hidden behind others show in the next round. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +21,8 @@ static const struct format *format_named(const char *name) {
     return NULL;
 }
 
-/* The patches that can be applied one after another, in the order of the faults. Leaves the model as it was. */
+/* The patches that can be applied one after another, in the order of the faults. Leaves the model
+ * as it was. */
 static int applicable(struct result *r, const struct patch **out) {
     int n = 0;
     for (int i = 0; i < r->n_faults; i++) {
@@ -31,7 +32,8 @@ static int applicable(struct result *r, const struct patch **out) {
             out[n++] = p;
         else if (p)
             PUSH(r->arena, r->warnings, r->n_warnings,
-                 arena_printf(r->arena, "fault %d was left for the next round: %s", r->faults[i].id, e.what));
+                 arena_printf(r->arena, "fault %d was left for the next round: %s", r->faults[i].id,
+                              e.what));
     }
     for (int i = n - 1; i >= 0; i--)
         patch_undo((struct patch *)(size_t)out[i]);
@@ -39,14 +41,16 @@ static int applicable(struct result *r, const struct patch **out) {
 }
 
 static void count_changes(struct result *r, const struct patch *const *patches, int n) {
-    bool *touched = NEW_ARRAY(r->arena, r->target->next_value_id + r->target->graph->n_nodes + 1, bool);
+    bool *touched =
+        NEW_ARRAY(r->arena, r->target->next_value_id + r->target->graph->n_nodes + 1, bool);
     int total = r->target->graph->n_nodes, changed = 0, tensors = 0;
     for (int i = 0; i < n; i++)
         for (int k = 0; k < patches[i]->n; k++) {
             const struct edit *ed = &patches[i]->edits[k];
             if (ed->kind == EDIT_SET_CONSTANT || ed->kind == EDIT_ADD_CONSTANT)
                 tensors++;
-            bool counts = ed->node && ed->node->id >= 0 && ed->node->id < total && ed->kind != EDIT_ADD_NODE;
+            bool counts =
+                ed->node && ed->node->id >= 0 && ed->node->id < total && ed->kind != EDIT_ADD_NODE;
             if (counts && !touched[ed->node->id]) {
                 touched[ed->node->id] = true;
                 changed++;
@@ -58,16 +62,19 @@ static void count_changes(struct result *r, const struct patch *const *patches, 
 }
 
 static char *beside(const char *path, struct arena *a, int round) {
-    return arena_printf(a, "%s.part%d%s", path, round, strrchr(path, '.') ? strrchr(path, '.') : "");
+    return arena_printf(a, "%s.part%d%s", path, round,
+                        strrchr(path, '.') ? strrchr(path, '.') : "");
 }
 
-/* A target that declares a narrower storage keeps it: what its rounding explains is no fault left. */
+/* A target that declares a narrower storage keeps it: what its rounding explains is no fault left.
+ */
 static bool agrees(enum verdict v) {
     return v == VERDICT_SAME || v == VERDICT_PROVED || v == VERDICT_QUANTIZED;
 }
 
 /* Fresh inputs: another seed, more samples; and the given ones when there are any. */
-static enum status proof(struct model *source, struct model *fixed, const struct compare_options *o, struct result *r, bool *good, struct err *e) {
+static enum status proof(struct model *source, struct model *fixed, const struct compare_options *o,
+                         struct result *r, bool *good, struct err *e) {
     struct compare_options fresh = *o;
     fresh.inputs = NULL;
     fresh.seed = o->seed + 1000;
@@ -100,7 +107,8 @@ struct mending {
 };
 
 /* Replaces patches that the format cannot express by others of the same fault that it can. */
-static int expressible(struct mending *m, struct result *r, const struct format *f, const struct patch **patches, int n, const char *path) {
+static int expressible(struct mending *m, struct result *r, const struct format *f,
+                       const struct patch **patches, int n, const char *path) {
     int kept = 0;
     for (int i = 0; i < n; i++) {
         struct err e;
@@ -120,13 +128,15 @@ static int expressible(struct mending *m, struct result *r, const struct format 
                 }
             }
         if (!found)
-            PUSH(r->arena, r->warnings, r->n_warnings, arena_printf(r->arena, "%s%s%s", e.where, e.where[0] ? ": " : "", e.what));
+            PUSH(r->arena, r->warnings, r->n_warnings,
+                 arena_printf(r->arena, "%s%s%s", e.where, e.where[0] ? ": " : "", e.what));
     }
     unlink(path);
     return kept;
 }
 
-/* One round: locate in the current file, write what helps, read it back. *more: something was written. */
+/* One round: locate in the current file, write what helps, read it back. *more: something was
+ * written. */
 static enum status mend_round(struct mending *m, int round, bool *more, struct err *e) {
     struct session s = { 0 };
     struct result *r = NULL;
@@ -137,7 +147,8 @@ static enum status mend_round(struct mending *m, int round, bool *more, struct e
     TRY(status);
     if (!m->first)
         m->first = r;
-    const struct patch **patches = NEW_ARRAY(m->first->arena, r->n_faults + 1, const struct patch *);
+    const struct patch **patches =
+        NEW_ARRAY(m->first->arena, r->n_faults + 1, const struct patch *);
     int n = applicable(r, patches);
     const struct format *f = format_named(m->current->format);
     if (n && f && f->write_patched) {
@@ -166,7 +177,8 @@ static enum status mend_round(struct mending *m, int round, bool *more, struct e
             *more = true;
         }
     } else if (n) {
-        status = err_set(e, STATUS_UNSUPPORTED, "%s files cannot be written yet", m->current->format);
+        status =
+            err_set(e, STATUS_UNSUPPORTED, "%s files cannot be written yet", m->current->format);
     }
     if (r != m->first)
         result_free(r);
@@ -189,7 +201,8 @@ static enum status mend(struct mending *m, struct err *e) {
             return s;
         if (s != OK) {
             PUSH(m->first->arena, m->first->warnings, m->first->n_warnings,
-                 arena_printf(m->first->arena, "%s%s%s", e->where, e->where[0] ? ": " : "", e->what));
+                 arena_printf(m->first->arena, "%s%s%s", e->where, e->where[0] ? ": " : "",
+                              e->what));
             more = false;
         }
         if (more)
@@ -200,8 +213,8 @@ static enum status mend(struct mending *m, struct err *e) {
     return m->good ? finish(m, e) : OK;
 }
 
-enum status verb_repair(struct model *source, struct model *target, const struct compare_options *o, const char *out_path,
-                        struct result **out, struct err *e) {
+enum status verb_repair(struct model *source, struct model *target, const struct compare_options *o,
+                        const char *out_path, struct result **out, struct err *e) {
     *out = NULL;
     FAIL_IF(file_same(out_path, source->path) || file_same(out_path, target->path), e, STATUS_USAGE,
             "the output would overwrite an input; choose another name");

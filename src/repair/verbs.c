@@ -15,11 +15,17 @@ void result_free(struct result *r) {
         arena_free(r->arena);
 }
 
-struct result *findings_new(struct model *source, struct model *target, const struct compare_options *o, const char *verb) {
+struct result *findings_new(struct model *source, struct model *target,
+                            const struct compare_options *o, const char *verb) {
     struct arena *a = arena_new();
     struct result *r = NEW(a, struct result);
-    *r = (struct result) { .arena = a, .verb = verb, .source = source, .target = target, .seed = o->seed,
-                           .inputs_kind = o->inputs ? "given" : "made", .verdict = VERDICT_INCONCLUSIVE };
+    *r = (struct result) { .arena = a,
+                           .verb = verb,
+                           .source = source,
+                           .target = target,
+                           .seed = o->seed,
+                           .inputs_kind = o->inputs ? "given" : "made",
+                           .verdict = VERDICT_INCONCLUSIVE };
     return r;
 }
 
@@ -30,7 +36,8 @@ static int output_partner(const struct model *source, const struct model *target
     return source->graph->n_outputs == target->graph->n_outputs ? i : -1;
 }
 
-/* Equal canonical forms: every value of the target with an equal digest in the source is the same. */
+/* Equal canonical forms: every value of the target with an equal digest in the source is the same.
+ */
 static void proved(struct session *s, struct result *r) {
     const struct graph *g = s->target->graph, *sg = s->source->graph;
     struct intmap by_digest;
@@ -43,8 +50,13 @@ static void proved(struct session *s, struct result *r) {
             uint64_t at;
             if (!v || !intmap_get(&by_digest, s->target_digest[v->id].a, &at))
                 continue;
-            struct pair p = { .source = sg->values[at], .target = v, .node = g->nodes[i], .view = { .identity = true },
-                              .matched_by = MATCHED_TOPOLOGY, .status = PAIR_SAME, .is_output = v->is_output };
+            struct pair p = { .source = sg->values[at],
+                              .target = v,
+                              .node = g->nodes[i],
+                              .view = { .identity = true },
+                              .matched_by = MATCHED_TOPOLOGY,
+                              .status = PAIR_SAME,
+                              .is_output = v->is_output };
             PUSH(r->arena, r->pairs, r->n_pairs, p);
         }
     r->verdict = VERDICT_PROVED;
@@ -67,17 +79,21 @@ static double tolerance_of(const struct compare_options *o, const char *name, bo
 }
 
 /* Source and target as each model computes them from the inputs. */
-static void whole_error(const struct session *s, const struct value *source, const struct value *target, const struct pair_view *view,
+static void whole_error(const struct session *s, const struct value *source,
+                        const struct value *target, const struct pair_view *view,
                         struct error_stats *out) {
     struct metrics m = { 0 };
-    double atol = fmax(tolerance_of(s->options, target->name, false), 0), rtol = fmax(tolerance_of(s->options, target->name, true), 0);
+    double atol = fmax(tolerance_of(s->options, target->name, false), 0),
+           rtol = fmax(tolerance_of(s->options, target->name, true), 0);
     for (int k = 0; k < s->plain->samples; k++) {
-        const struct tensor *x = trace_value(s->source_trace, source, k), *y = trace_value(s->plain, target, k);
+        const struct tensor *x = trace_value(s->source_trace, source, k),
+                            *y = trace_value(s->plain, target, k);
         struct tensor *as = NULL;
         struct err e;
         if (!x || !y || x->kind != KIND_TENSOR || y->kind != KIND_TENSOR)
             continue;
-        if (tensor_count(x) != tensor_count(y) || layout_apply(&as, x, view, y->rank, y->dim, &e) != OK) {
+        if (tensor_count(x) != tensor_count(y) ||
+            layout_apply(&as, x, view, y->rank, y->dim, &e) != OK) {
             m.stats.elements++;
             m.stats.off++;
             m.stats.max_abs = INFINITY;
@@ -97,7 +113,8 @@ static const char *not_exercised(const struct session *s, const struct value *v)
     double first = 0;
     for (int k = 0; k < s->plain->samples; k++) {
         const struct tensor *x = trace_value(s->plain, v, k);
-        if (!x || x->kind != KIND_TENSOR || x->store == DT_STRING || dtype_row(x->store)->class_ == CLASS_COMPLEX)
+        if (!x || x->kind != KIND_TENSOR || x->store == DT_STRING ||
+            dtype_row(x->store)->class_ == CLASS_COMPLEX)
             return NULL;
         int64_t n = tensor_count(x);
         for (int64_t i = 0; i < n && constant; i++) {
@@ -119,12 +136,19 @@ static const struct region *region_ending(const struct zipper *z, const struct v
     return NULL;
 }
 
-static void add_pair(struct session *s, struct result *r, const struct value *v, const struct node *n, bool upstream_faulty) {
+static void add_pair(struct session *s, struct result *r, const struct value *v,
+                     const struct node *n, bool upstream_faulty) {
     const struct zipper *z = &s->zipper;
     const struct link *l = &z->al.link[v->id];
     const struct region *region = region_ending(z, v);
-    struct pair p = { .source = l->source, .target = v, .node = n, .view = l->view, .matched_by = l->by, .is_output = v->is_output,
-                      .own_error = l->error, .noise_floor = region ? region->floor : fmax(1e-9 * l->scale, l->error) };
+    struct pair p = { .source = l->source,
+                      .target = v,
+                      .node = n,
+                      .view = l->view,
+                      .matched_by = l->by,
+                      .is_output = v->is_output,
+                      .own_error = l->error,
+                      .noise_floor = region ? region->floor : fmax(1e-9 * l->scale, l->error) };
     whole_error(s, l->source, v, &l->view, &p.whole);
     p.not_exercised = trace_dynamic(s->plain, v) ? not_exercised(s, v) : NULL;
     if (region)
@@ -173,7 +197,8 @@ static void fill_coverage(struct session *s, struct result *r) {
         if (!v || !trace_dynamic(s->zipped, v))
             continue;
         n++;
-        covered += !z->undetermined[i] && (z->al.link[v->id].source || z->benign[v->id] || z->n_regions > 0);
+        covered += !z->undetermined[i] &&
+                   (z->al.link[v->id].source || z->benign[v->id] || z->n_regions > 0);
     }
     r->coverage_target_nodes = n ? (double)covered / n : 1;
     /* a source node counts when its value, or one computed from it, has a counterpart */
@@ -183,7 +208,8 @@ static void fill_coverage(struct session *s, struct result *r) {
         bool hit = false, dynamic = false;
         for (int k = 0; k < g->nodes[i]->n_out; k++)
             if (g->nodes[i]->out[k]) {
-                hit = hit || z->al.claims[g->nodes[i]->out[k]->id] > 0 || reached[g->nodes[i]->out[k]->id];
+                hit = hit || z->al.claims[g->nodes[i]->out[k]->id] > 0 ||
+                      reached[g->nodes[i]->out[k]->id];
                 dynamic = dynamic || trace_dynamic(s->source_trace, g->nodes[i]->out[k]);
             }
         for (int k = 0; hit && k < g->nodes[i]->n_in; k++)
@@ -208,8 +234,10 @@ static const char *first_failure(struct session *s, struct arena *a) {
 }
 
 /* Outputs that tolerances were given for are judged by them alone. */
-static bool tolerated(const struct session *s, const struct value *source, const struct value *target, const struct pair_view *view, bool *asked) {
-    double atol = tolerance_of(s->options, target->name, false), rtol = tolerance_of(s->options, target->name, true);
+static bool tolerated(const struct session *s, const struct value *source,
+                      const struct value *target, const struct pair_view *view, bool *asked) {
+    double atol = tolerance_of(s->options, target->name, false),
+           rtol = tolerance_of(s->options, target->name, true);
     *asked = atol >= 0 || rtol >= 0;
     struct error_stats e;
     whole_error(s, source, target, view, &e);
@@ -223,12 +251,13 @@ static int faulty_regions(const struct zipper *z) {
     return n;
 }
 
-/* Does the file compute with weights of at most 16 bits while its values are float32? Then its runtime rounds where
- * another file's does not. */
+/* Does the file compute with weights of at most 16 bits while its values are float32? Then its
+ * runtime rounds where another file's does not. */
 static bool stores_narrow(const struct model *m) {
     for (int i = 0; i < m->graph->n_nodes; i++) {
         const struct node *n = m->graph->nodes[i];
-        bool narrow = n->n_in > 0 && n->in[0] && n->in[0]->constant && tensor_count(n->in[0]->constant) > 16;
+        bool narrow =
+            n->n_in > 0 && n->in[0] && n->in[0]->constant && tensor_count(n->in[0]->constant) > 16;
         if (narrow && node_is(n, "DequantizeLinear"))
             return true;
     }
@@ -238,7 +267,8 @@ static bool stores_narrow(const struct model *m) {
 static void judge(struct session *s, struct result *r) {
     const struct graph *t = s->target->graph;
     const struct zipper *z = &s->zipper;
-    bool all_ok = true, different = faulty_regions(z) > 0, quantized = z->n_regions > 0, missing = false, idle = false, all_tolerated = t->n_outputs > 0, any_asked = false;
+    bool all_ok = true, different = faulty_regions(z) > 0, quantized = z->n_regions > 0,
+         missing = false, idle = false, all_tolerated = t->n_outputs > 0, any_asked = false;
     for (int i = 0; i < t->n_outputs; i++) {
         int partner = output_partner(s->source, s->target, i);
         const struct value *v = t->outputs[i];
@@ -259,7 +289,8 @@ static void judge(struct session *s, struct result *r) {
         bool excused = quantized && !different;
         if (!z->output_ok[i] && !excused && trace_dynamic(s->plain, v)) {
             all_ok = false;
-            different = different || (computed && !z->undetermined[v->producer ? v->producer->id : 0]);
+            different =
+                different || (computed && !z->undetermined[v->producer ? v->producer->id : 0]);
         }
         if (!trace_dynamic(s->plain, v) && computed && !ok)
             different = true;
@@ -283,14 +314,16 @@ static void judge(struct session *s, struct result *r) {
         r->verdict = VERDICT_INCONCLUSIVE;
         r->why = "an output does not move on the made inputs; give --inputs";
     } else {
-        r->verdict = quantized || (stores_narrow(s->source) != stores_narrow(s->target)) ? VERDICT_QUANTIZED : VERDICT_SAME;
+        r->verdict = quantized || (stores_narrow(s->source) != stores_narrow(s->target))
+                         ? VERDICT_QUANTIZED
+                         : VERDICT_SAME;
     }
     if (failure)
         PUSH(r->arena, r->warnings, r->n_warnings, failure);
 }
 
-static enum status examine(struct session *s, struct model *source, struct model *target, const struct compare_options *o, struct result *r,
-                           struct err *e) {
+static enum status examine(struct session *s, struct model *source, struct model *target,
+                           const struct compare_options *o, struct result *r, struct err *e) {
     TRY(session_open(s, source, target, o, e));
     if (s->proof) {
         proved(s, r);
@@ -306,7 +339,8 @@ static enum status examine(struct session *s, struct model *source, struct model
 }
 
 static bool same_edit(const struct fault *a, const struct fault *b) {
-    return a->node == b->node && a->node && strcmp(a->cause, b->cause) == 0 && a->n_details == b->n_details && a->n_details &&
+    return a->node == b->node && a->node && strcmp(a->cause, b->cause) == 0 &&
+           a->n_details == b->n_details && a->n_details &&
            strcmp(a->details[0].parameter, b->details[0].parameter) == 0;
 }
 
@@ -331,7 +365,8 @@ void findings_faults(struct session *s, struct result *r) {
     }
 }
 
-enum status verb_compare(struct model *source, struct model *target, const struct compare_options *o, struct result **out, struct err *e) {
+enum status verb_compare(struct model *source, struct model *target,
+                         const struct compare_options *o, struct result **out, struct err *e) {
     struct session s = { 0 };
     struct result *r = findings_new(source, target, o, "compare");
     enum status status = examine(&s, source, target, o, r, e);
@@ -345,8 +380,9 @@ enum status verb_compare(struct model *source, struct model *target, const struc
     return status;
 }
 
-enum status findings_locate(struct session *s, struct model *source, struct model *target, const struct compare_options *o, const char *verb,
-                            struct result **out, struct err *e) {
+enum status findings_locate(struct session *s, struct model *source, struct model *target,
+                            const struct compare_options *o, const char *verb, struct result **out,
+                            struct err *e) {
     struct result *r = findings_new(source, target, o, verb);
     enum status status = examine(s, source, target, o, r, e);
     if (status == OK && !s->proof)
@@ -359,7 +395,8 @@ enum status findings_locate(struct session *s, struct model *source, struct mode
     return status;
 }
 
-enum status verb_locate(struct model *source, struct model *target, const struct compare_options *o, struct result **out, struct err *e) {
+enum status verb_locate(struct model *source, struct model *target, const struct compare_options *o,
+                        struct result **out, struct err *e) {
     struct session s = { 0 };
     enum status status = findings_locate(&s, source, target, o, "locate", out, e);
     if (s.arena)

@@ -30,11 +30,14 @@ static int64_t channels(const struct node *n, const struct fact *f) {
     return f->dim[channels_last(n) ? f->rank - 1 : 1];
 }
 
-/* Each output element sums weights / output channels products; a transposed convolution spreads each input element over
- * weights / input channels. */
-static double convolution(const struct node *n, const struct fact *facts, int weight, bool transposed) {
+/* Each output element sums weights / output channels products; a transposed convolution spreads
+ * each input element over weights / input channels. */
+static double convolution(const struct node *n, const struct fact *facts, int weight,
+                          bool transposed) {
     const struct fact *w = input(n, facts, weight);
-    const struct fact *side = transposed ? input(n, facts, 0) : n->n_out && n->out[0] ? &facts[n->out[0]->id] : NULL;
+    const struct fact *side = transposed              ? input(n, facts, 0)
+                              : n->n_out && n->out[0] ? &facts[n->out[0]->id]
+                                                      : NULL;
     if (!w || !side)
         return -1;
     double elements = count_of(side), weights = count_of(w);
@@ -42,7 +45,8 @@ static double convolution(const struct node *n, const struct fact *facts, int we
     return elements < 0 || weights < 0 || c <= 0 ? -1 : elements * weights / (double)c;
 }
 
-static double matrix_product(const struct node *n, const struct fact *facts, int left, bool transposed) {
+static double matrix_product(const struct node *n, const struct fact *facts, int left,
+                             bool transposed) {
     const struct fact *a = input(n, facts, left);
     const struct fact *y = n->n_out && n->out[0] ? &facts[n->out[0]->id] : NULL;
     if (!a || !y || a->rank < 1)
@@ -52,13 +56,16 @@ static double matrix_product(const struct node *n, const struct fact *facts, int
     return elements < 0 || a->dim[axis] < 0 ? -1 : elements * (double)a->dim[axis];
 }
 
-/* W and R are multiplied once a step and sample: [directions, gates * hidden, input] and [.., hidden]. */
+/* W and R are multiplied once a step and sample: [directions, gates * hidden, input] and [..,
+ * hidden]. */
 static double recurrent(const struct node *n, const struct fact *facts) {
     const struct fact *x = input(n, facts, 0), *w = input(n, facts, 1), *r = input(n, facts, 2);
     if (!x || !w || !r || x->rank != 3 || x->dim[0] < 0 || x->dim[1] < 0)
         return -1;
     double weights = count_of(w), recurrence = count_of(r);
-    return weights < 0 || recurrence < 0 ? -1 : (weights + recurrence) * (double)x->dim[0] * (double)x->dim[1];
+    return weights < 0 || recurrence < 0
+               ? -1
+               : (weights + recurrence) * (double)x->dim[0] * (double)x->dim[1];
 }
 
 double node_macs(const struct node *n, const struct fact *facts) {
@@ -69,7 +76,8 @@ double node_macs(const struct node *n, const struct fact *facts) {
         return convolution(n, facts, 3, false);
     if (strcmp(op, "ConvTranspose") == 0)
         return convolution(n, facts, 1, true);
-    if (strcmp(op, "MatMul") == 0 || strcmp(op, "MatMulInteger") == 0 || strcmp(op, "QLinearMatMul") == 0)
+    if (strcmp(op, "MatMul") == 0 || strcmp(op, "MatMulInteger") == 0 ||
+        strcmp(op, "QLinearMatMul") == 0)
         return matrix_product(n, facts, 0, false);
     if (strcmp(op, "Gemm") == 0) {
         const struct attr *t = node_attr(n, "transA");

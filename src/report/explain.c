@@ -29,7 +29,8 @@ const char *causes_text(const struct cause_row *row, struct arena *a, const stru
     struct strbuf b;
     strbuf_init(&b, a);
     if (row) {
-        strbuf_printf(&b, "%s%s%s: %s\n", s->colour ? "\033[1m" : "", row->name, s->colour ? "\033[0m" : "", row->title);
+        strbuf_printf(&b, "%s%s%s: %s\n", s->colour ? "\033[1m" : "", row->name,
+                      s->colour ? "\033[0m" : "", row->title);
         add_paragraph(&b, "What it is", row->what);
         add_paragraph(&b, "How it arises", row->how);
         add_paragraph(&b, "How it is fixed", row->fix);

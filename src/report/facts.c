@@ -9,9 +9,11 @@
 /* --- parameters --- */
 
 static bool weight_reader(const struct use *u) {
-    static const char *const readers[] = { "DequantizeLinear", "ConvInteger",  "MatMulInteger", "QLinearConv",
-                                           "QLinearMatMul",    "MatMulNBits", "QGemm",         "DynamicQuantizeMatMul",
-                                           "QAttention",       "DynamicQuantizeLSTM" };
+    static const char *const readers[] = {
+        "DequantizeLinear", "ConvInteger",        "MatMulInteger", "QLinearConv",
+        "QLinearMatMul",    "MatMulNBits",        "QGemm",         "DynamicQuantizeMatMul",
+        "QAttention",       "DynamicQuantizeLSTM"
+    };
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
         if (strcmp(u->node->op, readers[i]) == 0)
             return true;
@@ -57,15 +59,16 @@ static void count_graph(struct graph *g, void *arg) {
             continue;
         if (at)
             intmap_put(&c->seen, at, 1);
-        int64_t count = v->constant->kind == KIND_SPARSE ? v->constant->items[0] ? tensor_count(v->constant->items[0]) : 0
-                                                         : tensor_count(v->constant);
+        int64_t count = v->constant->kind == KIND_SPARSE
+                            ? v->constant->items[0] ? tensor_count(v->constant->items[0]) : 0
+                            : tensor_count(v->constant);
         c->out->parameters += count;
         c->out->parameter_bytes += (int64_t)dtype_bytes(v->constant->dtype, count);
     }
 }
 
 void model_facts(struct model *m, struct model_facts *out) {
-    *out = (struct model_facts){ 0 };
+    *out = (struct model_facts) { 0 };
     for (int i = 0; i < m->n_files; i++)
         out->bytes += (int64_t)m->files[i].size;
     struct arena *a = arena_new();
@@ -82,8 +85,8 @@ struct lister {
     struct operator_list *out;
     struct arena *arena;
     const struct fact *facts;
-    struct strmap rows;      /* operator name -> index + 1 */
-    struct intmap groups;    /* group -> 1 when counted, 2 when known not to run */
+    struct strmap rows;   /* operator name -> index + 1 */
+    struct intmap groups; /* group -> 1 when counted, 2 when known not to run */
 };
 
 static const char *reason_not_to_run(const struct node *n, struct arena *a) {
@@ -145,8 +148,9 @@ static void list_graph(struct graph *g, void *arg) {
     }
 }
 
-void model_operators(struct model *m, struct arena *a, const struct fact *facts, struct operator_list *out) {
-    *out = (struct operator_list){ 0 };
+void model_operators(struct model *m, struct arena *a, const struct fact *facts,
+                     struct operator_list *out) {
+    *out = (struct operator_list) { 0 };
     struct lister l = { .out = out, .arena = a, .facts = facts };
     strmap_init(&l.rows, a);
     intmap_init(&l.groups, a);
@@ -182,7 +186,8 @@ static void scheme_graph(struct graph *g, void *arg) {
     for (int i = 0; i < g->n_nodes; i++) {
         const struct node *n = g->nodes[i];
         s->dynamic |= strcmp(n->op, "DynamicQuantizeLinear") == 0;
-        if ((strcmp(n->op, "QuantizeLinear") == 0 || strncmp(n->op, "QLinear", 7) == 0) && n->n_out && n->out[0])
+        if ((strcmp(n->op, "QuantizeLinear") == 0 || strncmp(n->op, "QLinear", 7) == 0) &&
+            n->n_out && n->out[0])
             s->values[n->out[0]->dtype == DT_NONE ? DT_U8 : n->out[0]->dtype]++;
     }
 }
@@ -199,13 +204,15 @@ const char *quantization_scheme(struct model *m, struct arena *a) {
     }
     const char *grain = s.blocks ? ", block-wise" : s.per_axis ? ", per channel" : "";
     if (value != DT_NONE && weight != DT_NONE)
-        return arena_printf(a, "%s weights and %s values%s", dtype_name(weight), dtype_name(value), grain);
+        return arena_printf(a, "%s weights and %s values%s", dtype_name(weight), dtype_name(value),
+                            grain);
     if (value != DT_NONE)
         return arena_printf(a, "%s values%s", dtype_name(value), grain);
     if (weight == DT_NONE)
         return "none (no weights)";
     if (dtype_is_int(weight))
-        return arena_printf(a, "%s weights%s, float values%s", dtype_name(weight), grain, s.dynamic ? " quantized while running" : "");
+        return arena_printf(a, "%s weights%s, float values%s", dtype_name(weight), grain,
+                            s.dynamic ? " quantized while running" : "");
     return arena_printf(a, "none (%s weights)", dtype_name(weight));
 }
 
@@ -218,8 +225,8 @@ static const struct value *find_input(const struct model *m, const char *name) {
     return NULL;
 }
 
-enum status model_shapes(struct model *m, struct arena *a, const struct shape_binding *shapes, int n, bool batch_one,
-                         struct fact **out, struct err *e) {
+enum status model_shapes(struct model *m, struct arena *a, const struct shape_binding *shapes,
+                         int n, bool batch_one, struct fact **out, struct err *e) {
     struct fact *bound = NEW_ARRAY(a, m->next_value_id + 1, struct fact);
     for (int i = 0; i <= m->next_value_id; i++)
         bound[i].rank = -1;
@@ -228,7 +235,7 @@ enum status model_shapes(struct model *m, struct arena *a, const struct shape_bi
         struct fact *f = &bound[v->id];
         if (v->kind != KIND_TENSOR)
             continue;
-        *f = (struct fact){ .kind = v->kind, .dtype = v->dtype, .rank = v->rank };
+        *f = (struct fact) { .kind = v->kind, .dtype = v->dtype, .rank = v->rank };
         memcpy(f->dim, v->dim, sizeof f->dim);
         if (batch_one && f->rank > 0 && f->dim[0] < 0)
             f->dim[0] = 1;
@@ -237,13 +244,14 @@ enum status model_shapes(struct model *m, struct arena *a, const struct shape_bi
         const struct value *v = find_input(m, shapes[i].name);
         FAIL_IF(!v, e, STATUS_USAGE, "%s is no input of the model", shapes[i].name);
         FAIL_IF(v->rank >= 0 && v->rank != shapes[i].rank, e, STATUS_USAGE,
-                "input %s has %d dimensions (%s), not %d", shapes[i].name, v->rank, shape_text(m, a, v->dim, v->rank),
-                shapes[i].rank);
+                "input %s has %d dimensions (%s), not %d", shapes[i].name, v->rank,
+                shape_text(m, a, v->dim, v->rank), shapes[i].rank);
         for (int k = 0; k < shapes[i].rank; k++)
-            FAIL_IF(v->rank >= 0 && v->dim[k] >= 0 && v->dim[k] != shapes[i].dim[k], e, STATUS_USAGE,
-                    "input %s is %s: dimension %d is fixed", shapes[i].name, shape_text(m, a, v->dim, v->rank), k);
+            FAIL_IF(v->rank >= 0 && v->dim[k] >= 0 && v->dim[k] != shapes[i].dim[k], e,
+                    STATUS_USAGE, "input %s is %s: dimension %d is fixed", shapes[i].name,
+                    shape_text(m, a, v->dim, v->rank), k);
         struct fact *f = &bound[v->id];
-        *f = (struct fact){ .kind = KIND_TENSOR, .dtype = v->dtype, .rank = shapes[i].rank };
+        *f = (struct fact) { .kind = KIND_TENSOR, .dtype = v->dtype, .rank = shapes[i].rank };
         memcpy(f->dim, shapes[i].dim, sizeof f->dim);
     }
     *out = exec_infer(m, a, bound, e);

@@ -3,9 +3,9 @@
 
 #include <math.h>
 
-enum status inspect_model(struct model *m, struct arena *a, const struct shape_binding *shapes, int n_shapes,
-                          struct inspection *out, struct err *e) {
-    *out = (struct inspection){ .model = m, .arena = a };
+enum status inspect_model(struct model *m, struct arena *a, const struct shape_binding *shapes,
+                          int n_shapes, struct inspection *out, struct err *e) {
+    *out = (struct inspection) { .model = m, .arena = a };
     ops_bind(m);
     model_facts(m, &out->facts);
     struct fact *facts;
@@ -18,7 +18,7 @@ enum status inspect_model(struct model *m, struct arena *a, const struct shape_b
 }
 
 bool constant_stats(const struct tensor *t, struct constant_stats *out) {
-    *out = (struct constant_stats){ .least = INFINITY, .greatest = -INFINITY };
+    *out = (struct constant_stats) { .least = INFINITY, .greatest = -INFINITY };
     enum dtype_class c = dtype_row(t->dtype)->class_;
     if (t->kind != KIND_TENSOR || c == CLASS_STRING || c == CLASS_COMPLEX || c == CLASS_NONE)
         return false;

@@ -22,12 +22,13 @@ struct inspection {
 };
 
 /* Gathers the facts. Bindings as model_shapes has them. */
-enum status inspect_model(struct model *m, struct arena *a, const struct shape_binding *shapes, int n_shapes,
-                          struct inspection *out, struct err *e);
+enum status inspect_model(struct model *m, struct arena *a, const struct shape_binding *shapes,
+                          int n_shapes, struct inspection *out, struct err *e);
 void inspect_text(const struct inspection *x, const struct style *s, struct strbuf *b);
 const char *inspect_json(const struct inspection *x, const struct style *s);
 
-/* The table of all operators that calque can run: per operator its meaning and the formats that have it. */
+/* The table of all operators that calque can run: per operator its meaning and the formats that
+ * have it. */
 void operators_text(struct arena *a, const struct style *s, struct strbuf *b);
 const char *operators_json(struct arena *a, const struct style *s);
 

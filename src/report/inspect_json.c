@@ -80,12 +80,15 @@ static void values_of_graph(struct graph *g, void *arg) {
         json_object_set_new(o, "dtype", f->dtype ? json_text(dtype_name(f->dtype)) : json_null());
         json_object_set_new(o, "shape", json_dims(x->model, f->dim, f->rank));
         json_object_set_new(o, "constant", json_boolean(v->constant != NULL));
-        json_object_set_new(o, "node", v->producer ? json_text(node_label(v->producer, x->arena)) : json_null());
+        json_object_set_new(
+            o, "node", v->producer ? json_text(node_label(v->producer, x->arena)) : json_null());
         json_object_set_new(o, "op", v->producer ? json_text(v->producer->op) : json_null());
         for (int k = 0; k < x->uses->n[v->id]; k++)
-            json_array_append_new(readers, json_text(node_label(x->uses->of[v->id][k].node, x->arena)));
+            json_array_append_new(readers,
+                                  json_text(node_label(x->uses->of[v->id][k].node, x->arena)));
         json_object_set_new(o, "read_by", readers);
-        json_object_set_new(o, "offset", v->origin.offset >= 0 ? json_integer(v->origin.offset) : json_null());
+        json_object_set_new(o, "offset",
+                            v->origin.offset >= 0 ? json_integer(v->origin.offset) : json_null());
         json_array_append_new(c->list, o);
     }
 }
@@ -96,7 +99,8 @@ const char *inspect_json(const struct inspection *x, const struct style *s) {
     json_object_set_new(root, "exit", json_integer(s->exit_code));
     json_object_set_new(root, "model", json_model(m, s->hash));
     json_object_set_new(root, "operators", json_operators(x));
-    json_object_set_new(root, "macs", x->operators.unknown_cost ? json_null() : json_number(x->operators.macs));
+    json_object_set_new(root, "macs",
+                        x->operators.unknown_cost ? json_null() : json_number(x->operators.macs));
     json_object_set_new(root, "quantization", json_text(x->scheme));
     json_object_set_new(root, "opsets", json_properties(m->opsets, m->n_opsets));
     json_object_set_new(root, "metadata", json_properties(m->properties, m->n_properties));
@@ -104,8 +108,10 @@ const char *inspect_json(const struct inspection *x, const struct style *s) {
     for (int i = 0; i < m->n_signatures; i++) {
         json_t *o = json_object();
         json_object_set_new(o, "key", json_text(m->signatures[i].key));
-        json_object_set_new(o, "inputs", json_texts(m->signatures[i].input_names, m->signatures[i].n_inputs));
-        json_object_set_new(o, "outputs", json_texts(m->signatures[i].output_names, m->signatures[i].n_outputs));
+        json_object_set_new(o, "inputs",
+                            json_texts(m->signatures[i].input_names, m->signatures[i].n_inputs));
+        json_object_set_new(o, "outputs",
+                            json_texts(m->signatures[i].output_names, m->signatures[i].n_outputs));
         json_array_append_new(signatures, o);
     }
     json_object_set_new(root, "signatures", signatures);

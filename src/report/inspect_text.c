@@ -34,7 +34,8 @@ static void quant_text(const struct value *v, char *out, size_t size) {
                  (long long)(v->quant->zero_point ? v->quant->zero_point[0] : 0));
 }
 
-static void add_values(const struct inspection *x, const char *title, struct value *const *values, int n, struct strbuf *b) {
+static void add_values(const struct inspection *x, const char *title, struct value *const *values,
+                       int n, struct strbuf *b) {
     struct table t;
     table_init(&t, x->arena, "llll");
     for (int i = 0; i < n; i++) {
@@ -52,7 +53,8 @@ static void add_values(const struct inspection *x, const char *title, struct val
 
 static void add_head(const struct inspection *x, const struct style *s, struct strbuf *b) {
     const struct model *m = x->model;
-    strbuf_printf(b, "%s%s%s: %s, %s", s->colour ? "\033[1m" : "", m->path, s->colour ? "\033[0m" : "", m->format,
+    strbuf_printf(b, "%s%s%s: %s, %s", s->colour ? "\033[1m" : "", m->path,
+                  s->colour ? "\033[0m" : "", m->format,
                   m->format_version ? m->format_version : "version unknown");
     if (m->producer && *m->producer)
         strbuf_printf(b, ", by %s", m->producer);
@@ -95,18 +97,23 @@ static void add_facts(const struct inspection *x, const struct style *s, struct 
     table_init(&t, a, "ll");
     table_row(&t);
     table_cell(&t, 0, "parameters");
-    table_cell(&t, 1, "%s (%s)", text_count(a, x->facts.parameters), text_bytes(a, x->facts.parameter_bytes));
+    table_cell(&t, 1, "%s (%s)", text_count(a, x->facts.parameters),
+               text_bytes(a, x->facts.parameter_bytes));
     table_row(&t);
     table_cell(&t, 0, "quantization");
     table_cell(&t, 1, "%s", x->scheme);
     table_row(&t);
     table_cell(&t, 0, "MACs");
-    table_cell(&t, 1, "%s%s%s", x->operators.unknown_cost ? "more than " : "", macs_text(a, x->operators.macs),
-               x->operators.unknown_cost ? " (free dimensions hide the rest: bind them with --shapes)" : "");
+    table_cell(&t, 1, "%s%s%s", x->operators.unknown_cost ? "more than " : "",
+               macs_text(a, x->operators.macs),
+               x->operators.unknown_cost
+                   ? " (free dimensions hide the rest: bind them with --shapes)"
+                   : "");
     for (int i = 0; i < m->n_opsets; i++) {
         table_row(&t);
         table_cell(&t, 0, "operator set");
-        table_cell(&t, 1, "%s %s", *m->opsets[i].key ? m->opsets[i].key : "ai.onnx", m->opsets[i].value);
+        table_cell(&t, 1, "%s %s", *m->opsets[i].key ? m->opsets[i].key : "ai.onnx",
+                   m->opsets[i].value);
     }
     if (m->n_graphs > 1) {
         table_row(&t);
@@ -116,7 +123,8 @@ static void add_facts(const struct inspection *x, const struct style *s, struct 
     for (int i = 0; i < m->n_signatures; i++) {
         table_row(&t);
         table_cell(&t, 0, "signature");
-        table_cell(&t, 1, "%s (%d inputs, %d outputs)", m->signatures[i].key, m->signatures[i].n_inputs, m->signatures[i].n_outputs);
+        table_cell(&t, 1, "%s (%d inputs, %d outputs)", m->signatures[i].key,
+                   m->signatures[i].n_inputs, m->signatures[i].n_outputs);
     }
     for (int i = 0; s->verbose && i < m->n_properties; i++) {
         table_row(&t);
@@ -158,7 +166,8 @@ static void weights_graph(struct graph *g, void *arg) {
 }
 
 static void add_weights(const struct inspection *x, struct strbuf *b) {
-    static const char *const heads[] = { "constant", "type", "shape", "bytes", "least", "greatest", "mean", "zeros" };
+    static const char *const heads[] = { "constant", "type",     "shape", "bytes",
+                                         "least",    "greatest", "mean",  "zeros" };
     struct weights_table w = { .x = x };
     table_init(&w.t, x->arena, "lllrrrrrl");
     table_row(&w.t);
@@ -181,7 +190,8 @@ static void add_every_shape(const struct inspection *x, struct strbuf *b) {
             const struct fact *f = &x->shapes[v->id];
             table_row(&t);
             table_cell(&t, 0, "%s", v->name);
-            table_cell(&t, 1, "%s", g->nodes[i]->origin.op ? g->nodes[i]->origin.op : g->nodes[i]->op);
+            table_cell(&t, 1, "%s",
+                       g->nodes[i]->origin.op ? g->nodes[i]->origin.op : g->nodes[i]->op);
             table_cell(&t, 2, "%s", f->dtype ? dtype_name(f->dtype) : "?");
             table_cell(&t, 3, "%s", shape_text(x->model, x->arena, f->dim, f->rank));
         }
@@ -211,14 +221,20 @@ static void add_value(const struct inspection *x, const char *name, struct strbu
     char quant[64];
     quant_text(v, quant, sizeof quant);
     strbuf_printf(b, "\nValue %s: %s %s%s%s\n", v->name, type_text(x, v),
-                  shape_text(x->model, x->arena, fact->rank >= 0 ? fact->dim : v->dim, fact->rank >= 0 ? fact->rank : v->rank),
+                  shape_text(x->model, x->arena, fact->rank >= 0 ? fact->dim : v->dim,
+                             fact->rank >= 0 ? fact->rank : v->rank),
                   *quant ? ", " : "", quant);
     if (v->producer)
-        strbuf_printf(b, "  made by  %s (%s), output %d\n", node_label(v->producer, x->arena), v->producer->op, v->out_index);
+        strbuf_printf(b, "  made by  %s (%s), output %d\n", node_label(v->producer, x->arena),
+                      v->producer->op, v->out_index);
     else
-        strbuf_printf(b, "  made by  %s\n", v->constant ? "the file: a constant" : v->is_input ? "the caller: an input" : "nobody");
+        strbuf_printf(b, "  made by  %s\n",
+                      v->constant   ? "the file: a constant"
+                      : v->is_input ? "the caller: an input"
+                                    : "nobody");
     for (int i = 0; i < x->uses->n[v->id]; i++)
-        strbuf_printf(b, "  read by  %s (%s), input %d\n", node_label(x->uses->of[v->id][i].node, x->arena),
+        strbuf_printf(b, "  read by  %s (%s), input %d\n",
+                      node_label(x->uses->of[v->id][i].node, x->arena),
                       x->uses->of[v->id][i].node->op, x->uses->of[v->id][i].input);
     if (v->is_output)
         strbuf_add(b, "  an output of the model\n");
@@ -226,7 +242,8 @@ static void add_value(const struct inspection *x, const char *name, struct strbu
         strbuf_printf(b, "  at byte  %lld of the file\n", (long long)v->origin.offset);
     struct constant_stats st;
     if (v->constant && constant_stats(v->constant, &st) && st.count)
-        strbuf_printf(b, "  least %.9g, greatest %.9g, mean %.9g\n", st.least, st.greatest, st.mean);
+        strbuf_printf(b, "  least %.9g, greatest %.9g, mean %.9g\n", st.least, st.greatest,
+                      st.mean);
 }
 
 void inspect_text(const struct inspection *x, const struct style *s, struct strbuf *b) {
@@ -258,5 +275,6 @@ void inspect_text(const struct inspection *x, const struct style *s, struct strb
         runs += x->operators.items[i].runs;
         count += x->operators.items[i].count;
     }
-    strbuf_printf(b, "calque can run %lld of %lld nodes   %.2f s   %s\n", (long long)runs, (long long)count, s->seconds, s->repeat);
+    strbuf_printf(b, "calque can run %lld of %lld nodes   %.2f s   %s\n", (long long)runs,
+                  (long long)count, s->seconds, s->repeat);
 }

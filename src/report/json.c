@@ -69,8 +69,9 @@ json_t *json_dims(const struct model *m, const int64_t *dim, int rank) {
     json_t *list = json_array();
     for (int k = 0; k < rank; k++) {
         char text[64];
-        json_array_append_new(list, dim[k] >= 0 ? json_integer(dim[k])
-                                                : json_text(dim_text(m, dim[k], text, sizeof text)));
+        json_array_append_new(list, dim[k] >= 0
+                                        ? json_integer(dim[k])
+                                        : json_text(dim_text(m, dim[k], text, sizeof text)));
     }
     return list;
 }
@@ -81,7 +82,8 @@ static json_t *json_values(const struct model *m, struct value *const *values, i
         const struct value *v = values[i];
         json_t *o = json_object();
         json_object_set_new(o, "name", json_text(v->name));
-        json_object_set_new(o, "dtype", v->dtype == DT_NONE ? json_null() : json_text(dtype_name(v->dtype)));
+        json_object_set_new(o, "dtype",
+                            v->dtype == DT_NONE ? json_null() : json_text(dtype_name(v->dtype)));
         json_object_set_new(o, "shape", json_dims(m, v->dim, v->rank));
         json_array_append_new(list, o);
     }

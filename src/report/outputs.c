@@ -22,7 +22,8 @@ static const char *kind_text(const struct tensor *t, struct arena *a) {
     }
 }
 
-static void add_results(const struct run_report *r, struct arena *a, const struct style *s, struct strbuf *b) {
+static void add_results(const struct run_report *r, struct arena *a, const struct style *s,
+                        struct strbuf *b) {
     static const char *const heads[] = { "value", "type", "shape", "least", "greatest", "mean" };
     struct table t;
     table_init(&t, a, "lllrrrl");
@@ -56,7 +57,8 @@ static int slower_first(const void *x, const void *y) {
     return (a->seconds < b->seconds) - (a->seconds > b->seconds);
 }
 
-static void add_profile(const struct run_report *r, struct arena *a, const struct style *s, struct strbuf *b) {
+static void add_profile(const struct run_report *r, struct arena *a, const struct style *s,
+                        struct strbuf *b) {
     double total = 0;
     struct node_time *sorted = arena_copy(a, r->times, (size_t)r->n_times * sizeof *sorted);
     for (int i = 0; i < r->n_times; i++)
@@ -92,7 +94,8 @@ const char *run_text(const struct run_report *r, struct arena *a, const struct s
             strbuf_printf(&b, "warning: %s\n", r->model->warnings[i]);
         strbuf_add(&b, "\n");
     }
-    strbuf_printf(&b, "ran in %s on %d %s sample%s", r->precision, r->samples, r->inputs_kind, r->samples == 1 ? "" : "s");
+    strbuf_printf(&b, "ran in %s on %d %s sample%s", r->precision, r->samples, r->inputs_kind,
+                  r->samples == 1 ? "" : "s");
     if (r->written)
         strbuf_printf(&b, ", wrote %s", r->written);
     strbuf_printf(&b, "   %.2f s   %s\n", s->seconds, s->repeat);
@@ -105,7 +108,8 @@ static json_t *json_result(const struct model *m, const struct named_tensor *n) 
     json_t *o = json_object();
     json_object_set_new(o, "name", json_text(n->name));
     json_object_set_new(o, "dtype", json_text(dtype_name(t->dtype)));
-    json_object_set_new(o, "shape", t->kind == KIND_TENSOR ? json_dims(m, t->dim, t->rank) : json_null());
+    json_object_set_new(o, "shape",
+                        t->kind == KIND_TENSOR ? json_dims(m, t->dim, t->rank) : json_null());
     if (constant_stats(t, &st) && st.count) {
         json_object_set_new(o, "least", json_number(st.least));
         json_object_set_new(o, "greatest", json_number(st.greatest));
@@ -116,7 +120,8 @@ static json_t *json_result(const struct model *m, const struct named_tensor *n) 
 }
 
 const char *run_json(const struct run_report *r, struct arena *a, const struct style *s) {
-    json_t *root = json_begin("run"), *inputs = json_object(), *outputs = json_array(), *values = json_array();
+    json_t *root = json_begin("run"), *inputs = json_object(), *outputs = json_array(),
+           *values = json_array();
     json_object_set_new(root, "exit", json_integer(s->exit_code));
     json_object_set_new(root, "model", json_model(r->model, s->hash));
     json_object_set_new(root, "precision", json_text(r->precision));
@@ -125,7 +130,8 @@ const char *run_json(const struct run_report *r, struct arena *a, const struct s
     json_object_set_new(inputs, "seed", json_integer((json_int_t)r->seed));
     json_object_set_new(root, "inputs", inputs);
     for (int i = 0; i < r->n_results; i++)
-        json_array_append_new(i < r->n_outputs ? outputs : values, json_result(r->model, &r->results[i]));
+        json_array_append_new(i < r->n_outputs ? outputs : values,
+                              json_result(r->model, &r->results[i]));
     json_object_set_new(root, "outputs", outputs);
     json_object_set_new(root, "values", values);
     if (r->n_times) {

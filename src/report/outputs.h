@@ -18,7 +18,7 @@ struct run_report {
     uint64_t seed;
     const struct named_tensor *results; /* outputs first, then the other values asked for */
     int n_results, n_outputs;
-    const char *written; /* file, or NULL */
+    const char *written;           /* file, or NULL */
     const struct node_time *times; /* --profile */
     int n_times;
 };

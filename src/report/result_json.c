@@ -45,7 +45,9 @@ static json_t *json_worst(const struct pair *p) {
     if (!p->whole.elements || p->whole.worst < 0)
         return json_null();
     json_t *o = json_object();
-    json_object_set_new(o, "index", rank ? json_ints(index, rank) : json_ints(&p->whole.worst, p->target->rank != 0));
+    json_object_set_new(o, "index",
+                        rank ? json_ints(index, rank)
+                             : json_ints(&p->whole.worst, p->target->rank != 0));
     json_object_set_new(o, "source", json_number(p->whole.worst_source));
     json_object_set_new(o, "target", json_number(p->whole.worst_target));
     return o;
@@ -182,7 +184,8 @@ static json_t *json_detail(const char *text) {
 }
 
 static json_t *json_fault(const struct fault *f, struct arena *a) {
-    json_t *o = json_object(), *nodes = json_array(), *details = json_array(), *evidence = json_object();
+    json_t *o = json_object(), *nodes = json_array(), *details = json_array(),
+           *evidence = json_object();
     json_t *rivals = json_array(), *repair = json_array();
     json_object_set_new(o, "id", json_integer(f->id));
     json_object_set_new(o, "node", f->node ? json_text(label_of(f->node, a)) : json_null());
@@ -191,8 +194,10 @@ static json_t *json_fault(const struct fault *f, struct arena *a) {
     json_object_set_new(o, "nodes", nodes);
     json_object_set_new(o, "op", f->node ? json_text(operator_of(f->node)) : json_null());
     json_object_set_new(o, "output", json_name(f->output));
-    json_object_set_new(o, "source_node", f->source_node ? json_text(label_of(f->source_node, a)) : json_null());
-    json_object_set_new(o, "source_op", f->source_node ? json_text(operator_of(f->source_node)) : json_null());
+    json_object_set_new(o, "source_node",
+                        f->source_node ? json_text(label_of(f->source_node, a)) : json_null());
+    json_object_set_new(o, "source_op",
+                        f->source_node ? json_text(operator_of(f->source_node)) : json_null());
     json_object_set_new(o, "source_output", json_name(f->source_output));
     json_object_set_new(o, "cause", json_text(f->cause));
     json_object_set_new(o, "title", json_text(f->title));
@@ -265,7 +270,8 @@ static json_t *json_warnings(const struct result *r) {
 }
 
 const char *result_json(const struct result *r, struct arena *a, const struct style *s) {
-    json_t *root = json_begin(r->verb), *inputs = json_object(), *outputs = json_array(), *values = json_array();
+    json_t *root = json_begin(r->verb), *inputs = json_object(), *outputs = json_array(),
+           *values = json_array();
     json_object_set_new(root, "verdict", json_string(verdict_name(result_verdict(r))));
     json_object_set_new(root, "exit", json_integer(s->exit_code));
     json_object_set_new(root, "source", json_model(r->source, s->hash));
@@ -282,8 +288,10 @@ const char *result_json(const struct result *r, struct arena *a, const struct st
     json_object_set_new(root, "outputs", outputs);
     json_object_set_new(root, "values", values);
     json_t *unmatched = json_object(), *coverage = json_object();
-    json_object_set_new(unmatched, "source", json_names(r->unmatched_source, r->n_unmatched_source));
-    json_object_set_new(unmatched, "target", json_names(r->unmatched_target, r->n_unmatched_target));
+    json_object_set_new(unmatched, "source",
+                        json_names(r->unmatched_source, r->n_unmatched_source));
+    json_object_set_new(unmatched, "target",
+                        json_names(r->unmatched_target, r->n_unmatched_target));
     json_object_set_new(root, "unmatched", unmatched);
     json_object_set_new(coverage, "target_nodes", json_number(r->coverage_target_nodes));
     json_object_set_new(coverage, "source_nodes", json_number(r->coverage_source_nodes));

@@ -28,7 +28,8 @@ const char *words_of_attr(const struct attr *attr, struct arena *a);
 const char *words_of_tensor(const struct tensor *t, struct arena *a);
 /* The edit in words: "set pads of conv1 to [0,0,1,1]". */
 const char *words_of_edit(const struct patch *p, const struct edit *edit, struct arena *a);
-/* Index along each axis of a flat index into the target value of a pair; returns the rank, or 0 when its shape is not known. */
+/* Index along each axis of a flat index into the target value of a pair; returns the rank, or 0
+ * when its shape is not known. */
 int worst_index(const struct pair *p, int64_t index[MAX_RANK]);
 
 #endif

@@ -13,8 +13,8 @@ struct look {
 
 static struct look look_of(const struct style *s) {
     if (!s->colour)
-        return (struct look){ "", "", "", "", "" };
-    return (struct look){ "\033[32m", "\033[31m", "\033[33m", "\033[1m", "\033[0m" };
+        return (struct look) { "", "", "", "", "" };
+    return (struct look) { "\033[32m", "\033[31m", "\033[33m", "\033[1m", "\033[0m" };
 }
 
 static const char *sign(enum pair_status s) {
@@ -71,7 +71,8 @@ static void add_pair(struct table *t, const struct pair *p, struct arena *a, boo
     table_cell(t, 1, "%s", short_name(where, a));
     table_cell(t, 2, "%s", p->node ? operator_of(p->node) : "");
     if (names)
-        table_cell(t, 3, "%s = %s", short_name(p->target->name, a), p->source ? short_name(p->source->name, a) : "?");
+        table_cell(t, 3, "%s = %s", short_name(p->target->name, a),
+                   p->source ? short_name(p->source->name, a) : "?");
     else
         table_cell(t, 3, "%s%s", p->is_output ? "output " : "", short_name(p->target->name, a));
     if (p->whole.elements) {
@@ -81,12 +82,16 @@ static void add_pair(struct table *t, const struct pair *p, struct arena *a, boo
     }
     const char *view = view_text(&p->view, a);
     const char *note = p->not_exercised ? arena_printf(a, "not exercised (%s)", p->not_exercised)
-                                        : p->status == PAIR_INHERITED ? "inherited" : p->status == PAIR_QUANTIZED ? "quantized" : "";
+                       : p->status == PAIR_INHERITED ? "inherited"
+                       : p->status == PAIR_QUANTIZED ? "quantized"
+                                                     : "";
     table_cell(t, 7, "%s%s%s", view, *view && *note ? "; " : "", note);
 }
 
-static void add_pairs(const struct result *r, struct arena *a, const struct style *s, struct strbuf *b) {
-    static const char *const heads[] = { "", "target node", "operator", "value", "apart", "own", "floor" };
+static void add_pairs(const struct result *r, struct arena *a, const struct style *s,
+                      struct strbuf *b) {
+    static const char *const heads[] = { "",      "target node", "operator", "value",
+                                         "apart", "own",         "floor" };
     int first = -1, worst = -1;
     for (int i = 0; i < r->n_pairs; i++) {
         if (first < 0 && r->pairs[i].status == PAIR_DIFFERENT)
@@ -110,7 +115,8 @@ static void add_pairs(const struct result *r, struct arena *a, const struct styl
     table_print(&t, b, 0);
 }
 
-static void add_names(struct strbuf *b, const char *title, const struct value **v, int n, bool all, struct arena *a) {
+static void add_names(struct strbuf *b, const char *title, const struct value **v, int n, bool all,
+                      struct arena *a) {
     if (!n)
         return;
     strbuf_printf(b, "%s (%d): ", title, n);
@@ -120,7 +126,8 @@ static void add_names(struct strbuf *b, const char *title, const struct value **
     strbuf_add(b, shown < n ? ", …\n" : "\n");
 }
 
-static void add_summary(const struct result *r, struct arena *a, const struct style *s, struct strbuf *b) {
+static void add_summary(const struct result *r, struct arena *a, const struct style *s,
+                        struct strbuf *b) {
     int count[PAIR_UNDETERMINED + 1] = { 0 };
     const struct value **idle = NEW_ARRAY(a, r->n_pairs + 1, const struct value *);
     int n_idle = 0;
@@ -138,11 +145,16 @@ static void add_summary(const struct result *r, struct arena *a, const struct st
         strbuf_printf(b, ", %d inherit the difference", count[PAIR_INHERITED]);
     if (count[PAIR_UNDETERMINED])
         strbuf_printf(b, ", %d not decided", count[PAIR_UNDETERMINED]);
-    strbuf_printf(b, "; coverage: %.0f %% of the target's nodes, %.0f %% of the source's, %.0f %% of values exercised\n",
-                  100 * r->coverage_target_nodes, 100 * r->coverage_source_nodes, 100 * r->coverage_exercised);
+    strbuf_printf(b,
+                  "; coverage: %.0f %% of the target's nodes, %.0f %% of the source's, %.0f %% of "
+                  "values exercised\n",
+                  100 * r->coverage_target_nodes, 100 * r->coverage_source_nodes,
+                  100 * r->coverage_exercised);
     add_names(b, "not exercised", idle, n_idle, s->verbose, a);
-    add_names(b, "not matched in the source", r->unmatched_source, r->n_unmatched_source, s->verbose, a);
-    add_names(b, "not matched in the target", r->unmatched_target, r->n_unmatched_target, s->verbose, a);
+    add_names(b, "not matched in the source", r->unmatched_source, r->n_unmatched_source,
+              s->verbose, a);
+    add_names(b, "not matched in the target", r->unmatched_target, r->n_unmatched_target,
+              s->verbose, a);
 }
 
 /* --- locate and repair --- */
@@ -152,8 +164,10 @@ static const char *cut_text(const char *text, struct arena *a) {
     return text_width(text) <= WIDTH ? text : arena_printf(a, "%.*s…", WIDTH, text);
 }
 
-static void add_fault(const struct fault *f, struct arena *a, const struct look *look, bool all, struct strbuf *b) {
-    strbuf_printf(b, "\n%s%d. %s%s", look->strong, f->id, f->title ? f->title : f->cause, look->off);
+static void add_fault(const struct fault *f, struct arena *a, const struct look *look, bool all,
+                      struct strbuf *b) {
+    strbuf_printf(b, "\n%s%d. %s%s", look->strong, f->id, f->title ? f->title : f->cause,
+                  look->off);
     if (f->confidence && strcmp(f->confidence, "suspected") == 0)
         strbuf_add(b, " (suspected)");
     strbuf_add(b, "\n   where     ");
@@ -167,19 +181,23 @@ static void add_fault(const struct fault *f, struct arena *a, const struct look 
         strbuf_printf(b, ", a region of %d nodes", f->n_nodes);
     strbuf_add(b, "\n");
     if (f->source_node || f->source_output)
-        strbuf_printf(b, "             source node %s%s%s%s%s%s\n", f->source_node ? label_of(f->source_node, a) : "?", f->source_node ? " (" : "",
-                      operator_of(f->source_node), f->source_node ? ")" : "", f->source_output ? ", value " : "",
+        strbuf_printf(b, "             source node %s%s%s%s%s%s\n",
+                      f->source_node ? label_of(f->source_node, a) : "?",
+                      f->source_node ? " (" : "", operator_of(f->source_node),
+                      f->source_node ? ")" : "", f->source_output ? ", value " : "",
                       f->source_output ? f->source_output->name : "");
     strbuf_printf(b, "   what      %s\n", f->cause);
     for (int i = 0; i < f->n_details && (all || i < 4); i++)
         strbuf_printf(b, "             %s: source %s, target %s\n", f->details[i].parameter,
                       f->details[i].source ? cut_text(f->details[i].source, a) : "(not set)",
                       f->details[i].target ? cut_text(f->details[i].target, a) : "(not set)");
-    strbuf_printf(b, "   evidence  own error %s where rounding explains %s", number(f->own_error, a), number(f->noise_floor, a));
+    strbuf_printf(b, "   evidence  own error %s where rounding explains %s",
+                  number(f->own_error, a), number(f->noise_floor, a));
     if (!isnan(f->error_after_fix))
         strbuf_printf(b, "; with the fix %s", number(f->error_after_fix, a));
     if (f->n_rivals)
-        strbuf_printf(b, "; next best %s: %s", f->rivals[0].cause, number(f->rivals[0].error_after_fix, a));
+        strbuf_printf(b, "; next best %s: %s", f->rivals[0].cause,
+                      number(f->rivals[0].error_after_fix, a));
     strbuf_add(b, "\n   fix       ");
     if (!f->repair || !f->repair->n) {
         strbuf_add(b, "none found\n");
@@ -187,12 +205,14 @@ static void add_fault(const struct fault *f, struct arena *a, const struct look 
     }
     int shown = all || f->repair->n <= 4 ? f->repair->n : 4;
     for (int i = 0; i < shown; i++)
-        strbuf_printf(b, "%s%s\n", i ? "             " : "", cut_text(words_of_edit(f->repair, &f->repair->edits[i], a), a));
+        strbuf_printf(b, "%s%s\n", i ? "             " : "",
+                      cut_text(words_of_edit(f->repair, &f->repair->edits[i], a), a));
     if (shown < f->repair->n)
         strbuf_printf(b, "             … and %d more (-v)\n", f->repair->n - shown);
 }
 
-static void add_faults(const struct result *r, struct arena *a, const struct style *s, struct strbuf *b) {
+static void add_faults(const struct result *r, struct arena *a, const struct style *s,
+                       struct strbuf *b) {
     struct look look = look_of(s);
     strbuf_printf(b, "%d fault%s\n", r->n_faults, r->n_faults == 1 ? "" : "s");
     int shown = s->verbose || r->n_faults <= SCREEN_FAULTS ? r->n_faults : SCREEN_FAULTS;
@@ -203,12 +223,15 @@ static void add_faults(const struct result *r, struct arena *a, const struct sty
 }
 
 static void add_repair(const struct result *r, struct arena *a, struct strbuf *b) {
-    strbuf_printf(b, "\nwrote %s: %d tensor%s and %d node%s changed, %d nodes untouched\n", r->written, r->tensors_changed,
-                  r->tensors_changed == 1 ? "" : "s", r->nodes_changed, r->nodes_changed == 1 ? "" : "s", r->nodes_untouched);
+    strbuf_printf(b, "\nwrote %s: %d tensor%s and %d node%s changed, %d nodes untouched\n",
+                  r->written, r->tensors_changed, r->tensors_changed == 1 ? "" : "s",
+                  r->nodes_changed, r->nodes_changed == 1 ? "" : "s", r->nodes_untouched);
     if (r->proof_method && strcmp(r->proof_method, "canonical") == 0)
-        strbuf_add(b, "proof: both have the same canonical form, node for node and weight for weight\n");
+        strbuf_add(
+            b, "proof: both have the same canonical form, node for node and weight for weight\n");
     else if (r->proof_method)
-        strbuf_printf(b, "proof: tested on %d fresh samples, largest difference %s\n", r->proof_samples, number(r->proof_max_abs, a));
+        strbuf_printf(b, "proof: tested on %d fresh samples, largest difference %s\n",
+                      r->proof_samples, number(r->proof_max_abs, a));
 }
 
 static void add_warnings(const struct result *r, bool all, struct strbuf *b) {

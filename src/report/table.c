@@ -4,13 +4,14 @@
 #include <string.h>
 
 void table_init(struct table *t, struct arena *a, const char *align) {
-    *t = (struct table){ .arena = a, .align = align, .columns = (int)strlen(align) };
+    *t = (struct table) { .arena = a, .align = align, .columns = (int)strlen(align) };
 }
 
 void table_row(struct table *t) {
     size_t n = (size_t)t->n;
     if ((n & (n - 1)) == 0)
-        t->rows = arena_grow(t->arena, (void *)t->rows, n * sizeof *t->rows, (n ? 2 * n : 1) * sizeof *t->rows);
+        t->rows = arena_grow(t->arena, (void *)t->rows, n * sizeof *t->rows,
+                             (n ? 2 * n : 1) * sizeof *t->rows);
     for (int c = 0; c < TABLE_COLUMNS; c++)
         t->rows[t->n][c] = "";
     t->n++;

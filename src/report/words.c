@@ -28,8 +28,10 @@ int result_exit(const struct result *r) {
 }
 
 const char *edit_name(enum edit_kind k) {
-    static const char *const names[] = { "set-attribute", "set-operator", "set-input",    "set-constant", "add-constant",
-                                         "add-node",      "remove-node",  "replace-uses", "set-output",   "set-input-order" };
+    static const char *const names[] = { "set-attribute",  "set-operator", "set-input",
+                                         "set-constant",   "add-constant", "add-node",
+                                         "remove-node",    "replace-uses", "set-output",
+                                         "set-input-order" };
     return (size_t)k < sizeof names / sizeof *names ? names[k] : "edit";
 }
 
@@ -99,7 +101,8 @@ const char *words_of_tensor(const struct tensor *t, struct arena *a) {
     enum dtype_class c = dtype_row(t->dtype)->class_;
     struct strbuf b;
     strbuf_init(&b, a);
-    bool numbers = t->kind == KIND_TENSOR && c != CLASS_STRING && c != CLASS_COMPLEX && c != CLASS_NONE;
+    bool numbers =
+        t->kind == KIND_TENSOR && c != CLASS_STRING && c != CLASS_COMPLEX && c != CLASS_NONE;
     if (!numbers || tensor_count(t) > LIST_MAX) {
         strbuf_printf(&b, "%s ", dtype_name(t->dtype));
         for (int k = 0; k < t->rank; k++)
@@ -127,27 +130,35 @@ static const char *value_name(const struct value *v) {
 
 const char *words_of_edit(const struct patch *p, const struct edit *edit, struct arena *a) {
     (void)p;
-    const char *node = edit->node ? arena_printf(a, "%s (%s)", label_of(edit->node, a), operator_of(edit->node)) : "";
+    const char *node =
+        edit->node ? arena_printf(a, "%s (%s)", label_of(edit->node, a), operator_of(edit->node))
+                   : "";
     switch (edit->kind) {
     case EDIT_SET_ATTR:
         if (edit->attr.type == ATTR_NONE)
             return arena_printf(a, "take %s from %s", edit->attr.name, node);
-        return arena_printf(a, "set %s of %s to %s", edit->attr.name, node, words_of_attr(&edit->attr, a));
+        return arena_printf(a, "set %s of %s to %s", edit->attr.name, node,
+                            words_of_attr(&edit->attr, a));
     case EDIT_SET_OP:
         return arena_printf(a, "make %s a %s", node, edit->op);
     case EDIT_SET_INPUT:
-        return arena_printf(a, "let input %d of %s read %s", edit->index, node, value_name(edit->value));
+        return arena_printf(a, "let input %d of %s read %s", edit->index, node,
+                            value_name(edit->value));
     case EDIT_SET_CONSTANT:
-        return arena_printf(a, "set the constant %s to %s", value_name(edit->value), words_of_tensor(edit->tensor, a));
+        return arena_printf(a, "set the constant %s to %s", value_name(edit->value),
+                            words_of_tensor(edit->tensor, a));
     case EDIT_ADD_CONSTANT:
-        return arena_printf(a, "add the constant %s, %s", value_name(edit->value), words_of_tensor(edit->value ? edit->value->constant : NULL, a));
+        return arena_printf(a, "add the constant %s, %s", value_name(edit->value),
+                            words_of_tensor(edit->value ? edit->value->constant : NULL, a));
     case EDIT_ADD_NODE:
-        return arena_printf(a, "add a %s%s%s", edit->node ? edit->node->op : "node", edit->before ? " before " : "",
+        return arena_printf(a, "add a %s%s%s", edit->node ? edit->node->op : "node",
+                            edit->before ? " before " : "",
                             edit->before ? label_of(edit->before, a) : "");
     case EDIT_REMOVE_NODE:
         return arena_printf(a, "take out %s", node);
     case EDIT_REPLACE_USES:
-        return arena_printf(a, "let the readers of %s read %s", value_name(edit->value), value_name(edit->with));
+        return arena_printf(a, "let the readers of %s read %s", value_name(edit->value),
+                            value_name(edit->with));
     case EDIT_SET_OUTPUT:
         return arena_printf(a, "make %s output %d", value_name(edit->value), edit->index);
     case EDIT_SET_INPUT_ORDER:

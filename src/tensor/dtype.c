@@ -49,10 +49,13 @@ enum dtype dtype_from_name(const char *name) {
 }
 
 static const enum dtype onnx_types[] = {
-    [1] = DT_F32,         [2] = DT_U8,      [3] = DT_I8,      [4] = DT_U16,       [5] = DT_I16,   [6] = DT_I32,   [7] = DT_I64,
-    [8] = DT_STRING,      [9] = DT_BOOL,    [10] = DT_F16,    [11] = DT_F64,      [12] = DT_U32,  [13] = DT_U64,  [14] = DT_C64,
-    [15] = DT_C128,       [16] = DT_BF16,   [17] = DT_F8E4M3FN, [18] = DT_F8E4M3FNUZ, [19] = DT_F8E5M2,
-    [20] = DT_F8E5M2FNUZ, [21] = DT_U4,     [22] = DT_I4,     [23] = DT_F4E2M1,   [24] = DT_F8E8M0, [25] = DT_U2, [26] = DT_I2,
+    [1] = DT_F32,       [2] = DT_U8,          [3] = DT_I8,      [4] = DT_U16,
+    [5] = DT_I16,       [6] = DT_I32,         [7] = DT_I64,     [8] = DT_STRING,
+    [9] = DT_BOOL,      [10] = DT_F16,        [11] = DT_F64,    [12] = DT_U32,
+    [13] = DT_U64,      [14] = DT_C64,        [15] = DT_C128,   [16] = DT_BF16,
+    [17] = DT_F8E4M3FN, [18] = DT_F8E4M3FNUZ, [19] = DT_F8E5M2, [20] = DT_F8E5M2FNUZ,
+    [21] = DT_U4,       [22] = DT_I4,         [23] = DT_F4E2M1, [24] = DT_F8E8M0,
+    [25] = DT_U2,       [26] = DT_I2,
 };
 
 enum { N_ONNX_TYPES = sizeof onnx_types / sizeof *onnx_types };
@@ -94,10 +97,12 @@ size_t dtype_bytes(enum dtype t, int64_t n) {
     return n < 0 ? SIZE_MAX : (size_t)n / 8 * bits + ((size_t)n % 8 * bits + 7) / 8;
 }
 
-/* A small float: e exponent bits, m mantissa bits. `fn`: no infinity; `uz`: no infinity, no negative zero, NaN is the sign
- * bit alone. `nan`: the bits of its NaN, `max` those of its largest finite value, `over` what a larger value becomes when
- * it is not to saturate. IEEE 754-2008 (binary16); bfloat16; Micikevicius et al. 2022 (E4M3, E5M2); the UZ forms as ONNX
- * "Float stored in 8 bits" has them; OCP Microscaling Formats 1.0 (E2M1 has no NaN: it becomes -0, as in ml_dtypes and ONNX's stored cases). */
+/* A small float: e exponent bits, m mantissa bits. `fn`: no infinity; `uz`: no infinity, no
+ * negative zero, NaN is the sign bit alone. `nan`: the bits of its NaN, `max` those of its largest
+ * finite value, `over` what a larger value becomes when it is not to saturate. IEEE 754-2008
+ * (binary16); bfloat16; Micikevicius et al. 2022 (E4M3, E5M2); the UZ forms as ONNX "Float stored
+ * in 8 bits" has them; OCP Microscaling Formats 1.0 (E2M1 has no NaN: it becomes -0, as in
+ * ml_dtypes and ONNX's stored cases). */
 struct layout {
     int e, m, bias;
     bool fn, uz;
@@ -133,7 +138,8 @@ static double small_to_f64(enum dtype t, uint32_t bits) {
         double v = (double)magnitude * power_of_two(1 - l->bias - l->m);
         return sign ? -v : v;
     }
-    uint64_t u = sign << 63 | (((uint64_t)magnitude << (52 - l->m)) + ((uint64_t)(1023 - l->bias) << 52));
+    uint64_t u =
+        sign << 63 | (((uint64_t)magnitude << (52 - l->m)) + ((uint64_t)(1023 - l->bias) << 52));
     double v;
     memcpy(&v, &u, sizeof v);
     return v;
@@ -141,7 +147,10 @@ static double small_to_f64(enum dtype t, uint32_t bits) {
 
 /* The magnitude's bits, rounded to nearest even; may be past `max`. */
 static uint32_t small_round(const struct layout *l, double a) {
-    if (a < power_of_two(1 - l->bias)) /* the product is exact, and 2^m at most, which is the least normal's bits */
+    if (a <
+        power_of_two(
+            1 -
+            l->bias)) /* the product is exact, and 2^m at most, which is the least normal's bits */
         return (uint32_t)rint(a * power_of_two(l->bias - 1 + l->m));
     uint64_t u;
     memcpy(&u, &a, sizeof u);

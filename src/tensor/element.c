@@ -1,5 +1,5 @@
-/* Reading and writing elements of any store, and conversion between stores. Elements of a mapped file may lie at any
- * address, so they are copied out, never dereferenced in place. */
+/* Reading and writing elements of any store, and conversion between stores. Elements of a mapped
+ * file may lie at any address, so they are copied out, never dereferenced in place. */
 #include <math.h>
 #include <string.h>
 
@@ -22,37 +22,42 @@ static void packed_set(struct tensor *t, int64_t i, unsigned v) {
 static int64_t i64_of(double v) {
     if (v != v)
         return 0;
-    return v >= 9223372036854775808.0 ? INT64_MAX : v <= -9223372036854775808.0 ? INT64_MIN : (int64_t)v;
+    return v >= 9223372036854775808.0    ? INT64_MAX
+           : v <= -9223372036854775808.0 ? INT64_MIN
+                                         : (int64_t)v;
 }
 
 /* Bits of a uint64 element: doubles from 2^63 on do not fit int64. */
 static int64_t u64_bits_of(double v) {
     if (v >= 18446744073709551616.0)
         return -1;
-    return v >= 9223372036854775808.0 ? (int64_t)((uint64_t)(v - 9223372036854775808.0) + (UINT64_C(1) << 63)) : i64_of(v);
+    return v >= 9223372036854775808.0
+               ? (int64_t)((uint64_t)(v - 9223372036854775808.0) + (UINT64_C(1) << 63))
+               : i64_of(v);
 }
 
 /* Element `begin + k` of `type` as `expression` of it, v. */
-#define READ(type, expression)                                                                     \
-    for (int64_t k = 0; k < n; k++) {                                                              \
-        type v;                                                                                    \
-        memcpy(&v, (const unsigned char *)t->data + (size_t)(begin + k) * sizeof v, sizeof v);     \
-        to[k] = expression;                                                                        \
-    }                                                                                              \
+#define READ(type, expression)                                                                 \
+    for (int64_t k = 0; k < n; k++) {                                                          \
+        type v;                                                                                \
+        memcpy(&v, (const unsigned char *)t->data + (size_t)(begin + k) * sizeof v, sizeof v); \
+        to[k] = expression;                                                                    \
+    }                                                                                          \
     return
 
-#define WRITE(type, expression)                                                                    \
-    for (int64_t k = 0; k < n; k++) {                                                              \
-        type v = (type)(expression);                                                               \
-        memcpy((unsigned char *)t->data + (size_t)(begin + k) * sizeof v, &v, sizeof v);           \
-    }                                                                                              \
+#define WRITE(type, expression)                                                          \
+    for (int64_t k = 0; k < n; k++) {                                                    \
+        type v = (type)(expression);                                                     \
+        memcpy((unsigned char *)t->data + (size_t)(begin + k) * sizeof v, &v, sizeof v); \
+    }                                                                                    \
     return
 
 void tensor_load_f64(const struct tensor *t, int64_t begin, int64_t n, double *to) {
     switch (t->store) {
     case DT_F64:
         if (n)
-            memcpy(to, (const unsigned char *)t->data + (size_t)begin * sizeof *to, (size_t)n * sizeof *to);
+            memcpy(to, (const unsigned char *)t->data + (size_t)begin * sizeof *to,
+                   (size_t)n * sizeof *to);
         return;
     case DT_F32:
         READ(float, (double)v);
@@ -231,8 +236,8 @@ void tensor_set_i64(struct tensor *t, int64_t i, int64_t v) {
 
 enum { CHUNK = 512 };
 
-/* A double that rounds to narrower floats as v itself does: what does not fit 53 bits leaves its mark in the last one
- * (round to odd), so the value is not rounded twice. */
+/* A double that rounds to narrower floats as v itself does: what does not fit 53 bits leaves its
+ * mark in the last one (round to odd), so the value is not rounded twice. */
 static double f64_to_be_rounded(int64_t v, bool is_unsigned) {
     bool negative = v < 0 && !is_unsigned;
     uint64_t m = negative ? 0 - (uint64_t)v : (uint64_t)v, lost = 0;
@@ -273,14 +278,17 @@ static void convert(struct tensor *to, const struct tensor *from, int64_t n) {
     }
 }
 
-enum status tensor_convert(struct tensor **out, const struct tensor *t, enum dtype store, struct err *e) {
+enum status tensor_convert(struct tensor **out, const struct tensor *t, enum dtype store,
+                           struct err *e) {
     if (t->kind != KIND_TENSOR || t->store == store) {
         *out = tensor_alias(t);
         return OK;
     }
     enum dtype_class from = dtype_row(t->store)->class_, to = dtype_row(store)->class_;
-    FAIL_IF(from == CLASS_STRING || to == CLASS_STRING, e, STATUS_BUG, "strings have no numeric form");
-    FAIL_IF((from == CLASS_COMPLEX) != (to == CLASS_COMPLEX), e, STATUS_BUG, "complex and real types do not convert");
+    FAIL_IF(from == CLASS_STRING || to == CLASS_STRING, e, STATUS_BUG,
+            "strings have no numeric form");
+    FAIL_IF((from == CLASS_COMPLEX) != (to == CLASS_COMPLEX), e, STATUS_BUG,
+            "complex and real types do not convert");
     TRY(tensor_new(out, t->dtype, store, t->rank, t->dim, e));
     int64_t n = tensor_count(t);
     if (from == CLASS_COMPLEX) { /* elements are pairs of reals */

@@ -1,6 +1,8 @@
-/* Memory of freed tensors, kept for the next: fresh pages cost more than the values that are written to them.
+/* Memory of freed tensors, kept for the next: fresh pages cost more than the values that are
+ * written to them.
  *
- * Shared by whoever holds it; a block may be given back from another thread and after the owner let go. */
+ * Shared by whoever holds it; a block may be given back from another thread and after the owner let
+ * go. */
 #ifndef TENSOR_RECYCLER_H
 #define TENSOR_RECYCLER_H
 
@@ -13,7 +15,8 @@ struct recycler *recycler_new(void);
 void recycler_hold(struct recycler *r);
 void recycler_drop(struct recycler *r);
 
-/* At least `size` bytes, aligned for any type, contents undefined; *capacity is what there is. NULL without memory. */
+/* At least `size` bytes, aligned for any type, contents undefined; *capacity is what there is. NULL
+ * without memory. */
 void *recycler_take(struct recycler *r, size_t size, size_t *capacity);
 void recycler_give(struct recycler *r, void *p, size_t capacity);
 

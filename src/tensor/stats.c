@@ -34,7 +34,8 @@ static bool has_numbers(const struct tensor *t) {
 }
 
 /* One block; gives its sum and sum of squares. */
-static void add_block(struct stats *s, const double *v, int64_t n, int64_t begin, double *sum, double *squares) {
+static void add_block(struct stats *s, const double *v, int64_t n, int64_t begin, double *sum,
+                      double *squares) {
     double worst = s->worst_index < 0 ? -1 : fmax(fabs(s->min), fabs(s->max));
     *sum = *squares = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -58,7 +59,8 @@ static void add_block(struct stats *s, const double *v, int64_t n, int64_t begin
 }
 
 struct stats stats_of(const struct tensor *t) {
-    struct stats s = { .count = t->kind == KIND_TENSOR ? tensor_count(t) : t->n_items, .worst_index = -1 };
+    struct stats s = { .count = t->kind == KIND_TENSOR ? tensor_count(t) : t->n_items,
+                       .worst_index = -1 };
     if (!has_numbers(t))
         return s;
     struct pairwise sums = { .blocks = 0 }, squares = { .blocks = 0 };
@@ -92,8 +94,8 @@ static double of_key(uint64_t u) {
     return v;
 }
 
-/* Least significant digit first, 11 bits at a time; digits that are the same in all keys cost one pass. `n` keys in
- * `keys`, as many spare ones in `spare`; gives where the sorted ones lie. */
+/* Least significant digit first, 11 bits at a time; digits that are the same in all keys cost one
+ * pass. `n` keys in `keys`, as many spare ones in `spare`; gives where the sorted ones lie. */
 static uint64_t *sort_keys(uint64_t *keys, uint64_t *spare, size_t n) {
     enum { BITS = 11, SIZE = 1 << BITS };
     for (int shift = 0; shift < 64; shift += BITS) {
@@ -132,7 +134,8 @@ static void fill_sketch(struct sketch *s, const uint64_t *keys, size_t n) {
     s->sum = pairwise_total(&sums);
     s->sum_of_squares = pairwise_total(&squares);
     for (size_t k = 0; k < SKETCH_ORDERS; k++)
-        s->order[k] = of_key(keys[(n - 1) / (SKETCH_ORDERS - 1) * k + (n - 1) % (SKETCH_ORDERS - 1) * k / (SKETCH_ORDERS - 1)]);
+        s->order[k] = of_key(keys[(n - 1) / (SKETCH_ORDERS - 1) * k +
+                                  (n - 1) % (SKETCH_ORDERS - 1) * k / (SKETCH_ORDERS - 1)]);
 }
 
 enum status sketch_of(struct sketch *out, const struct tensor *t, struct err *e) {
@@ -140,7 +143,8 @@ enum status sketch_of(struct sketch *out, const struct tensor *t, struct err *e)
     if (!has_numbers(t) || out->count == 0)
         return OK;
     size_t total = (size_t)out->count;
-    FAIL_IF(total > SIZE_MAX / 2 / sizeof(uint64_t), e, STATUS_UNSUPPORTED, "too many elements for a sketch");
+    FAIL_IF(total > SIZE_MAX / 2 / sizeof(uint64_t), e, STATUS_UNSUPPORTED,
+            "too many elements for a sketch");
     uint64_t *keys = malloc(total * 2 * sizeof *keys);
     FAIL_IF(!keys, e, STATUS_UNSUPPORTED, "not enough memory for a sketch of %zu elements", total);
     size_t n = 0;
@@ -167,7 +171,8 @@ double sketch_distance(const struct sketch *a, const struct sketch *b) {
     int64_t n = a->count - a->nan - a->infinite;
     if (n == 0)
         return 0;
-    double scale = fmax(sqrt(a->sum_of_squares / (double)n), sqrt(b->sum_of_squares / (double)n)), worst = 0;
+    double scale = fmax(sqrt(a->sum_of_squares / (double)n), sqrt(b->sum_of_squares / (double)n)),
+           worst = 0;
     if (scale == 0)
         return 0;
     for (int k = 0; k < SKETCH_ORDERS; k++)

@@ -61,7 +61,8 @@ static void *zeroed(size_t size) {
     return p;
 }
 
-static void set_dims(struct tensor *t, enum dtype dtype, enum dtype store, int rank, const int64_t *dim) {
+static void set_dims(struct tensor *t, enum dtype dtype, enum dtype store, int rank,
+                     const int64_t *dim) {
     t->dtype = dtype;
     t->store = store;
     t->rank = rank;
@@ -69,8 +70,8 @@ static void set_dims(struct tensor *t, enum dtype dtype, enum dtype store, int r
         t->dim[i] = dim[i];
 }
 
-enum status tensor_new(struct tensor **out, enum dtype dtype, enum dtype store, int rank, const int64_t *dim,
-                       struct err *e) {
+enum status tensor_new(struct tensor **out, enum dtype dtype, enum dtype store, int rank,
+                       const int64_t *dim, struct err *e) {
     return tensor_new_from(out, NULL, true, dtype, store, rank, dim, e);
 }
 
@@ -101,15 +102,19 @@ static void buffer_free(struct buffer *b) {
     recycler_drop(r);
 }
 
-enum status tensor_new_from(struct tensor **out, struct recycler *r, bool clear, enum dtype dtype, enum dtype store,
-                            int rank, const int64_t *dim, struct err *e) {
+enum status tensor_new_from(struct tensor **out, struct recycler *r, bool clear, enum dtype dtype,
+                            enum dtype store, int rank, const int64_t *dim, struct err *e) {
     int64_t n;
-    FAIL_IF(rank > MAX_RANK, e, STATUS_UNSUPPORTED, "a tensor of rank %d; at most %d is supported", rank, MAX_RANK);
-    FAIL_IF(!dims_count(dim, rank, &n), e, STATUS_UNSUPPORTED, "a tensor whose number of elements does not fit 63 bits");
+    FAIL_IF(rank > MAX_RANK, e, STATUS_UNSUPPORTED, "a tensor of rank %d; at most %d is supported",
+            rank, MAX_RANK);
+    FAIL_IF(!dims_count(dim, rank, &n), e, STATUS_UNSUPPORTED,
+            "a tensor whose number of elements does not fit 63 bits");
     size_t bytes = dtype_bytes(store, n);
-    FAIL_IF(bytes > (SIZE_MAX >> 24), e, STATUS_UNSUPPORTED, "a tensor of %lld elements is too large to hold in memory", (long long)n);
+    FAIL_IF(bytes > (SIZE_MAX >> 24), e, STATUS_UNSUPPORTED,
+            "a tensor of %lld elements is too large to hold in memory", (long long)n);
     struct buffer *b = buffer_new(r, clear, bytes);
-    FAIL_IF(!b, e, STATUS_UNSUPPORTED, "not enough memory for a tensor of %lld elements (%zu bytes)", (long long)n, bytes);
+    FAIL_IF(!b, e, STATUS_UNSUPPORTED,
+            "not enough memory for a tensor of %lld elements (%zu bytes)", (long long)n, bytes);
     atomic_init(&b->refs, 1);
     b->data = (void *)(((uintptr_t)(b + 1) + 63) & ~(uintptr_t)63);
     struct tensor *t = zeroed(sizeof *t);
@@ -120,7 +125,8 @@ enum status tensor_new_from(struct tensor **out, struct recycler *r, bool clear,
     return OK;
 }
 
-struct tensor *tensor_in_arena(struct arena *a, enum dtype dtype, enum dtype store, int rank, const int64_t *dim) {
+struct tensor *tensor_in_arena(struct arena *a, enum dtype dtype, enum dtype store, int rank,
+                               const int64_t *dim) {
     struct tensor *t = NEW(a, struct tensor);
     set_dims(t, dtype, store, rank, dim);
     t->data = arena_alloc(a, dtype_bytes(store, tensor_count(t)) + 1);

@@ -1,9 +1,9 @@
 /* Tensors: dense, row-major, contiguous arrays, and the sequences, optionals and maps of ONNX.
  *
  * A tensor has two types. `dtype` is the declared element type; `store` is how the elements lie in
- * memory. They differ in two cases: a run in float64 holds float32, float16, ... values as doubles; and
- * kernels see narrow types widened (float16 as float32, int4 as int8). Tensors that come from a file
- * have store == dtype (packed types stay packed) and point into the mapped file. */
+ * memory. They differ in two cases: a run in float64 holds float32, float16, ... values as doubles;
+ * and kernels see narrow types widened (float16 as float32, int4 as int8). Tensors that come from a
+ * file have store == dtype (packed types stay packed) and point into the mapped file. */
 #ifndef TENSOR_TENSOR_H
 #define TENSOR_TENSOR_H
 
@@ -25,8 +25,8 @@ struct tensor {
     int64_t dim[MAX_RANK];
     void *data;         /* DT_STRING: array of `const char *` (NUL-terminated) */
     struct buffer *buf; /* owner of data, or NULL when borrowed (mapped file, arena) */
-    /* KIND_SEQUENCE: the elements. KIND_OPTIONAL: 0 or 1 element. KIND_MAP: keys tensor, values tensor.
-     * KIND_SPARSE: values, indices. */
+    /* KIND_SEQUENCE: the elements. KIND_OPTIONAL: 0 or 1 element. KIND_MAP: keys tensor, values
+     * tensor. KIND_SPARSE: values, indices. */
     struct tensor **items;
     int64_t n_items;
 };
@@ -37,16 +37,19 @@ int64_t tensor_count(const struct tensor *t);
 bool dims_count(const int64_t *dim, int rank, int64_t *count);
 bool dims_equal(const int64_t *a, int ra, const int64_t *b, int rb);
 
-/* A tensor with its own zeroed buffer. Free with tensor_free. STATUS_UNSUPPORTED when it is too large. */
-enum status tensor_new(struct tensor **out, enum dtype dtype, enum dtype store, int rank, const int64_t *dim,
-                       struct err *e);
-/* The same with memory of a recycler (NULL: none), and its elements left undefined unless `clear`. */
-enum status tensor_new_from(struct tensor **out, struct recycler *r, bool clear, enum dtype dtype, enum dtype store,
-                            int rank, const int64_t *dim, struct err *e);
+/* A tensor with its own zeroed buffer. Free with tensor_free. STATUS_UNSUPPORTED when it is too
+ * large. */
+enum status tensor_new(struct tensor **out, enum dtype dtype, enum dtype store, int rank,
+                       const int64_t *dim, struct err *e);
+/* The same with memory of a recycler (NULL: none), and its elements left undefined unless `clear`.
+ */
+enum status tensor_new_from(struct tensor **out, struct recycler *r, bool clear, enum dtype dtype,
+                            enum dtype store, int rank, const int64_t *dim, struct err *e);
 /* The same, all in an arena (no buffer to free). */
-struct tensor *tensor_in_arena(struct arena *a, enum dtype dtype, enum dtype store, int rank, const int64_t *dim);
-/* Another tensor on the same buffer (or the same borrowed bytes), to be freed as well; dims may be changed by the
- * caller as long as the count stays. */
+struct tensor *tensor_in_arena(struct arena *a, enum dtype dtype, enum dtype store, int rank,
+                               const int64_t *dim);
+/* Another tensor on the same buffer (or the same borrowed bytes), to be freed as well; dims may be
+ * changed by the caller as long as the count stays. */
 struct tensor *tensor_alias(const struct tensor *t);
 struct tensor *tensor_new_list(enum tensor_kind kind, enum dtype dtype, int64_t n_items);
 /* Frees the tensor, its items, and its buffer when this was the last use. NULL is fine. */
@@ -54,11 +57,14 @@ void tensor_free(struct tensor *t);
 /* Bytes of elements in memory. */
 size_t tensor_bytes(const struct tensor *t);
 
-/* The same elements stored as `store` (exact or rounded to nearest even; floats to integers truncate). When the store
- * is that already, an alias. Free with tensor_free. Strings convert to nothing else. */
-enum status tensor_convert(struct tensor **out, const struct tensor *t, enum dtype store, struct err *e);
+/* The same elements stored as `store` (exact or rounded to nearest even; floats to integers
+ * truncate). When the store is that already, an alias. Free with tensor_free. Strings convert to
+ * nothing else. */
+enum status tensor_convert(struct tensor **out, const struct tensor *t, enum dtype store,
+                           struct err *e);
 
-/* Element i (flat index) as a double or integer; strings and complex types are a programmer error. */
+/* Element i (flat index) as a double or integer; strings and complex types are a programmer error.
+ */
 double tensor_f64(const struct tensor *t, int64_t i);
 int64_t tensor_i64(const struct tensor *t, int64_t i);
 void tensor_set_f64(struct tensor *t, int64_t i, double v);

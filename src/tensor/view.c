@@ -107,15 +107,15 @@ bool view_reshape(const struct view *v, int rank, const int64_t *dim, struct vie
 enum { TILE = 16 };
 
 /* to[i*to_step + k] = from[i*step_i + k*step_k]. */
-#define TILE_COPY(type)                                                                            \
-    for (int64_t i = 0; i < n_i; i++)                                                              \
-        for (int64_t k = 0; k < n_k; k++)                                                          \
-            memcpy(to + (size_t)(i * to_step + k) * sizeof(type),                                  \
-                   from + (i * step_i + k * step_k) * (int64_t)sizeof(type), sizeof(type));        \
+#define TILE_COPY(type)                                                                     \
+    for (int64_t i = 0; i < n_i; i++)                                                       \
+        for (int64_t k = 0; k < n_k; k++)                                                   \
+            memcpy(to + (size_t)(i * to_step + k) * sizeof(type),                           \
+                   from + (i * step_i + k * step_k) * (int64_t)sizeof(type), sizeof(type)); \
     break
 
-static void copy_tile(unsigned char *to, int64_t to_step, const unsigned char *from, int64_t step_i, int64_t step_k, int64_t n_i,
-                      int64_t n_k, size_t size) {
+static void copy_tile(unsigned char *to, int64_t to_step, const unsigned char *from, int64_t step_i,
+                      int64_t step_k, int64_t n_i, int64_t n_k, size_t size) {
     switch (size) {
     case 1:
         TILE_COPY(uint8_t);
@@ -130,10 +130,10 @@ static void copy_tile(unsigned char *to, int64_t to_step, const unsigned char *f
     }
 }
 
-/* The last axis of v, and axis `fast` (the one whose neighbours lie closest in the base), in square tiles, so that both
- * sides are walked in whole cache lines. */
-static void copy_plane(const struct view *v, int fast, const int64_t *to_stride, unsigned char *to, const unsigned char *from,
-                       size_t size) {
+/* The last axis of v, and axis `fast` (the one whose neighbours lie closest in the base), in square
+ * tiles, so that both sides are walked in whole cache lines. */
+static void copy_plane(const struct view *v, int fast, const int64_t *to_stride, unsigned char *to,
+                       const unsigned char *from, size_t size) {
     int last = v->rank - 1;
     int64_t n_i = fast == last ? 1 : v->dim[fast], n_k = v->dim[last];
     if (fast == last && v->stride[last] == 1) {
@@ -143,17 +143,20 @@ static void copy_plane(const struct view *v, int fast, const int64_t *to_stride,
     for (int64_t i = 0; i < n_i; i += TILE)
         for (int64_t k = 0; k < n_k; k += TILE)
             copy_tile(to + (size_t)(i * to_stride[fast] + k) * size, to_stride[fast],
-                      from + (i * v->stride[fast] + k * v->stride[last]) * (int64_t)size, v->stride[fast], v->stride[last],
-                      n_i - i < TILE ? n_i - i : TILE, n_k - k < TILE ? n_k - k : TILE, size);
+                      from + (i * v->stride[fast] + k * v->stride[last]) * (int64_t)size,
+                      v->stride[fast], v->stride[last], n_i - i < TILE ? n_i - i : TILE,
+                      n_k - k < TILE ? n_k - k : TILE, size);
 }
 
-static void copy_all(const struct view *v, unsigned char *to, const unsigned char *base, size_t size) {
+static void copy_all(const struct view *v, unsigned char *to, const unsigned char *base,
+                     size_t size) {
     int64_t to_stride[MAX_RANK], index[MAX_RANK] = { 0 }, at = v->offset, to_at = 0, step = 1;
     int last = v->rank - 1, fast = last;
     for (int i = last; i >= 0; i--) {
         to_stride[i] = step;
         step *= v->dim[i];
-        int64_t s = v->stride[i] < 0 ? -v->stride[i] : v->stride[i], best = v->stride[fast] < 0 ? -v->stride[fast] : v->stride[fast];
+        int64_t s = v->stride[i] < 0 ? -v->stride[i] : v->stride[i],
+                best = v->stride[fast] < 0 ? -v->stride[fast] : v->stride[fast];
         if (s < best)
             fast = i;
     }
@@ -207,7 +210,8 @@ enum status view_materialise(struct tensor **out, const struct view *v, struct e
     return OK;
 }
 
-enum status tensor_transpose(struct tensor **out, const struct tensor *t, const int *perm, struct err *e) {
+enum status tensor_transpose(struct tensor **out, const struct tensor *t, const int *perm,
+                             struct err *e) {
     struct view v = view_of(t), w = view_permute(&v, perm);
     return view_materialise(out, &w, e);
 }

@@ -51,7 +51,8 @@ struct fb_table fb_table_at(struct flatbuffer *fb, size_t at) {
         flatbuffer_fail(fb, at, "a vtable lies outside the file");
         return none;
     }
-    struct fb_table t = { fb, at, (size_t)vtable, load_u16le(fb->data + vtable), load_u16le(fb->data + vtable + 2) };
+    struct fb_table t = { fb, at, (size_t)vtable, load_u16le(fb->data + vtable),
+                          load_u16le(fb->data + vtable + 2) };
     if (t.vtable_size < 4 || t.vtable_size % 2 || t.table_size < 4) {
         flatbuffer_fail(fb, t.vtable, "a vtable's size is wrong");
         return none;

@@ -1,8 +1,9 @@
-/* FlatBuffers, read in place and bounded ("FlatBuffer Internals": little endian, offsets relative to where they
- * stand, a table begins with the signed distance back to its vtable).
+/* FlatBuffers, read in place and bounded ("FlatBuffer Internals": little endian, offsets relative
+ * to where they stand, a table begins with the signed distance back to its vtable).
  *
- * Reading is sticky like base/cursor.h: anything outside the file reads as absent or zero and latches `failed` with
- * the offset and the reason; the caller checks once a record. Nothing is copied. */
+ * Reading is sticky like base/cursor.h: anything outside the file reads as absent or zero and
+ * latches `failed` with the offset and the reason; the caller checks once a record. Nothing is
+ * copied. */
 #ifndef WIRE_FLATBUFFER_H
 #define WIRE_FLATBUFFER_H
 
@@ -56,7 +57,8 @@ bool fb_bool(const struct fb_table *t, int id, bool absent);
 /* Fields that hold an offset. */
 struct fb_table fb_sub(const struct fb_table *t, int id);
 struct fb_vector fb_vec(const struct fb_table *t, int id, size_t width);
-/* The text's bytes and length; NULL when absent. Not NUL-terminated as far as this reader has checked. */
+/* The text's bytes and length; NULL when absent. Not NUL-terminated as far as this reader has
+ * checked. */
 const char *fb_text(const struct fb_table *t, int id, size_t *n);
 
 /* Elements; i < n. */

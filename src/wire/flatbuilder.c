@@ -46,7 +46,8 @@ void fb_set_f32(struct fb_object *t, int id, float v) {
 }
 
 void fb_set_ref(struct fb_object *t, int id, struct fb_ref ref) {
-    t->fields[id] = (struct field) { .width = ref.object || ref.old ? 4 : 0, .is_ref = true, .ref = ref };
+    t->fields[id] =
+        (struct field) { .width = ref.object || ref.old ? 4 : 0, .is_ref = true, .ref = ref };
 }
 
 static uint64_t load_le(const unsigned char *p, int width) {
@@ -75,7 +76,8 @@ struct fb_object *fb_copy_table(struct arena *a, const struct fb_table *t, const
     return copy;
 }
 
-struct fb_object *fb_new_vector(struct arena *a, const void *data, size_t n, size_t width, size_t align) {
+struct fb_object *fb_new_vector(struct arena *a, const void *data, size_t n, size_t width,
+                                size_t align) {
     struct fb_object *v = NEW(a, struct fb_object);
     v->data = data;
     v->n = n;
@@ -108,7 +110,8 @@ static size_t align_up(size_t at, size_t align, size_t rest) {
     return up >= at + align ? up - align : up;
 }
 
-/* A table stands after its vtable; wide fields come first, so that all are aligned when the table begins at 4 mod 8. */
+/* A table stands after its vtable; wide fields come first, so that all are aligned when the table
+ * begins at 4 mod 8. */
 static size_t place_table(struct fb_object *t, size_t at) {
     size_t offset = 4;
     for (int width = 8; width > 0; width /= 2)
@@ -136,9 +139,10 @@ static size_t place_all(struct fb_object *root) {
     for (struct fb_object *o = root; o; o = o->next) {
         size_t n = o->is_table ? (size_t)o->n_fields : o->refs ? o->n : 0;
         for (size_t i = 0; i < n; i++) {
-            struct fb_object *child = !o->is_table               ? o->refs[i].object
-                                      : o->fields[i].width && o->fields[i].is_ref ? o->fields[i].ref.object
-                                                                 : NULL;
+            struct fb_object *child = !o->is_table ? o->refs[i].object
+                                      : o->fields[i].width && o->fields[i].is_ref
+                                          ? o->fields[i].ref.object
+                                          : NULL;
             if (!child || child->at)
                 continue;
             at = place(child, at);
@@ -148,7 +152,8 @@ static size_t place_all(struct fb_object *root) {
     return at;
 }
 
-static enum status put_ref(unsigned char *head, size_t at, struct fb_ref ref, size_t shift, struct err *e) {
+static enum status put_ref(unsigned char *head, size_t at, struct fb_ref ref, size_t shift,
+                           struct err *e) {
     size_t to = ref.object ? ref.object->at : ref.old + shift;
     FAIL_IF(to <= at, e, STATUS_BUG, "a reference points backwards");
     FAIL_IF(to - at > UINT32_MAX, e, STATUS_UNSUPPORTED, "the file would grow past 4 GiB");
@@ -161,7 +166,8 @@ static void store_u16(unsigned char *p, size_t v) {
     p[1] = (unsigned char)(v >> 8);
 }
 
-static enum status put_table(unsigned char *head, const struct fb_object *t, size_t shift, struct err *e) {
+static enum status put_table(unsigned char *head, const struct fb_object *t, size_t shift,
+                             struct err *e) {
     size_t vtable = t->at - (4 + 2 * (size_t)t->n_fields);
     store_u16(head + vtable, 4 + 2 * (size_t)t->n_fields);
     store_u16(head + vtable + 2, t->table_size);
@@ -179,7 +185,8 @@ static enum status put_table(unsigned char *head, const struct fb_object *t, siz
     return OK;
 }
 
-static enum status put_vector(unsigned char *head, const struct fb_object *v, size_t shift, struct err *e) {
+static enum status put_vector(unsigned char *head, const struct fb_object *v, size_t shift,
+                              struct err *e) {
     FAIL_IF(v->n > UINT32_MAX, e, STATUS_UNSUPPORTED, "a vector of %zu elements", v->n);
     store_u32le(head + v->at, (uint32_t)v->n);
     for (size_t i = 0; v->refs && i < v->n; i++)
@@ -189,8 +196,8 @@ static enum status put_vector(unsigned char *head, const struct fb_object *v, si
     return OK;
 }
 
-enum status fb_finish(struct arena *a, struct fb_object *root, const unsigned char *identifier, unsigned char **head, size_t *size,
-                      struct err *e) {
+enum status fb_finish(struct arena *a, struct fb_object *root, const unsigned char *identifier,
+                      unsigned char **head, size_t *size, struct err *e) {
     *size = align_up(place_all(root), ROOM, 0);
     *head = arena_alloc(a, *size);
     store_u32le(*head, (uint32_t)root->at);

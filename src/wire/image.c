@@ -18,10 +18,12 @@ static const struct image_row {
     { "JPEG 2000", 0, 4, "\xff\x4f\xff\x51", image_jpeg2000 },
 };
 
-enum status image_new(struct image *out, int64_t height, int64_t width, struct arena *a, struct err *e) {
-    FAIL_IF(height <= 0 || width <= 0, e, STATUS_CORRUPT, "an image of %lld x %lld pixels", (long long)width, (long long)height);
-    FAIL_IF(width > IMAGE_MAX_PIXELS / height, e, STATUS_UNSUPPORTED, "an image of %lld x %lld pixels is too large", (long long)width,
-            (long long)height);
+enum status image_new(struct image *out, int64_t height, int64_t width, struct arena *a,
+                      struct err *e) {
+    FAIL_IF(height <= 0 || width <= 0, e, STATUS_CORRUPT, "an image of %lld x %lld pixels",
+            (long long)width, (long long)height);
+    FAIL_IF(width > IMAGE_MAX_PIXELS / height, e, STATUS_UNSUPPORTED,
+            "an image of %lld x %lld pixels is too large", (long long)width, (long long)height);
     out->height = height;
     out->width = width;
     out->rgb = arena_array(a, (size_t)(height * width), 3);
@@ -32,7 +34,8 @@ uint8_t image_grey(const uint8_t *rgb) {
     return (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
 }
 
-enum status image_decode(const void *data, size_t size, struct arena *a, struct image *out, struct err *e) {
+enum status image_decode(const void *data, size_t size, struct arena *a, struct image *out,
+                         struct err *e) {
     const uint8_t *p = data;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct image_row *r = &rows[i];

@@ -22,7 +22,8 @@ static enum status read_header(const uint8_t *p, size_t n, struct bmp *b, struct
     FAIL_IF(n < 54, e, STATUS_CORRUPT, "%zu bytes", n);
     b->pixels = u32(p + 10);
     b->header = u32(p + 14);
-    FAIL_IF(b->header < 40 || b->header > n - 14, e, STATUS_UNSUPPORTED, "a header of %u bytes", b->header);
+    FAIL_IF(b->header < 40 || b->header > n - 14, e, STATUS_UNSUPPORTED, "a header of %u bytes",
+            b->header);
     int32_t height = (int32_t)u32(p + 22);
     b->width = (int32_t)u32(p + 18);
     b->height = llabs((long long)height);
@@ -31,20 +32,24 @@ static enum status read_header(const uint8_t *p, size_t n, struct bmp *b, struct
     b->compression = u32(p + 30);
     b->colors = u32(p + 46);
     bool plain = b->compression == 0 || (b->compression == 3 && b->bits == 32);
-    FAIL_IF(!plain || (b->bits != 1 && b->bits != 4 && b->bits != 8 && b->bits != 24 && b->bits != 32), e, STATUS_UNSUPPORTED,
-            "%u bits a pixel with compression %u", b->bits, b->compression);
+    FAIL_IF(!plain ||
+                (b->bits != 1 && b->bits != 4 && b->bits != 8 && b->bits != 24 && b->bits != 32),
+            e, STATUS_UNSUPPORTED, "%u bits a pixel with compression %u", b->bits, b->compression);
     if (b->bits <= 8 && (b->colors == 0 || b->colors > 1u << b->bits))
         b->colors = 1u << b->bits;
     return OK;
 }
 
-enum status image_bmp(const uint8_t *p, size_t n, struct arena *a, struct image *out, struct err *e) {
+enum status image_bmp(const uint8_t *p, size_t n, struct arena *a, struct image *out,
+                      struct err *e) {
     struct bmp b = { 0 };
     TRY(read_header(p, n, &b, e));
     TRY(image_new(out, b.height, b.width, a, e));
     size_t line = ((size_t)b.width * b.bits + 31) / 32 * 4, palette = 14 + b.header;
-    FAIL_IF(b.pixels > n || (n - b.pixels) / line < (size_t)b.height, e, STATUS_CORRUPT, "the pixels go past the end");
-    FAIL_IF(b.bits <= 8 && (palette > n || (n - palette) / 4 < b.colors), e, STATUS_CORRUPT, "the palette goes past the end");
+    FAIL_IF(b.pixels > n || (n - b.pixels) / line < (size_t)b.height, e, STATUS_CORRUPT,
+            "the pixels go past the end");
+    FAIL_IF(b.bits <= 8 && (palette > n || (n - palette) / 4 < b.colors), e, STATUS_CORRUPT,
+            "the palette goes past the end");
     for (int64_t y = 0; y < b.height; y++) {
         const uint8_t *row = p + b.pixels + (size_t)(b.upside_down ? b.height - 1 - y : y) * line;
         for (int64_t x = 0; x < b.width; x++) {

@@ -24,10 +24,12 @@ static void on_message(j_common_ptr c) {
 }
 
 /* Errors of libjpeg jump to the caller's setjmp. */
-static enum status read_rows(struct jpeg_decompress_struct *c, struct arena *a, struct image *out, struct err *e) {
+static enum status read_rows(struct jpeg_decompress_struct *c, struct arena *a, struct image *out,
+                             struct err *e) {
     jpeg_read_header(c, TRUE);
     c->out_color_space = JCS_RGB;
-    FAIL_IF(c->jpeg_color_space == JCS_CMYK || c->jpeg_color_space == JCS_YCCK, e, STATUS_UNSUPPORTED, "CMYK pixels");
+    FAIL_IF(c->jpeg_color_space == JCS_CMYK || c->jpeg_color_space == JCS_YCCK, e,
+            STATUS_UNSUPPORTED, "CMYK pixels");
     TRY(image_new(out, c->image_height, c->image_width, a, e));
     jpeg_start_decompress(c);
     while (c->output_scanline < c->output_height) {
@@ -38,7 +40,8 @@ static enum status read_rows(struct jpeg_decompress_struct *c, struct arena *a, 
     return OK;
 }
 
-enum status image_jpeg(const uint8_t *p, size_t n, struct arena *a, struct image *out, struct err *e) {
+enum status image_jpeg(const uint8_t *p, size_t n, struct arena *a, struct image *out,
+                       struct err *e) {
     struct jpeg_decompress_struct c;
     struct jpeg_failure f = { .err = e };
     c.err = jpeg_std_error(&f.base);

@@ -38,20 +38,22 @@ static OPJ_BOOL seek_bytes(OPJ_OFF_T to, void *arg) {
 }
 
 static uint8_t to_byte(const opj_image_comp_t *c, size_t i) {
-    int64_t v = c->data[i] + (c->sgnd ? INT64_C(1) << (c->prec - 1) : 0), high = (INT64_C(1) << c->prec) - 1;
+    int64_t v = c->data[i] + (c->sgnd ? INT64_C(1) << (c->prec - 1) : 0),
+            high = (INT64_C(1) << c->prec) - 1;
     v = v < 0 ? 0 : v > high ? high : v;
     return (uint8_t)((v * 255 + high / 2) / high);
 }
 
-static enum status copy_pixels(const opj_image_t *i, struct arena *a, struct image *out, struct err *e) {
+static enum status copy_pixels(const opj_image_t *i, struct arena *a, struct image *out,
+                               struct err *e) {
     FAIL_IF(i->numcomps < 1, e, STATUS_CORRUPT, "no component");
     const opj_image_comp_t *first = &i->comps[0];
     TRY(image_new(out, first->h, first->w, a, e));
     uint32_t used = i->numcomps >= 3 ? 3 : 1;
     for (uint32_t k = 0; k < used; k++) {
         const opj_image_comp_t *c = &i->comps[k];
-        FAIL_IF(c->w != first->w || c->h != first->h || c->prec < 1 || c->prec > 31 || !c->data, e, STATUS_UNSUPPORTED,
-                "components of different sizes");
+        FAIL_IF(c->w != first->w || c->h != first->h || c->prec < 1 || c->prec > 31 || !c->data, e,
+                STATUS_UNSUPPORTED, "components of different sizes");
     }
     FAIL_IF(used == 3 && i->color_space == OPJ_CLRSPC_SYCC, e, STATUS_UNSUPPORTED, "sYCC pixels");
     for (size_t k = 0; k < (size_t)first->w * first->h; k++)
@@ -60,7 +62,8 @@ static enum status copy_pixels(const opj_image_t *i, struct arena *a, struct ima
     return OK;
 }
 
-static enum status decode(opj_codec_t *codec, opj_stream_t *stream, struct arena *a, struct image *out, struct err *e) {
+static enum status decode(opj_codec_t *codec, opj_stream_t *stream, struct arena *a,
+                          struct image *out, struct err *e) {
     opj_dparameters_t parameters;
     opj_image_t *image = NULL;
     opj_set_default_decoder_parameters(&parameters);
@@ -77,7 +80,8 @@ static enum status decode(opj_codec_t *codec, opj_stream_t *stream, struct arena
     return s;
 }
 
-enum status image_jpeg2000(const uint8_t *p, size_t n, struct arena *a, struct image *out, struct err *e) {
+enum status image_jpeg2000(const uint8_t *p, size_t n, struct arena *a, struct image *out,
+                           struct err *e) {
     struct jp2_memory file = { p, n, 0 };
     opj_codec_t *codec = opj_create_decompress(p[0] == 0xff ? OPJ_CODEC_J2K : OPJ_CODEC_JP2);
     opj_stream_t *stream = opj_stream_default_create(OPJ_TRUE);
@@ -95,8 +99,10 @@ enum status image_jpeg2000(const uint8_t *p, size_t n, struct arena *a, struct i
     return s;
 }
 #else
-enum status image_jpeg2000(const uint8_t *p, size_t n, struct arena *a, struct image *out, struct err *e) {
+enum status image_jpeg2000(const uint8_t *p, size_t n, struct arena *a, struct image *out,
+                           struct err *e) {
     (void)p, (void)n, (void)a, (void)out;
-    return err_set(e, STATUS_UNSUPPORTED, "this build has no JPEG 2000 library (Debian: libopenjp2-7-dev)");
+    return err_set(e, STATUS_UNSUPPORTED,
+                   "this build has no JPEG 2000 library (Debian: libopenjp2-7-dev)");
 }
 #endif

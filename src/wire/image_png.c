@@ -36,11 +36,13 @@ static void ask_for_rgb(png_structp png, png_infop info) {
 }
 
 /* Errors of libpng jump to the caller's setjmp. */
-static enum status read_rows(png_structp png, png_infop info, struct arena *a, struct image *out, struct err *e) {
+static enum status read_rows(png_structp png, png_infop info, struct arena *a, struct image *out,
+                             struct err *e) {
     png_read_info(png, info);
     TRY(image_new(out, png_get_image_height(png, info), png_get_image_width(png, info), a, e));
     ask_for_rgb(png, info);
-    FAIL_IF(png_get_rowbytes(png, info) != (size_t)out->width * 3, e, STATUS_UNSUPPORTED, "pixels that are not RGB");
+    FAIL_IF(png_get_rowbytes(png, info) != (size_t)out->width * 3, e, STATUS_UNSUPPORTED,
+            "pixels that are not RGB");
     png_bytep *rows = NEW_ARRAY(a, out->height, png_bytep);
     for (int64_t y = 0; y < out->height; y++)
         rows[y] = out->rgb + y * out->width * 3;
@@ -48,7 +50,8 @@ static enum status read_rows(png_structp png, png_infop info, struct arena *a, s
     return OK;
 }
 
-enum status image_png(const uint8_t *p, size_t n, struct arena *a, struct image *out, struct err *e) {
+enum status image_png(const uint8_t *p, size_t n, struct arena *a, struct image *out,
+                      struct err *e) {
     struct png_memory file = { p, n, 0 };
     struct err ignored, *err = e ? e : &ignored;
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, err, on_error, on_warning);

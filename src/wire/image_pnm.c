@@ -19,7 +19,8 @@ static void skip_space(struct pnm *f) {
 /* A number in text; `digits` at most. */
 static enum status number(struct pnm *f, int digits, uint32_t *out, struct err *e) {
     skip_space(f);
-    FAIL_IF(f->at >= f->n || !isdigit(f->p[f->at]), e, STATUS_CORRUPT, "a number is missing at byte %zu", f->at);
+    FAIL_IF(f->at >= f->n || !isdigit(f->p[f->at]), e, STATUS_CORRUPT,
+            "a number is missing at byte %zu", f->at);
     *out = 0;
     for (int i = 0; i < digits && f->at < f->n && isdigit(f->p[f->at]); i++)
         *out = *out * 10 + (f->p[f->at++] - '0');
@@ -31,7 +32,8 @@ struct pnm_kind {
     uint32_t highest;
 };
 
-static enum status sample(struct pnm *f, const struct pnm_kind *k, int64_t bit, uint32_t *out, struct err *e) {
+static enum status sample(struct pnm *f, const struct pnm_kind *k, int64_t bit, uint32_t *out,
+                          struct err *e) {
     if (k->text)
         return number(f, k->bitmap ? 1 : 5, out, e);
     size_t bytes = k->bitmap ? bit % 8 == 0 : k->highest > 255 ? 2 : 1;
@@ -44,18 +46,24 @@ static enum status sample(struct pnm *f, const struct pnm_kind *k, int64_t bit, 
     return OK;
 }
 
-enum status image_pnm(const uint8_t *p, size_t n, struct arena *a, struct image *out, struct err *e) {
+enum status image_pnm(const uint8_t *p, size_t n, struct arena *a, struct image *out,
+                      struct err *e) {
     struct pnm f = { p, n, 2 };
     char kind = (char)p[1];
-    struct pnm_kind k = { .text = kind <= '3', .bitmap = kind == '1' || kind == '4', .color = kind == '3' || kind == '6', .highest = 1 };
+    struct pnm_kind k = { .text = kind <= '3',
+                          .bitmap = kind == '1' || kind == '4',
+                          .color = kind == '3' || kind == '6',
+                          .highest = 1 };
     uint32_t width, height;
     TRY(number(&f, 9, &width, e));
     TRY(number(&f, 9, &height, e));
     if (!k.bitmap)
         TRY(number(&f, 5, &k.highest, e));
-    FAIL_IF(k.highest == 0 || k.highest > 65535, e, STATUS_CORRUPT, "a highest value of %u", k.highest);
+    FAIL_IF(k.highest == 0 || k.highest > 65535, e, STATUS_CORRUPT, "a highest value of %u",
+            k.highest);
     /* Every sample takes at least a bit of the file. */
-    FAIL_IF((uint64_t)width * height > (uint64_t)n * 8, e, STATUS_CORRUPT, "%u x %u pixels in %zu bytes", width, height, n);
+    FAIL_IF((uint64_t)width * height > (uint64_t)n * 8, e, STATUS_CORRUPT,
+            "%u x %u pixels in %zu bytes", width, height, n);
     TRY(image_new(out, height, width, a, e));
     if (!k.text)
         f.at++;

@@ -1,4 +1,5 @@
-/* Writing of zip archives with stored entries. Section numbers are those of PKWARE APPNOTE 6.3.10. */
+/* Writing of zip archives with stored entries. Section numbers are those of PKWARE APPNOTE 6.3.10.
+ */
 #include <string.h>
 
 #include <zlib.h>
@@ -10,7 +11,8 @@ enum {
     FLAG_UTF8 = 1 << 11,
     VERSION_PLAIN = 20,
     VERSION_ZIP64 = 45,
-    DATE_1980 = 0x21, /* 1 January 1980, the first the format has: the same contents give the same file */
+    DATE_1980 =
+        0x21, /* 1 January 1980, the first the format has: the same contents give the same file */
 };
 
 struct zip_written {
@@ -50,7 +52,8 @@ static uint32_t small(uint64_t v) {
 }
 
 /* The fields that local header (4.3.7) and directory (4.3.12) share. */
-static void put_common(struct record *r, const struct zip_written *entry, bool zip64, size_t extra) {
+static void put_common(struct record *r, const struct zip_written *entry, bool zip64,
+                       size_t extra) {
     put(r, zip64 ? VERSION_ZIP64 : VERSION_PLAIN, 2);
     put(r, FLAG_UTF8, 2);
     put(r, ZIP_STORED, 2);
@@ -63,7 +66,8 @@ static void put_common(struct record *r, const struct zip_written *entry, bool z
     put(r, extra, 2);
 }
 
-void zip_writer_add(struct zip_writer *w, const char *name, const struct piece *pieces, int n_pieces) {
+void zip_writer_add(struct zip_writer *w, const char *name, const struct piece *pieces,
+                    int n_pieces) {
     struct zip_written entry = { .name = name, .at = w->at };
     for (int i = 0; i < n_pieces; i++) {
         entry.size += pieces[i].size;
@@ -145,8 +149,8 @@ static void add_end(struct zip_writer *w, uint64_t directory, uint64_t size) {
 enum status zip_writer_finish(struct zip_writer *w, const char *path, struct err *e) {
     uint64_t directory = w->at;
     for (int i = 0; i < w->n; i++) {
-        FAIL_IF(strlen(w->entries[i].name) > UINT16_MAX, e, STATUS_USAGE, "a name of %zu bytes is too long for a zip archive",
-                strlen(w->entries[i].name));
+        FAIL_IF(strlen(w->entries[i].name) > UINT16_MAX, e, STATUS_USAGE,
+                "a name of %zu bytes is too long for a zip archive", strlen(w->entries[i].name));
         add_directory_entry(w, &w->entries[i]);
     }
     add_end(w, directory, w->at - directory);

@@ -71,7 +71,8 @@ static void a_model_tells_its_inputs(void **state) {
 
 static void a_fault_is_located_and_repaired(void **state) {
     (void)state;
-    struct calque_model *source = open_or_fail(EXAMPLE "source.onnx"), *target = open_or_fail(EXAMPLE "target.onnx");
+    struct calque_model *source = open_or_fail(EXAMPLE "source.onnx"),
+                        *target = open_or_fail(EXAMPLE "target.onnx");
     struct calque_result *r = NULL;
     assert_int_equal(calque_compare(source, target, NULL, &r, NULL), CALQUE_OK);
     assert_int_equal(calque_result_verdict(r), CALQUE_DIFFERENT);
@@ -91,13 +92,16 @@ static void a_fault_is_located_and_repaired(void **state) {
     calque_result_free(r);
     char path[64];
     snprintf(path, sizeof path, "/tmp/calque-api-%ld.onnx", (long)getpid());
-    assert_int_equal(calque_repair(source, target, NULL, EXAMPLE "target.onnx", &r, NULL), CALQUE_USAGE);
+    assert_int_equal(calque_repair(source, target, NULL, EXAMPLE "target.onnx", &r, NULL),
+                     CALQUE_USAGE);
     assert_int_equal(calque_repair(source, target, NULL, path, &r, NULL), CALQUE_OK);
-    assert_true(calque_result_verdict(r) == CALQUE_SAME || calque_result_verdict(r) == CALQUE_PROVED);
+    assert_true(calque_result_verdict(r) == CALQUE_SAME ||
+                calque_result_verdict(r) == CALQUE_PROVED);
     calque_result_free(r);
     struct calque_model *fixed = open_or_fail(path);
     assert_int_equal(calque_compare(source, fixed, NULL, &r, NULL), CALQUE_OK);
-    assert_true(calque_result_verdict(r) == CALQUE_SAME || calque_result_verdict(r) == CALQUE_PROVED);
+    assert_true(calque_result_verdict(r) == CALQUE_SAME ||
+                calque_result_verdict(r) == CALQUE_PROVED);
     calque_result_free(r);
     calque_model_close(fixed);
     remove(path);
@@ -111,7 +115,9 @@ static void a_model_runs_on_given_arrays(void **state) {
     struct calque_error e = { 0 };
     assert_int_equal(calque_model_run(m, EXAMPLE "x.npz", "/tmp/calque-api-y.npz", &e), CALQUE_OK);
     remove("/tmp/calque-api-y.npz");
-    assert_int_equal(calque_model_run(m, "examples/oscr056_shared_weight/none.npz", "/tmp/calque-api-y.npz", &e), CALQUE_IO);
+    assert_int_equal(
+        calque_model_run(m, "examples/oscr056_shared_weight/none.npz", "/tmp/calque-api-y.npz", &e),
+        CALQUE_IO);
     assert_int_equal(calque_model_run(m, NULL, NULL, NULL), CALQUE_USAGE);
     calque_model_close(m);
 }

@@ -1,5 +1,5 @@
-/* Model files that were cut off or altered: every one is refused in words, or is still a model that verifies. No crash, no
- * case over 10 s, memory never above 4 times the file and 64 MiB. */
+/* Model files that were cut off or altered: every one is refused in words, or is still a model that
+ * verifies. No crash, no case over 10 s, memory never above 4 times the file and 64 MiB. */
 #define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,7 +38,8 @@ static double now(void) {
 
 static long cases, refused;
 
-static void one_case(const char *name, const char *what, size_t at, const unsigned char *data, size_t size) {
+static void one_case(const char *name, const char *what, size_t at, const unsigned char *data,
+                     size_t size) {
     struct model *m;
     struct err e = { 0 };
     double begin = now();
@@ -55,7 +56,8 @@ static void one_case(const char *name, const char *what, size_t at, const unsign
 /* Cut at every `step`th byte. */
 static void cut(const char *name, const struct bytes *b, size_t step) {
     for (size_t n = 0; n < b->n; n += step) {
-        unsigned char *copy = malloc(n + 1); /* exactly as long, for the sanitizer to see reads behind it */
+        unsigned char *copy =
+            malloc(n + 1); /* exactly as long, for the sanitizer to see reads behind it */
         memcpy(copy, b->data, n);
         one_case(name, "cut at", n, copy, n);
         free(copy);

@@ -14,8 +14,24 @@
 /* Field numbers of onnx.proto. */
 enum { MODEL_IR = 1, MODEL_GRAPH = 7, MODEL_OPSET = 8, OPSET_VERSION = 2 };
 enum { GRAPH_NODE = 1, GRAPH_NAME = 2, GRAPH_INITIALIZER = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12 };
-enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_ATTRIBUTE = 5, ATTRIBUTE_NAME = 1, ATTRIBUTE_G = 6, ATTRIBUTE_TYPE = 20 };
-enum { TENSOR_DIMS = 1, TENSOR_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW = 9, TENSOR_EXTERNAL = 13, TENSOR_LOCATION = 14 };
+enum {
+    NODE_INPUT = 1,
+    NODE_OUTPUT = 2,
+    NODE_NAME = 3,
+    NODE_OP = 4,
+    NODE_ATTRIBUTE = 5,
+    ATTRIBUTE_NAME = 1,
+    ATTRIBUTE_G = 6,
+    ATTRIBUTE_TYPE = 20
+};
+enum {
+    TENSOR_DIMS = 1,
+    TENSOR_TYPE = 2,
+    TENSOR_NAME = 8,
+    TENSOR_RAW = 9,
+    TENSOR_EXTERNAL = 13,
+    TENSOR_LOCATION = 14
+};
 enum { VALUE_NAME = 1, VALUE_TYPE = 2, TYPE_SEQUENCE = 4, SEQUENCE_ELEMENT = 1 };
 
 static void add_value(struct bytes *graph, int field, const char *name) {
@@ -24,7 +40,8 @@ static void add_value(struct bytes *graph, int field, const char *name) {
     bytes_message(graph, field, &v);
 }
 
-static void add_node(struct bytes *graph, const char *name, const char *op, const char *input, const char *output) {
+static void add_node(struct bytes *graph, const char *name, const char *op, const char *input,
+                     const char *output) {
     struct bytes n = { 0 };
     bytes_text(&n, NODE_INPUT, input);
     bytes_text(&n, NODE_OUTPUT, output);
@@ -49,7 +66,8 @@ static void refused_as(struct bytes *b, enum status code, const char *word) {
     struct err e = { 0 };
     enum status s = model_read_memory(b->data, b->n, &m, &e);
     if (s != code || (!strstr(e.what, word) && !strstr(e.where, word)))
-        fail_msg("%s, %s: %s (expected %s with '%s')", status_name(s), e.where, e.what, status_name(code), word);
+        fail_msg("%s, %s: %s (expected %s with '%s')", status_name(s), e.where, e.what,
+                 status_name(code), word);
     assert_null(m);
     free(b->data);
 }
@@ -96,8 +114,13 @@ static void test_dimensions(void **state) {
     (void)state;
     static const struct {
         uint64_t d0, d1;
-    } cases[] = { { UINT64_C(1) << 32, UINT64_C(1) << 32 }, { INT64_MAX, 2 }, { UINT64_MAX, 1 }, { 1u << 20, 1u << 20 }, { 3, 3 },
-                  { UINT64_C(1) << 62, 4 }, { INT64_MAX, INT64_MAX } };
+    } cases[] = { { UINT64_C(1) << 32, UINT64_C(1) << 32 },
+                  { INT64_MAX, 2 },
+                  { UINT64_MAX, 1 },
+                  { 1u << 20, 1u << 20 },
+                  { 3, 3 },
+                  { UINT64_C(1) << 62, 4 },
+                  { INT64_MAX, INT64_MAX } };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes m = model_with_tensor(cases[i].d0, cases[i].d1, 1, 16);
         refused_as(&m, STATUS_CORRUPT, "weights");
@@ -111,7 +134,8 @@ static struct bytes nested(const int *fields, int n_fields, size_t depth) {
     size_t *length = malloc((depth + 1) * sizeof *length);
     length[depth] = 0;
     for (size_t i = depth; i-- > 0;)
-        length[i] = varint_size((uint64_t)fields[i % (size_t)n_fields] << 3) + varint_size(length[i + 1]) + length[i + 1];
+        length[i] = varint_size((uint64_t)fields[i % (size_t)n_fields] << 3) +
+                    varint_size(length[i + 1]) + length[i + 1];
     struct bytes b = { 0 };
     for (size_t i = 0; i < depth; i++) {
         bytes_varint(&b, (uint64_t)fields[i % (size_t)n_fields] << 3 | 2);
@@ -124,14 +148,16 @@ static struct bytes nested(const int *fields, int n_fields, size_t depth) {
 static void test_nesting(void **state) {
     (void)state;
     enum { DEPTH = 1000000 };
-    struct bytes g = nested((const int[]) { GRAPH_NODE, NODE_ATTRIBUTE, ATTRIBUTE_G }, 3, DEPTH), m = model_of(&g);
+    struct bytes g = nested((const int[]) { GRAPH_NODE, NODE_ATTRIBUTE, ATTRIBUTE_G }, 3, DEPTH),
+                 m = model_of(&g);
     struct model *out;
     struct err e = { 0 };
     enum status s = model_read_memory(m.data, m.n, &out, &e);
     assert_true(s == STATUS_CORRUPT || s == STATUS_UNSUPPORTED);
     assert_true(e.what[0] != '\0');
     free(m.data);
-    struct bytes type = nested((const int[]) { TYPE_SEQUENCE, SEQUENCE_ELEMENT }, 2, DEPTH), value = { 0 };
+    struct bytes type = nested((const int[]) { TYPE_SEQUENCE, SEQUENCE_ELEMENT }, 2, DEPTH),
+                 value = { 0 };
     bytes_text(&value, VALUE_NAME, "deep");
     bytes_message(&value, VALUE_TYPE, &type);
     bytes_message(&g, GRAPH_INPUT, &value);
@@ -175,7 +201,9 @@ static void test_external(void **state) {
     assert_int_equal(mkdir(inner, 0700), 0);
     write_file(outside, "0123456789abcdef", 16);
     assert_int_equal(symlink(outside, link), 0);
-    const char *locations[] = { "../secret", outside, "x/../../secret", "link", ".", "missing", "" };
+    const char *locations[] = {
+        "../secret", outside, "x/../../secret", "link", ".", "missing", ""
+    };
     for (size_t i = 0; i < sizeof locations / sizeof *locations; i++) {
         struct bytes b = model_with_external(locations[i]);
         write_file(path, b.data, b.n);
@@ -218,8 +246,9 @@ static void test_no_model(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graphs),   cmocka_unit_test(test_dimensions), cmocka_unit_test(test_nesting),
-        cmocka_unit_test(test_external), cmocka_unit_test(test_no_model),
+        cmocka_unit_test(test_graphs),   cmocka_unit_test(test_dimensions),
+        cmocka_unit_test(test_nesting),  cmocka_unit_test(test_external),
+        cmocka_unit_test(test_no_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

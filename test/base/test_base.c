@@ -124,7 +124,8 @@ static void test_hash(void **state) {
 
 static void test_cursor(void **state) {
     (void)state;
-    static const unsigned char data[] = { 0xff, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0xac, 0x02, 0x80 };
+    static const unsigned char data[] = { 0xff, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06,
+                                          0x07, 0x08, 0x09, 0xac, 0x02, 0x80 };
     struct cursor c = cursor_of(data, 1, sizeof data);
     assert_int_equal(cursor_u8(&c), 1);
     assert_int_equal(cursor_u16le(&c), 0x0302);
@@ -142,8 +143,11 @@ static void test_cursor(void **state) {
     assert_int_equal(c.failed_at, 2);
     c = cursor_of(data, 0, 4);
     assert_null(cursor_take(&c, SIZE_MAX));
-    static const unsigned char longest[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01 };
-    static const unsigned char over[] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02 };
+    static const unsigned char longest[] = { 0xff, 0xff, 0xff, 0xff, 0xff,
+                                             0xff, 0xff, 0xff, 0xff, 0x01 };
+    static const unsigned char over[] = {
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02
+    };
     c = cursor_of(longest, 0, 10);
     assert_true(cursor_varint(&c) == UINT64_MAX && !c.failed);
     c = cursor_of(over, 0, 10);
@@ -208,8 +212,9 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arena),  cmocka_unit_test(test_strbuf), cmocka_unit_test(test_maps),   cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_cursor), cmocka_unit_test(test_files),  cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_arena),  cmocka_unit_test(test_strbuf), cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_hash),   cmocka_unit_test(test_cursor), cmocka_unit_test(test_files),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

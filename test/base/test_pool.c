@@ -1,4 +1,5 @@
-/* The pool: every task runs once, on any number of threads. Under ThreadSanitizer this is the proof of its locking. */
+/* The pool: every task runs once, on any number of threads. Under ThreadSanitizer this is the proof
+ * of its locking. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,7 +66,8 @@ static void test_same_bits(void **state) {
     assert_memory_equal(one, many, sizeof one);
 }
 
-/* A pool that never ran, and one that rests between runs long enough for its workers to stop spinning. */
+/* A pool that never ran, and one that rests between runs long enough for its workers to stop
+ * spinning. */
 static void test_rest(void **state) {
     (void)state;
     pool_free(pool_new(4));

@@ -1,4 +1,5 @@
-/* Views between layouts: found from contents, applied and undone. Expected values are worked by hand. */
+/* Views between layouts: found from contents, applied and undone. Expected values are worked by
+ * hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +27,8 @@ static bool find(const struct tensor *s, const struct tensor *t, struct layout_m
 static void channels_last(void **state) {
     (void)state;
     const int64_t nchw[] = { 1, 2, 2, 3 }, nhwc[] = { 1, 2, 3, 2 }, flat[] = { 1, 12 };
-    struct tensor *s = array(4, nchw, first), *t = array(4, nhwc, last), *f = array(2, flat, last), *back;
+    struct tensor *s = array(4, nchw, first), *t = array(4, nhwc, last), *f = array(2, flat, last),
+                  *back;
     struct layout_match m;
     assert_true(find(s, t, &m));
     assert_false(m.view.identity);
@@ -75,6 +77,8 @@ static void masks_do_not_widen(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(channels_last), cmocka_unit_test(other_numbers), cmocka_unit_test(masks_do_not_widen) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(channels_last),
+                                        cmocka_unit_test(other_numbers),
+                                        cmocka_unit_test(masks_do_not_widen) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Running graphs: what lives how long, iterations that leave nothing behind, refusals that free what they made. */
+/* Running graphs: what lives how long, iterations that leave nothing behind, refusals that free
+ * what they made. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -26,7 +27,8 @@ static void watch_tap(void *arg, const struct value *v, const struct tensor *t) 
     w->taps++;
 }
 
-static struct value *typed(struct graph *g, const char *name, enum dtype dtype, int rank, const int64_t *dim) {
+static struct value *typed(struct graph *g, const char *name, enum dtype dtype, int rank,
+                           const int64_t *dim) {
     struct value *v = graph_add_value(g, name);
     v->dtype = dtype;
     v->rank = rank;
@@ -35,13 +37,15 @@ static struct value *typed(struct graph *g, const char *name, enum dtype dtype, 
     return v;
 }
 
-static struct value *input(struct graph *g, const char *name, enum dtype dtype, int rank, const int64_t *dim) {
+static struct value *input(struct graph *g, const char *name, enum dtype dtype, int rank,
+                           const int64_t *dim) {
     struct value *v = typed(g, name, dtype, rank, dim);
     graph_add_input(g, v);
     return v;
 }
 
-static struct node *add(struct graph *g, const char *op, struct value *a, struct value *b, int n_out) {
+static struct node *add(struct graph *g, const char *op, struct value *a, struct value *b,
+                        int n_out) {
     struct node *n = graph_add_node(g, op, "", b ? 2 : a ? 1 : 0, n_out);
     if (a)
         n->in[0] = a;
@@ -144,7 +148,8 @@ static void test_captured(void **state) {
 }
 
 /* Loop(M = trips, state) whose body is made by the caller. */
-static struct node *add_loop(struct graph *g, int64_t trips, struct value *state, int n_out, struct graph **body) {
+static struct node *add_loop(struct graph *g, int64_t trips, struct value *state, int n_out,
+                             struct graph **body) {
     struct node *n = graph_add_node(g, "Loop", "", 3, n_out);
     n->in[0] = number(g, DT_I64, trips);
     n->in[2] = state;
@@ -158,7 +163,8 @@ static struct node *add_loop(struct graph *g, int64_t trips, struct value *state
     return n;
 }
 
-/* s = 0; for i < 3: for j < 4: s += i * j. By hand: (0 + 1 + 2) * (0 + 1 + 2 + 3) = 18. The inner sums are scanned. */
+/* s = 0; for i < 3: for j < 4: s += i * j. By hand: (0 + 1 + 2) * (0 + 1 + 2 + 3) = 18. The inner
+ * sums are scanned. */
 static void test_nested_loops(void **state) {
     (void)state;
     struct model *m = new_model();
@@ -184,13 +190,15 @@ static void test_nested_loops(void **state) {
     finish(&s, m);
 }
 
-/* No iteration: the state passes through, the scan is empty with the declared shape of an element. */
+/* No iteration: the state passes through, the scan is empty with the declared shape of an element.
+ */
 static void test_no_iteration(void **state) {
     (void)state;
     struct model *m = new_model();
     struct graph *g = m->graph, *body;
     struct node *loop = add_loop(g, 0, number(g, DT_I64, 7), 2, &body);
-    struct value *v = input(body, "state", DT_I64, 0, NULL), *element = typed(body, "element", DT_F32, 1, (int64_t[]) { 5 });
+    struct value *v = input(body, "state", DT_I64, 0, NULL),
+                 *element = typed(body, "element", DT_F32, 1, (int64_t[]) { 5 });
     graph_add_output(body, v);
     graph_add_output(body, element);
     graph_add_output(g, loop->out[0]);
@@ -307,9 +315,10 @@ static void test_sequence_state(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chain), cmocka_unit_test(test_captured), cmocka_unit_test(test_nested_loops),
-        cmocka_unit_test(test_no_iteration), cmocka_unit_test(test_failure_inside), cmocka_unit_test(test_function),
-        cmocka_unit_test(test_recursion), cmocka_unit_test(test_sequence_state),
+        cmocka_unit_test(test_chain),          cmocka_unit_test(test_captured),
+        cmocka_unit_test(test_nested_loops),   cmocka_unit_test(test_no_iteration),
+        cmocka_unit_test(test_failure_inside), cmocka_unit_test(test_function),
+        cmocka_unit_test(test_recursion),      cmocka_unit_test(test_sequence_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Shape inference: symbols, bound inputs, sub-graphs. What must come out is worked by hand from the specification. */
+/* Shape inference: symbols, bound inputs, sub-graphs. What must come out is worked by hand from the
+ * specification. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -56,7 +57,8 @@ static void expect(const struct fact *facts, const struct value *v, int rank, co
         assert_int_equal(f->dim[i], dim[i]);
 }
 
-/* Shape -> Gather -> Reshape is computed through once the batch is bound; before that the rank is known. */
+/* Shape -> Gather -> Reshape is computed through once the batch is bound; before that the rank is
+ * known. */
 static void test_bound(void **state) {
     (void)state;
     struct graph *g = m->graph;
@@ -116,7 +118,8 @@ static void test_branches(void **state) {
         for (int i = 0; i < 2; i++) {
             b[i] = graph_new(m, g, "branch");
             graph_add_output(b[i], add(b[i], "Tile", x, ints(b[i], 2, (int64_t[]) { 1, i + 1 })));
-            node_set_attr(out[k]->producer, i ? "else_branch" : "then_branch", ATTR_GRAPH)->graph = b[i];
+            node_set_attr(out[k]->producer, i ? "else_branch" : "then_branch", ATTR_GRAPH)->graph =
+                b[i];
         }
     }
     struct fact *facts = exec_infer(m, a, NULL, NULL);
@@ -124,7 +127,8 @@ static void test_branches(void **state) {
     expect(facts, out[1], 2, (int64_t[]) { n, 3 });
 }
 
-/* A state that grows by one row an iteration has an unknown number of rows; its scan output has one entry a trip. */
+/* A state that grows by one row an iteration has an unknown number of rows; its scan output has one
+ * entry a trip. */
 static void test_loop(void **state) {
     (void)state;
     struct graph *g = m->graph, *body = graph_new(m, g, "body");
@@ -137,7 +141,8 @@ static void test_loop(void **state) {
     node_set_attr(loop, "body", ATTR_GRAPH)->graph = body;
     input(body, DT_I64, 0, NULL);
     struct value *go = input(body, DT_BOOL, 0, NULL), *v = input(body, DT_F32, -1, NULL);
-    struct value *row = graph_add_constant(body, "row", tensor_in_arena(m->arena, DT_F32, DT_F32, 2, (int64_t[]) { 1, 3 }));
+    struct value *row = graph_add_constant(
+        body, "row", tensor_in_arena(m->arena, DT_F32, DT_F32, 2, (int64_t[]) { 1, 3 }));
     struct value *grown = add(body, "Concat", v, row);
     node_set_int(grown->producer, "axis", 0);
     graph_add_output(body, go);
@@ -169,7 +174,9 @@ static void test_scan(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_bound), TEST(test_declared_for_another_size), TEST(test_branches), TEST(test_loop), TEST(test_scan),
+        TEST(test_bound),    TEST(test_declared_for_another_size),
+        TEST(test_branches), TEST(test_loop),
+        TEST(test_scan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

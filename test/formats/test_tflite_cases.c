@@ -1,5 +1,5 @@
-/* Small TensorFlow Lite models, one an operator (test/data/tflite), against the outputs that the interpreter's reference
- * kernels gave (made by tools/oracle/make_tflite_cases.py). */
+/* Small TensorFlow Lite models, one an operator (test/data/tflite), against the outputs that the
+ * interpreter's reference kernels gave (made by tools/oracle/make_tflite_cases.py). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -115,6 +115,7 @@ static void in_float64(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(in_float32), cmocka_unit_test(in_float64) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(in_float32),
+                                        cmocka_unit_test(in_float64) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

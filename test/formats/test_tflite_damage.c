@@ -1,4 +1,5 @@
-/* Damaged TensorFlow Lite files are read or refused with a reason; never a crash, never much memory. */
+/* Damaged TensorFlow Lite files are read or refused with a reason; never a crash, never much
+ * memory. */
 #define _XOPEN_SOURCE 700
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,7 +61,8 @@ static void read_damaged(const unsigned char *data, size_t n) {
     free(copy);
 }
 
-static const char *const files[] = { "pairs/keras-resnet20/resnet20_int8.tflite", "pairs/keras-lstm/lstm_f32.tflite",
+static const char *const files[] = { "pairs/keras-resnet20/resnet20_int8.tflite",
+                                     "pairs/keras-lstm/lstm_f32.tflite",
                                      "pairs/edge-tf-strided_slice/strided_slice_f32.tflite" };
 
 static void each_file(void (*damage)(void)) {
@@ -118,6 +120,7 @@ static void extreme(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(truncated), cmocka_unit_test(flipped), cmocka_unit_test(extreme) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(truncated), cmocka_unit_test(flipped),
+                                        cmocka_unit_test(extreme) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* Patches written to TensorFlow Lite files: what is read back computes what the patched model computed, and the bytes that
- * no edit concerns are the file's own. Files of the corpus are used; skipped by name without it. */
+/* Patches written to TensorFlow Lite files: what is read back computes what the patched model
+ * computed, and the bytes that no edit concerns are the file's own. Files of the corpus are used;
+ * skipped by name without it. */
 #define _XOPEN_SOURCE 700
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,7 +53,9 @@ static void run(struct model *m, struct tensor **out) {
             dim[k] = v->dim[k] < 0 ? 1 : v->dim[k];
         assert_int_equal(tensor_new(&in[i], v->dtype, v->dtype, v->rank, dim, &e), OK);
         for (int64_t k = 0; k < tensor_count(in[i]); k++)
-            tensor_set_f64(in[i], k, dtype_is_float(v->dtype) ? (double)((k * 37 + 11) % 101) / 50 - 1 : (double)((k * 37) % 101));
+            tensor_set_f64(in[i], k,
+                           dtype_is_float(v->dtype) ? (double)((k * 37 + 11) % 101) / 50 - 1
+                                                    : (double)((k * 37) % 101));
     }
     if (exec_run(x, NULL, (const struct tensor *const *)in, env, &e) != OK)
         fail_msg("%s: %s", e.where, e.what);
@@ -73,7 +76,8 @@ static void write_to(const struct model *m, const struct patch *p) {
         fail_msg("%s: %s", e.where, e.what);
 }
 
-/* Applies, runs, takes back, writes, reads, runs: the outputs must be equal bit for bit and keep their names. */
+/* Applies, runs, takes back, writes, reads, runs: the outputs must be equal bit for bit and keep
+ * their names. */
 static struct model *round_trip(struct model *m, struct patch *p) {
     struct tensor *want[16] = { NULL }, *have[16] = { NULL };
     struct err e = { 0 };
@@ -99,7 +103,8 @@ static struct model *round_trip(struct model *m, struct patch *p) {
 
 static struct node *find_node(struct model *m, const char *op, const char *origin) {
     for (int i = 0; i < m->graph->n_nodes; i++)
-        if (node_is(m->graph->nodes[i], op) && (!origin || strcmp(m->graph->nodes[i]->origin.op, origin) == 0))
+        if (node_is(m->graph->nodes[i], op) &&
+            (!origin || strcmp(m->graph->nodes[i]->origin.op, origin) == 0))
             return m->graph->nodes[i];
     fail_msg("no node %s", op);
     return NULL;
@@ -119,7 +124,8 @@ static void done(struct model *m, struct model *back) {
     remove(out_path);
 }
 
-static const char LENET[] = "pairs/torch-lenet5/lenet5_onnx2tf.tflite", RESNET[] = "pairs/keras-resnet20/resnet20_f32.tflite",
+static const char LENET[] = "pairs/torch-lenet5/lenet5_onnx2tf.tflite",
+                  RESNET[] = "pairs/keras-resnet20/resnet20_f32.tflite",
                   QUANTIZED[] = "pairs/keras-mobilenetv2/mobilenetv2_int8.tflite";
 
 static void no_edit_is_the_same_file(void **state) {
@@ -175,10 +181,12 @@ static void explicit_pads_become_an_operator(void **state) {
     int64_t begin[] = { 0, 0 }, axes[] = { 1, 2 }, end[2];
     for (int i = 0; i < 2; i++)
         end[i] = conv->out[0]->dim[i + 1];
-    struct value *in[] = { conv->out[0], patch_constant(p, m->graph, "begin", tensor_vec_i64(m->arena, begin, 2)),
+    struct value *in[] = { conv->out[0],
+                           patch_constant(p, m->graph, "begin", tensor_vec_i64(m->arena, begin, 2)),
                            patch_constant(p, m->graph, "end", tensor_vec_i64(m->arena, end, 2)),
                            patch_constant(p, m->graph, "axes", tensor_vec_i64(m->arena, axes, 2)) };
-    struct node *cut = patch_node(p, m->graph, m->graph->nodes[conv->id + 1], "Slice", "", in, 4, 1);
+    struct node *cut =
+        patch_node(p, m->graph, m->graph->nodes[conv->id + 1], "Slice", "", in, 4, 1);
     patch_replace_uses(p, conv->out[0], cut->out[0]);
     done(m, round_trip(m, p));
 }
@@ -226,7 +234,8 @@ static void added_output_operator_keeps_the_name(void **state) {
     struct model *m = open_model(LENET);
     struct value *out = m->graph->outputs[0];
     struct patch *p = patch_new(m, "scaled output");
-    struct value *in[] = { out, patch_constant(p, m->graph, "factor", tensor_scalar_f32(m->arena, -2)) };
+    struct value *in[] = { out,
+                           patch_constant(p, m->graph, "factor", tensor_scalar_f32(m->arena, -2)) };
     struct node *mul = patch_node(p, m->graph, NULL, "Mul", "", in, 2, 1);
     patch_set_output(p, m->graph, 0, mul->out[0]);
     done(m, round_trip(m, p));

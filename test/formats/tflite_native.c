@@ -1,11 +1,13 @@
-/* Runs TensorFlow Lite files on stored inputs and compares with the outputs that the format's own interpreter stored.
+/* Runs TensorFlow Lite files on stored inputs and compares with the outputs that the format's own
+ * interpreter stored.
  *
  *     tflite_native CORPUS [SUBSTRING]
  *
- * Rows of CORPUS/pairs/pairs.tsv whose source or target is a .tflite file. Float outputs must agree within 1e-5 of the
- * output's range, integer outputs within one step. Where the row says "quantized" the interpreter rounds after every
- * operator in integer arithmetic, which the run in float64 does not repeat: there the bound is a fifth of the range, since
- * single steps grow through a whole network. Prints a line for every file that does not agree, and the counts. */
+ * Rows of CORPUS/pairs/pairs.tsv whose source or target is a .tflite file. Float outputs must agree
+ * within 1e-5 of the output's range, integer outputs within one step. Where the row says
+ * "quantized" the interpreter rounds after every operator in integer arithmetic, which the run in
+ * float64 does not repeat: there the bound is a fifth of the range, since single steps grow through
+ * a whole network. Prints a line for every file that does not agree, and the counts. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,14 +86,15 @@ static enum status run_once(struct job *j, int64_t k, int64_t samples, struct er
     if (s == OK)
         s = exec_run(x, g, (const struct tensor *const *)in, env, e);
     for (int i = 0; s == OK && i < g->n_outputs; i++) {
-        const struct tensor *want = find(&j->out, g->outputs[i]->name, i), *have = env->at[g->outputs[i]->id];
+        const struct tensor *want = find(&j->out, g->outputs[i]->name, i),
+                            *have = env->at[g->outputs[i]->id];
         if (!want) {
             s = err_set(e, STATUS_USAGE, "no stored output '%s'", g->outputs[i]->name);
             break;
         }
         if (tensor_count(have) * (samples > 1 ? samples : 1) != tensor_count(want)) {
-            s = err_set(e, STATUS_MISMATCH, "output %d has %lld elements, stored are %lld", i, (long long)tensor_count(have),
-                        (long long)tensor_count(want));
+            s = err_set(e, STATUS_MISMATCH, "output %d has %lld elements, stored are %lld", i,
+                        (long long)tensor_count(have), (long long)tensor_count(want));
             break;
         }
         double d = worst_error(have, want, samples > 1 ? k * tensor_count(have) : 0);
@@ -111,7 +114,8 @@ static int64_t count_samples(const struct job *j) {
         return 1;
     const struct tensor *t = find(&j->in, g->inputs[0]->name, 0);
     const struct value *v = g->inputs[0];
-    return t && t->rank == v->rank && v->rank > 0 && v->dim[0] == 1 && t->dim[0] > 1 ? t->dim[0] : 1;
+    return t && t->rank == v->rank && v->rank > 0 && v->dim[0] == 1 && t->dim[0] > 1 ? t->dim[0]
+                                                                                     : 1;
 }
 
 static enum status run_all(struct job *j, struct err *e) {
@@ -121,7 +125,8 @@ static enum status run_all(struct job *j, struct err *e) {
     return OK;
 }
 
-static enum status run_file(const char *model, const char *in, const char *out, enum precision p, double *worst, struct err *e) {
+static enum status run_file(const char *model, const char *in, const char *out, enum precision p,
+                            double *worst, struct err *e) {
     struct arena *a = arena_new();
     struct job j = { .precision = p };
     enum status s = model_read(model, &j.m, e);
@@ -139,7 +144,8 @@ static enum status run_file(const char *model, const char *in, const char *out, 
     return s;
 }
 
-static void check(struct totals *t, const char *corpus, const char *model, const char *in, const char *out) {
+static void check(struct totals *t, const char *corpus, const char *model, const char *in,
+                  const char *out) {
     char paths[3][1024];
     const char *names[] = { model, in, out };
     if (t->only && !strstr(model, t->only))
@@ -182,7 +188,8 @@ static bool is_tflite(const char *path) {
 }
 
 /* Columns: id source target inputs source_outputs target_outputs expect ... */
-static void check_row(struct totals *t, const char *corpus, char **c, struct strmap *seen, struct arena *a) {
+static void check_row(struct totals *t, const char *corpus, char **c, struct strmap *seen,
+                      struct arena *a) {
     char *second = strchr(c[3], ';');
     if (second)
         *second++ = '\0';

@@ -1,4 +1,5 @@
-/* A hand-made model for tests of src/ir:  y = Relu(Conv(x, w)),  z = If(c) { y } else { Neg(y) }. */
+/* A hand-made model for tests of src/ir:  y = Relu(Conv(x, w)),  z = If(c) { y } else { Neg(y) }.
+ */
 #ifndef TEST_IR_SMALL_MODEL_H
 #define TEST_IR_SMALL_MODEL_H
 

@@ -20,8 +20,8 @@ static void dump_graph(struct graph *g, void *arg) {
         strbuf_printf(b, " out %d\n", g->outputs[i]->id);
     for (int i = 0; i < g->n_values; i++) {
         const struct value *v = g->values[i];
-        strbuf_printf(b, " value %d %s %p %d %d%d %p\n", v->id, v->name, (void *)v->producer, v->out_index, v->is_input,
-                      v->is_output, (void *)v->constant);
+        strbuf_printf(b, " value %d %s %p %d %d%d %p\n", v->id, v->name, (void *)v->producer,
+                      v->out_index, v->is_input, v->is_output, (void *)v->constant);
     }
     for (int i = 0; i < g->n_nodes; i++) {
         const struct node *n = g->nodes[i];
@@ -29,7 +29,8 @@ static void dump_graph(struct graph *g, void *arg) {
         for (int k = 0; k < n->n_in; k++)
             strbuf_printf(b, " %d", n->in[k] ? n->in[k]->id : -1);
         for (int k = 0; k < n->n_attrs; k++)
-            strbuf_printf(b, " %s=%d/%lld/%g", n->attrs[k].name, (int)n->attrs[k].type, (long long)n->attrs[k].i, n->attrs[k].f);
+            strbuf_printf(b, " %s=%d/%lld/%g", n->attrs[k].name, (int)n->attrs[k].type,
+                          (long long)n->attrs[k].i, n->attrs[k].f);
         strbuf_add(b, "\n");
     }
 }
@@ -77,7 +78,8 @@ static void test_insert(void **state) {
     const char *before = dump(s.m);
     struct patch *p = patch_new(s.m, "insert");
     struct value *k = patch_constant(p, s.m->graph, "scale", tensor_scalar_f32(s.m->arena, 2));
-    struct node *mul = patch_node(p, s.m->graph, s.branch, "Mul", "", (struct value *[]) { s.y, k }, 2, 1);
+    struct node *mul =
+        patch_node(p, s.m->graph, s.branch, "Mul", "", (struct value *[]) { s.y, k }, 2, 1);
     patch_replace_uses(p, s.y, mul->out[0]);
     for (int round = 0; round < 3; round++) {
         apply(p);
@@ -166,7 +168,8 @@ static void test_all_or_nothing(void **state) {
     patch_remove_node(p, s.relu);
     refused(&s, p, STATUS_CORRUPT, "'y'");
     p = patch_new(s.m, "cycle");
-    struct node *abs = patch_node(p, s.m->graph, s.conv, "Abs", "", (struct value *[]) { s.y }, 1, 1);
+    struct node *abs =
+        patch_node(p, s.m->graph, s.conv, "Abs", "", (struct value *[]) { s.y }, 1, 1);
     patch_set_input(p, s.conv, 0, abs->out[0]);
     refused(&s, p, STATUS_CORRUPT, "cycle");
     p = patch_new(s.m, "two public names");
@@ -210,9 +213,12 @@ static void test_constant_and_ends(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attributes),     cmocka_unit_test(test_insert),
-        cmocka_unit_test(test_remove),         cmocka_unit_test(test_sorts),
-        cmocka_unit_test(test_sorts_for_captured), cmocka_unit_test(test_all_or_nothing),
+        cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_insert),
+        cmocka_unit_test(test_remove),
+        cmocka_unit_test(test_sorts),
+        cmocka_unit_test(test_sorts_for_captured),
+        cmocka_unit_test(test_all_or_nothing),
         cmocka_unit_test(test_constant_and_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,46 +12,50 @@
 #include "formats/format.h"
 #include "ir/text.h"
 
-static const char sample[] = "calque 1\n"
-                             "format \"onnx\" \"IR 8, opset 17\"\n"
-                             "producer \"a \\\"b\\\" \\\\\" \"two\\nlines \\x01\"\n"
-                             "opset \"\" \"17\"\n"
-                             "property \"k\" \"v\"\n"
-                             "symbol \"N\"\n"
-                             "symbol \"a b\"\n"
-                             "signature \"serve\" graph 0 inputs [\"x\"] outputs [\"y\", \"z\"]\n"
-                             "graph \"main\" number 0 {\n"
-                             "  input %x: float32[N, \"a b\", ?, 3]\n"
-                             "  input %c: bool[] = {1}\n"
-                             "  constant %w: float32[4] = {0.1, -0.0, 1e-45, inf}\n"
-                             "  constant %nan: float16[2] = hex \"017e003c\"\n"
-                             "  constant %q: int4[3] quantized axis 0 block 0 scale [0.5] zero [-8] = {-8, 7, 0}\n"
-                             "  constant %s: string[2] = {\"a\\nb\", \"\"}\n"
-                             "  constant %list: sequence float32* = items [float32[1] {2.5}, int64[] {9223372036854775807}]\n"
-                             "  constant %\"odd name\": uint64[1] = {18446744073709551615}\n"
-                             "  constant %x~2: complex64[1] = hex \"0000803f000000c0\"\n"
-                             "  value %state: float64[2] variable\n"
-                             "  %~1: float32*, _ = Split(%x, _, %w) name \"split\" version 13 group 4 {axis = -1, mean = 0.1, "
-                             "third = 0.3333333333333333d, text = \"a\\x00b\", ints = ints [1, -2], f = floats [0.5, nan], "
-                             "s = strings [\"a\", \"\"], t = tensor int8[2] {1, -1}, ts = tensors [bool[] {1}], to = type bfloat16, "
-                             "none = ints []}\n"
-                             "  %y: none* = com.microsoft::Gelu(%~1) from \"gelu:0\" operator \"GELU\" at 120 0 3\n"
-                             "  %z: float32[] = If(%c) {then_branch = graph \"yes\" number 0 {\n"
-                             "    %y~2: float32* = Neg(%y)\n"
-                             "    output %y~2\n"
-                             "  }, else_branch = graph 1}\n"
-                             "  %u: float32* = my.domain::\"Fun ction\"(%z) body graph \"Fun\" number 0 {\n"
-                             "    input %x~3: float32*\n"
-                             "    output %x~3\n"
-                             "  }\n"
-                             "  do Print(%u)\n"
-                             "  output %y\n"
-                             "  output %z\n"
-                             "}\n"
-                             "graph \"other\" number 1 {\n"
-                             "  constant %k: float32[1] = {3.0}\n"
-                             "  output %k\n"
-                             "}\n";
+static const char sample[] =
+    "calque 1\n"
+    "format \"onnx\" \"IR 8, opset 17\"\n"
+    "producer \"a \\\"b\\\" \\\\\" \"two\\nlines \\x01\"\n"
+    "opset \"\" \"17\"\n"
+    "property \"k\" \"v\"\n"
+    "symbol \"N\"\n"
+    "symbol \"a b\"\n"
+    "signature \"serve\" graph 0 inputs [\"x\"] outputs [\"y\", \"z\"]\n"
+    "graph \"main\" number 0 {\n"
+    "  input %x: float32[N, \"a b\", ?, 3]\n"
+    "  input %c: bool[] = {1}\n"
+    "  constant %w: float32[4] = {0.1, -0.0, 1e-45, inf}\n"
+    "  constant %nan: float16[2] = hex \"017e003c\"\n"
+    "  constant %q: int4[3] quantized axis 0 block 0 scale [0.5] zero [-8] = {-8, 7, 0}\n"
+    "  constant %s: string[2] = {\"a\\nb\", \"\"}\n"
+    "  constant %list: sequence float32* = items [float32[1] {2.5}, int64[] "
+    "{9223372036854775807}]\n"
+    "  constant %\"odd name\": uint64[1] = {18446744073709551615}\n"
+    "  constant %x~2: complex64[1] = hex \"0000803f000000c0\"\n"
+    "  value %state: float64[2] variable\n"
+    "  %~1: float32*, _ = Split(%x, _, %w) name \"split\" version 13 group 4 {axis = -1, mean = "
+    "0.1, "
+    "third = 0.3333333333333333d, text = \"a\\x00b\", ints = ints [1, -2], f = floats [0.5, nan], "
+    "s = strings [\"a\", \"\"], t = tensor int8[2] {1, -1}, ts = tensors [bool[] {1}], to = type "
+    "bfloat16, "
+    "none = ints []}\n"
+    "  %y: none* = com.microsoft::Gelu(%~1) from \"gelu:0\" operator \"GELU\" at 120 0 3\n"
+    "  %z: float32[] = If(%c) {then_branch = graph \"yes\" number 0 {\n"
+    "    %y~2: float32* = Neg(%y)\n"
+    "    output %y~2\n"
+    "  }, else_branch = graph 1}\n"
+    "  %u: float32* = my.domain::\"Fun ction\"(%z) body graph \"Fun\" number 0 {\n"
+    "    input %x~3: float32*\n"
+    "    output %x~3\n"
+    "  }\n"
+    "  do Print(%u)\n"
+    "  output %y\n"
+    "  output %z\n"
+    "}\n"
+    "graph \"other\" number 1 {\n"
+    "  constant %k: float32[1] = {3.0}\n"
+    "  output %k\n"
+    "}\n";
 
 static struct model *parsed(const char *text) {
     struct model *m;
@@ -110,7 +114,8 @@ static void test_print(void **state) {
     (void)state;
     struct arena *a = arena_new();
     struct model *m = parsed(sample);
-    const char *plain = printed(m, TEXT_CONSTANTS, a), *origins = printed(m, TEXT_CONSTANTS | TEXT_ORIGINS, a);
+    const char *plain = printed(m, TEXT_CONSTANTS, a),
+               *origins = printed(m, TEXT_CONSTANTS | TEXT_ORIGINS, a);
     const char *expected = arena_str(a, sample);
     char *from = strstr(expected, " from \"gelu:0\" operator \"GELU\" at 120 0 3");
     memmove(from, from + 41, strlen(from + 41) + 1);
@@ -137,22 +142,30 @@ static void test_errors(void **state) {
         { "", "line 1, column 1", "'calque'", STATUS_CORRUPT },
         { "calque 9", "line 1, column 9", "text form 9", STATUS_UNSUPPORTED },
         { HEAD, "line 4, column 1", "'graph'", STATUS_CORRUPT },
-        { HEAD "graph g number 0 {\n output %y }", "line 5, column 11", "'y' is not defined", STATUS_CORRUPT },
+        { HEAD "graph g number 0 {\n output %y }", "line 5, column 11", "'y' is not defined",
+          STATUS_CORRUPT },
         { HEAD "graph g number 0 {\n input %x: float33[] }", "line 5", "float33", STATUS_CORRUPT },
-        { HEAD "graph g number 0 {\n constant %x: float32[9999999999] = {1} }", "line 5", "fewer elements", STATUS_CORRUPT },
-        { HEAD "graph g number 0 {\n constant %x: float32[4294967296, 4294967296] = {1} }", "line 5", "unknown shape", STATUS_CORRUPT },
-        { HEAD "graph g number 0 {\n constant %x: float32[99] = ...396 bytes }", "line 5", "leaves constants out", STATUS_UNSUPPORTED },
-        { HEAD "graph g number 0 {\n constant %x: uint8[2] = hex \"0g00\" }", "line 5", "hexadecimal", STATUS_CORRUPT },
-        { HEAD "graph g number 0 {\n input %x: int8[]\n input %x: int8[] }", "line 6", "twice", STATUS_CORRUPT },
+        { HEAD "graph g number 0 {\n constant %x: float32[9999999999] = {1} }", "line 5",
+          "fewer elements", STATUS_CORRUPT },
+        { HEAD "graph g number 0 {\n constant %x: float32[4294967296, 4294967296] = {1} }",
+          "line 5", "unknown shape", STATUS_CORRUPT },
+        { HEAD "graph g number 0 {\n constant %x: float32[99] = ...396 bytes }", "line 5",
+          "leaves constants out", STATUS_UNSUPPORTED },
+        { HEAD "graph g number 0 {\n constant %x: uint8[2] = hex \"0g00\" }", "line 5",
+          "hexadecimal", STATUS_CORRUPT },
+        { HEAD "graph g number 0 {\n input %x: int8[]\n input %x: int8[] }", "line 6", "twice",
+          STATUS_CORRUPT },
         { HEAD "graph g number 0 {\n do If() {a = graph 7} }", "", "graph 7 of 1", STATUS_CORRUPT },
-        { HEAD "graph g number 0 {\n do A() {a = \"x } }", "line 5", "does not end", STATUS_CORRUPT },
+        { HEAD "graph g number 0 {\n do A() {a = \"x } }", "line 5", "does not end",
+          STATUS_CORRUPT },
         { HEAD "graph g number 0 { # comment }", "", "", STATUS_CORRUPT },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct model *m;
         struct err e = { 0 };
         enum status s = model_parse(cases[i].text, strlen(cases[i].text), &m, &e);
-        if (s != cases[i].code || !strstr(e.where, cases[i].where) || !strstr(e.what, cases[i].what))
+        if (s != cases[i].code || !strstr(e.where, cases[i].where) ||
+            !strstr(e.what, cases[i].what))
             fail_msg("case %d: %s, %s: %s", (int)i, status_name(s), e.where, e.what);
         assert_null(m);
     }
@@ -236,8 +249,9 @@ static void test_corpus(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),  cmocka_unit_test(test_print),  cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_hostile), cmocka_unit_test(test_corpus),
+        cmocka_unit_test(test_parse),  cmocka_unit_test(test_print),
+        cmocka_unit_test(test_errors), cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_corpus),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

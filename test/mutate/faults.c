@@ -1,6 +1,7 @@
 /* Makes faults in real files and asks the program about them: see README.md.
  *
- * usage: faults CALQUE LIST ROOT [--count N] [--seed S] [--only TEXT] [--keep FOLDER] [--verbose] */
+ * usage: faults CALQUE LIST ROOT [--count N] [--seed S] [--only TEXT] [--keep FOLDER] [--verbose]
+ */
 #define _XOPEN_SOURCE 700
 #include <jansson.h>
 #include <math.h>
@@ -67,7 +68,7 @@ static bool run_on(struct model *m, struct tensor ***inputs, int samples, struct
     struct exec *x;
     struct err e = { 0 };
     struct exec_options options = { .precision = PREC_F64, .deadline = 60 };
-    *out = (struct outputs){ .n = m->graph->n_outputs < 32 ? m->graph->n_outputs : 32 };
+    *out = (struct outputs) { .n = m->graph->n_outputs < 32 ? m->graph->n_outputs : 32 };
     if (exec_new(&x, m, &options, &e) != OK)
         return false;
     bool good = true;
@@ -92,7 +93,8 @@ static double apart(const struct outputs *a, const struct outputs *b, int sample
     for (int i = 0; i < a->n; i++)
         for (int s = 0; s < samples; s++) {
             const struct tensor *x = a->at[s][i], *y = b->at[s][i];
-            if (x->kind != KIND_TENSOR || y->kind != KIND_TENSOR || !dims_equal(x->dim, x->rank, y->dim, y->rank) || x->store == DT_STRING)
+            if (x->kind != KIND_TENSOR || y->kind != KIND_TENSOR ||
+                !dims_equal(x->dim, x->rank, y->dim, y->rank) || x->store == DT_STRING)
                 return NAN;
             double scale = 0, most = 0;
             for (int64_t k = 0; k < tensor_count(x); k++) {
@@ -116,11 +118,13 @@ static double files_apart(const char *one, const char *two, uint64_t seed) {
     double result = NAN;
     struct arena *arena = arena_new();
     enum { SAMPLES = 3 };
-    if (model_read(one, &a, &e) == OK && model_read(two, &b, &e) == OK && a->graph->n_outputs == b->graph->n_outputs) {
+    if (model_read(one, &a, &e) == OK && model_read(two, &b, &e) == OK &&
+        a->graph->n_outputs == b->graph->n_outputs) {
         struct compare_options o = { .samples = SAMPLES, .seed = seed };
         struct input_pairs pairs;
         struct input_set set;
-        if (inputs_pair(&pairs, a, b, &o, arena, &e) == OK && inputs_make(&set, a, b, &pairs, SAMPLES, seed, 0, arena, &e) == OK) {
+        if (inputs_pair(&pairs, a, b, &o, arena, &e) == OK &&
+            inputs_make(&set, a, b, &pairs, SAMPLES, seed, 0, arena, &e) == OK) {
             struct outputs ya = { .n = 0 }, yb = { .n = 0 };
             if (run_on(a, set.source, set.n, &ya) && run_on(b, set.target, set.n, &yb))
                 result = apart(&ya, &yb, set.n);
@@ -137,7 +141,8 @@ static double files_apart(const char *one, const char *two, uint64_t seed) {
 
 /* --- the program under test --- */
 
-/* Runs the program with its report in a file; returns its exit code, or 1000 and more when it crashed. */
+/* Runs the program with its report in a file; returns its exit code, or 1000 and more when it
+ * crashed. */
 static int call(struct bench *b, json_t **report, const char *const *words) {
     char out[PATH + 16];
     snprintf(out, sizeof out, "%s/report", b->folder);
@@ -184,7 +189,8 @@ static bool fault_is_at(const json_t *fault, const struct mutation *m) {
             return true;
     size_t k;
     json_t *name;
-    json_array_foreach(json_object_get(fault, "nodes"), k, name) if (k < 3 && is_place(m, json_string_value(name))) return true;
+    json_array_foreach(json_object_get(fault, "nodes"), k,
+                       name) if (k < 3 && is_place(m, json_string_value(name))) return true;
     return false;
 }
 
@@ -214,14 +220,20 @@ static void keep_file(struct bench *b, const char *faulty, const char *suffix) {
     arena_free(a);
 }
 
-static void judge(struct bench *b, const char *source, const char *target, const char *faulty, const char *suffix, const struct mutation *made, int n) {
+static void judge(struct bench *b, const char *source, const char *target, const char *faulty,
+                  const char *suffix, const struct mutation *made, int n) {
     char fixed[PATH + 32];
     snprintf(fixed, sizeof fixed, "%s/fixed%s", b->folder, suffix);
     remove(fixed);
     json_t *report = NULL;
-    int compared = call(b, NULL, (const char *[]){ "compare", source, faulty, "-q", "--timeout", "120", NULL });
-    int located = call(b, &report, (const char *[]){ "locate", source, faulty, "--format", "json", "--timeout", "120", NULL });
-    int repaired = call(b, NULL, (const char *[]){ "repair", source, faulty, "-o", fixed, "-q", "--timeout", "120", NULL });
+    int compared = call(
+        b, NULL, (const char *[]) { "compare", source, faulty, "-q", "--timeout", "120", NULL });
+    int located = call(b, &report,
+                       (const char *[]) { "locate", source, faulty, "--format", "json", "--timeout",
+                                          "120", NULL });
+    int repaired = call(
+        b, NULL,
+        (const char *[]) { "repair", source, faulty, "-o", fixed, "-q", "--timeout", "120", NULL });
     double left = repaired == 0 ? files_apart(target, fixed, 99 + b->seed) : NAN;
     bool whole = left <= 1e-5, perfect = compared == 1 && whole;
     json_t *faults = json_object_get(report, "faults");
@@ -245,8 +257,10 @@ static void judge(struct bench *b, const char *source, const char *target, const
         row->repaired += whole;
         perfect &= named;
         if (b->verbose || !named || !whole || compared != 1)
-            printf("%03d %s: %s (%s) at %.60s: compare %d, locate %d %s, repair %d, left %.2g\n", b->files, strrchr(target, '/') + 1, made[i].kind, made[i].what,
-                   made[i].n_places ? made[i].places[0] : "?", compared, located, cause ? cause : "elsewhere", repaired, left);
+            printf("%03d %s: %s (%s) at %.60s: compare %d, locate %d %s, repair %d, left %.2g\n",
+                   b->files, strrchr(target, '/') + 1, made[i].kind, made[i].what,
+                   made[i].n_places ? made[i].places[0] : "?", compared, located,
+                   cause ? cause : "elsewhere", repaired, left);
     }
     if (!perfect)
         keep_file(b, faulty, suffix);
@@ -273,16 +287,21 @@ static struct shape_of_value shape_of(void *arg, const char *name) {
     return out;
 }
 
-/* Every fault alone must change what the model computes, or nothing could be asked of the program. */
-static bool make_faulty(struct bench *b, const struct shapes *shapes, const char *target, const char *suffix, const char *kind, uint64_t seed, int n,
-                        char *faulty, struct mutation *made, struct arena *a) {
+/* Every fault alone must change what the model computes, or nothing could be asked of the program.
+ */
+static bool make_faulty(struct bench *b, const struct shapes *shapes, const char *target,
+                        const char *suffix, const char *kind, uint64_t seed, int n, char *faulty,
+                        struct mutation *made, struct arena *a) {
     bool onnx = strcmp(suffix, ".onnx") == 0;
     const char *before = target;
     for (int k = 1; k <= n; k++) {
         struct chance chance = { seed };
-        struct site site = { .arena = a, .chance = &chance, .shape = shape_of, .shape_arg = (void *)(size_t)shapes };
+        struct site site = {
+            .arena = a, .chance = &chance, .shape = shape_of, .shape_arg = (void *)(size_t)shapes
+        };
         struct file_image image;
-        int count = (onnx ? onnx_mutate : tflite_mutate)(&site, shapes->m->files[0].data, shapes->m->files[0].size, kind, k, &image, made);
+        int count = (onnx ? onnx_mutate : tflite_mutate)(
+            &site, shapes->m->files[0].data, shapes->m->files[0].size, kind, k, &image, made);
         if (count != k)
             return false;
         snprintf(faulty, PATH, "%s/faulty%d%s", b->folder, k, suffix);
@@ -309,7 +328,8 @@ static void use_pair(struct bench *b, const char *source, const char *target, in
     struct shapes shapes = { 0 };
     const char *suffix = strstr(target, ".tflite") ? ".tflite" : ".onnx";
     const char *const *kinds = strcmp(suffix, ".onnx") == 0 ? onnx_kinds : tflite_kinds;
-    int code = call(b, NULL, (const char *[]){ "compare", source, target, "-q", "--timeout", "120", NULL });
+    int code = call(b, NULL,
+                    (const char *[]) { "compare", source, target, "-q", "--timeout", "120", NULL });
     b->untouched++;
     if (code != 0) {
         printf("untouched %s: compare ends with %d\n", target, code);
@@ -326,9 +346,11 @@ static void use_pair(struct bench *b, const char *source, const char *target, in
             struct mutation made[MAX_FAULTS];
             char faulty[PATH + 32];
             arena_reset(scratch);
-            uint64_t seed = b->seed * 1000003u + hash_bytes(target, strlen(target), round * 64 + (uint64_t)k);
+            uint64_t seed =
+                b->seed * 1000003u + hash_bytes(target, strlen(target), round * 64 + (uint64_t)k);
             int n = 1 + (int)((round + (uint64_t)k) % MAX_FAULTS);
-            while (n && !make_faulty(b, &shapes, target, suffix, kinds[k], seed, n, faulty, made, scratch))
+            while (n && !make_faulty(b, &shapes, target, suffix, kinds[k], seed, n, faulty, made,
+                                     scratch))
                 n--;
             if (n)
                 judge(b, source, target, faulty, suffix, made, n);
@@ -342,11 +364,13 @@ static void use_pair(struct bench *b, const char *source, const char *target, in
 
 static bool print_table(const struct bench *b) {
     struct score sum = { .kind = "all" };
-    printf("\n%-26s %5s %9s %9s %9s %9s\n", "fault", "made", "detected", "located", "named", "repaired");
+    printf("\n%-26s %5s %9s %9s %9s %9s\n", "fault", "made", "detected", "located", "named",
+           "repaired");
     for (int i = 0; i <= b->n_rows; i++) {
         const struct score *r = i < b->n_rows ? &b->rows[i] : &sum;
         double n = r->made ? r->made : 1;
-        printf("%-26s %5d %7.1f %% %7.1f %% %7.1f %% %7.1f %%\n", r->kind, r->made, 100 * r->detected / n, 100 * r->located / n, 100 * r->named / n,
+        printf("%-26s %5d %7.1f %% %7.1f %% %7.1f %% %7.1f %%\n", r->kind, r->made,
+               100 * r->detected / n, 100 * r->located / n, 100 * r->named / n,
                100 * r->repaired / n);
         if (i == b->n_rows)
             break;
@@ -356,16 +380,18 @@ static bool print_table(const struct bench *b) {
         sum.named += r->named;
         sum.repaired += r->repaired;
     }
-    printf("%d faults in %d files; false alarms on untouched files: %d of %d\n", sum.made, b->files, b->false_alarms, b->untouched);
+    printf("%d faults in %d files; false alarms on untouched files: %d of %d\n", sum.made, b->files,
+           b->false_alarms, b->untouched);
     double n = sum.made ? sum.made : 1;
-    return sum.made > 0 && b->false_alarms == 0 && sum.detected >= 0.98 * n && sum.located >= 0.95 * n && sum.named >= 0.90 * n &&
-           sum.repaired >= 0.90 * n;
+    return sum.made > 0 && b->false_alarms == 0 && sum.detected >= 0.98 * n &&
+           sum.located >= 0.95 * n && sum.named >= 0.90 * n && sum.repaired >= 0.90 * n;
 }
 
 static void use_list(struct bench *b, FILE *list) {
     char line[LINE];
     while (fgets(line, sizeof line, list) && made_so_far(b) < b->count) {
-        char *source = strtok(line, "\t\n"), *target = strtok(NULL, "\t\n"), *share = strtok(NULL, "\t\n");
+        char *source = strtok(line, "\t\n"), *target = strtok(NULL, "\t\n"),
+             *share = strtok(NULL, "\t\n");
         if (!source || *source == '#' || !target || !share || (b->only && !strstr(target, b->only)))
             continue;
         char paths[2][PATH];
@@ -377,10 +403,13 @@ static void use_list(struct bench *b, FILE *list) {
 
 int main(int argc, char **argv) {
     if (argc < 4) {
-        fprintf(stderr, "usage: faults CALQUE LIST ROOT [--count N] [--seed S] [--only TEXT] [--keep FOLDER] [--verbose]\n");
+        fprintf(stderr, "usage: faults CALQUE LIST ROOT [--count N] [--seed S] [--only TEXT] "
+                        "[--keep FOLDER] [--verbose]\n");
         return 2;
     }
-    struct bench b = { .calque = argv[1], .root = argv[3], .count = 1 << 30, .folder = "/tmp/calque-faults-XXXXXX" };
+    struct bench b = {
+        .calque = argv[1], .root = argv[3], .count = 1 << 30, .folder = "/tmp/calque-faults-XXXXXX"
+    };
     for (int i = 4; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0)
             b.verbose = true;

@@ -8,7 +8,7 @@ enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 
 static bool read_field(struct cursor *c, struct message_field *f) {
     uint64_t tag = cursor_varint(c);
-    *f = (struct message_field){ .number = (uint32_t)(tag >> 3), .wire = (uint32_t)(tag & 7) };
+    *f = (struct message_field) { .number = (uint32_t)(tag >> 3), .wire = (uint32_t)(tag & 7) };
     switch (f->wire) {
     case VARINT:
         f->value = cursor_varint(c);

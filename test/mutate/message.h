@@ -1,4 +1,5 @@
-/* A protobuf message as a list of fields that can be edited and written again; what is not edited keeps its bytes. */
+/* A protobuf message as a list of fields that can be edited and written again; what is not edited
+ * keeps its bytes. */
 #ifndef TEST_MESSAGE_H
 #define TEST_MESSAGE_H
 
@@ -15,8 +16,8 @@ struct message {
         uint64_t value;            /* varint, fixed32, fixed64 */
         const unsigned char *data; /* length-delimited */
         size_t size;
-        struct message *inner;     /* opened: written from here */
-    } *fields;
+        struct message *inner; /* opened: written from here */
+    } * fields;
     int n;
 };
 

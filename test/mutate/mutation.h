@@ -1,5 +1,5 @@
-/* Faults made in the bytes of model files. Nothing here knows how calque finds or names them: the editors know the formats
- * only (onnx.proto; schema.fbs of TensorFlow Lite). */
+/* Faults made in the bytes of model files. Nothing here knows how calque finds or names them: the
+ * editors know the formats only (onnx.proto; schema.fbs of TensorFlow Lite). */
 #ifndef TEST_MUTATION_H
 #define TEST_MUTATION_H
 
@@ -49,12 +49,12 @@ struct site {
 extern const char *const onnx_kinds[];
 extern const char *const tflite_kinds[];
 
-/* Makes `n` faults of different nodes, the first of kind `kind`, in a copy of the file. Returns how many were made;
- * 0 when the file has no place for that kind. */
-int onnx_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind, int n, struct file_image *out,
-                struct mutation *made);
-int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind, int n, struct file_image *out,
-                  struct mutation *made);
+/* Makes `n` faults of different nodes, the first of kind `kind`, in a copy of the file. Returns how
+ * many were made; 0 when the file has no place for that kind. */
+int onnx_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind,
+                int n, struct file_image *out, struct mutation *made);
+int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind,
+                  int n, struct file_image *out, struct mutation *made);
 
 /* For the editors. */
 void mutation_place(struct mutation *m, struct arena *a, const char *name);

@@ -128,7 +128,8 @@ static struct message *tensor_named(struct editor *x, const char *name) {
     }
     for (int k = 0; *name && k < x->n_nodes; k++) {
         struct message *n = node_at(x, k);
-        if (strcmp(op_of(n), "Constant") == 0 && strcmp(message_text(n, NODE_OUTPUT, 0), name) == 0 && attribute(n, "value"))
+        if (strcmp(op_of(n), "Constant") == 0 &&
+            strcmp(message_text(n, NODE_OUTPUT, 0), name) == 0 && attribute(n, "value"))
             return message_inner(attribute(n, "value"), ATTRIBUTE_T, 0);
     }
     return NULL;
@@ -147,7 +148,7 @@ static bool open_numbers(struct editor *x, const char *name, struct numbers *out
     struct message_field *type = t ? message_field(t, TENSOR_TYPE, 0) : NULL;
     if (!type || type->value != FLOAT)
         return false;
-    *out = (struct numbers){ .tensor = t, .n = 1 };
+    *out = (struct numbers) { .tensor = t, .n = 1 };
     out->rank = message_varints(t, TENSOR_DIMS, out->dim, MAX_DIMS);
     for (int i = 0; i < out->rank; i++)
         out->n *= out->dim[i];
@@ -221,7 +222,8 @@ static bool edit_pads(struct editor *x, int k) {
     int64_t pads[2 * MAX_DIMS], kernel[2 * MAX_DIMS];
     if (!is_one_of(n, "Conv MaxPool AveragePool ConvTranspose"))
         return false;
-    int count = ints_of(n, "pads", pads), r = count / 2, kernels = ints_of(n, "kernel_shape", kernel);
+    int count = ints_of(n, "pads", pads), r = count / 2,
+        kernels = ints_of(n, "kernel_shape", kernel);
     bool changed = false;
     for (int i = 0; i < r; i++) {
         int64_t begin = pads[i], end = pads[r + i];
@@ -252,7 +254,8 @@ static bool edit_dilations(struct editor *x, int k) {
         return false;
     bool changed = false;
     for (int i = 0; i < r; i++) {
-        int64_t now = given ? d[i] : 1, then = now > 1 ? 1 : 2, shift = (then - now) * (kernel[i] - 1);
+        int64_t now = given ? d[i] : 1, then = now > 1 ? 1 : 2,
+                shift = (then - now) * (kernel[i] - 1);
         d[i] = now;
         if (shift == 0 || shift % 2 || pads[i] + shift / 2 < 0 || pads[r + i] + shift / 2 < 0)
             continue;
@@ -304,7 +307,8 @@ static bool edit_count_include_pad(struct editor *x, int k) {
 
 static bool edit_epsilon(struct editor *x, int k) {
     struct message *n = node_at(x, k);
-    if (!is_one_of(n, "BatchNormalization InstanceNormalization LayerNormalization GroupNormalization"))
+    if (!is_one_of(
+            n, "BatchNormalization InstanceNormalization LayerNormalization GroupNormalization"))
         return false;
     float e = float_of(n, "epsilon", 1e-5f);
     set_float(n, "epsilon", e >= 1e-3f ? 1e-6f : 1e-2f);
@@ -313,7 +317,8 @@ static bool edit_epsilon(struct editor *x, int k) {
 
 static bool edit_axis(struct editor *x, int k) {
     struct message *n = node_at(x, k);
-    if (!is_one_of(n, "Softmax LogSoftmax Concat Gather ArgMax LayerNormalization Flatten") || !attribute(n, "axis"))
+    if (!is_one_of(n, "Softmax LogSoftmax Concat Gather ArgMax LayerNormalization Flatten") ||
+        !attribute(n, "axis"))
         return false;
     struct shape_of_value s = x->site->shape(x->site->shape_arg, message_text(n, NODE_OUTPUT, 0));
     if (s.rank < 2)
@@ -326,7 +331,8 @@ static bool edit_axis(struct editor *x, int k) {
 
 static bool edit_alpha(struct editor *x, int k) {
     struct message *n = node_at(x, k);
-    bool leaky = is_one_of(n, "LeakyRelu"), elu = is_one_of(n, "Elu"), hard = is_one_of(n, "HardSigmoid");
+    bool leaky = is_one_of(n, "LeakyRelu"), elu = is_one_of(n, "Elu"),
+         hard = is_one_of(n, "HardSigmoid");
     if (!leaky && !elu && !hard)
         return false;
     float alpha = float_of(n, "alpha", leaky ? 0.01f : elu ? 1 : 0.2f);
@@ -339,12 +345,15 @@ static bool edit_gemm(struct editor *x, int k) {
     if (!is_one_of(n, "Gemm"))
         return false;
     struct numbers w;
-    bool square = open_numbers(x, message_text(n, NODE_INPUT, 1), &w) && w.rank == 2 && w.dim[0] == w.dim[1];
+    bool square =
+        open_numbers(x, message_text(n, NODE_INPUT, 1), &w) && w.rank == 2 && w.dim[0] == w.dim[1];
     if (square && chance_below(x->site->chance, 2)) {
         set_int(n, "transB", !int_of(n, "transB", 0));
-        return done(x, k, "attribute-default weight-storage-order transpose-equal-dims", "transB flipped");
+        return done(x, k, "attribute-default weight-storage-order transpose-equal-dims",
+                    "transB flipped");
     }
-    const char *name = chance_below(x->site->chance, 2) && message_count(n, NODE_INPUT) > 2 ? "beta" : "alpha";
+    const char *name =
+        chance_below(x->site->chance, 2) && message_count(n, NODE_INPUT) > 2 ? "beta" : "alpha";
     set_float(n, name, 0.5f * float_of(n, name, 1));
     return done(x, k, "attribute-default", arena_printf(x->arena, "%s halved", name));
 }
@@ -401,7 +410,8 @@ static bool edit_activation_missing(struct editor *x, int k) {
 /* The value is made under another name and comes back through a new node behind its maker. */
 static void insert_behind(struct editor *x, int k, const char *op, const int64_t *perm, int rank) {
     struct message *n = node_at(x, k);
-    const char *out = message_text(n, NODE_OUTPUT, 0), *raw = arena_printf(x->arena, "%s_before", out);
+    const char *out = message_text(n, NODE_OUTPUT, 0),
+               *raw = arena_printf(x->arena, "%s_before", out);
     message_set_text(n, NODE_OUTPUT, 0, raw);
     struct message *added = NEW(x->arena, struct message);
     added->arena = x->arena;
@@ -428,7 +438,8 @@ static bool edit_activation_extra(struct editor *x, int k) {
     if (!is_one_of(n, "Conv Gemm MatMul Add BatchNormalization") || readers(x, out) == 0)
         return false;
     for (int j = 0; j < x->n_nodes; j++)
-        if (is_one_of(node_at(x, j), "Relu Clip") && strcmp(message_text(node_at(x, j), NODE_INPUT, 0), out) == 0)
+        if (is_one_of(node_at(x, j), "Relu Clip") &&
+            strcmp(message_text(node_at(x, j), NODE_INPUT, 0), out) == 0)
             return false;
     done(x, k, "clip-bounds", "a Relu added");
     insert_behind(x, k, "Relu", NULL, 0);
@@ -439,7 +450,9 @@ static bool edit_transpose_extra(struct editor *x, int k) {
     struct message *n = node_at(x, k);
     const char *out = message_text(n, NODE_OUTPUT, 0);
     struct shape_of_value s = x->site->shape(x->site->shape_arg, out);
-    if (s.rank < 2 || s.rank > MAX_DIMS || !is_one_of(n, "Conv Relu MaxPool Add MatMul Concat BatchNormalization Mul") || readers(x, out) == 0)
+    if (s.rank < 2 || s.rank > MAX_DIMS ||
+        !is_one_of(n, "Conv Relu MaxPool Add MatMul Concat BatchNormalization Mul") ||
+        readers(x, out) == 0)
         return false;
     int a = -1, b = -1;
     for (int i = 0; i < s.rank; i++)
@@ -502,7 +515,8 @@ static float largest(const struct numbers *w) {
 static bool weight_of(struct editor *x, int k, struct numbers *w) {
     struct message *n = node_at(x, k);
     const char *name = message_text(n, NODE_INPUT, 1);
-    if (!is_one_of(n, "Conv Gemm MatMul ConvTranspose") || !open_numbers(x, name, w) || w->rank < 2 || readers(x, name) != 1)
+    if (!is_one_of(n, "Conv Gemm MatMul ConvTranspose") || !open_numbers(x, name, w) ||
+        w->rank < 2 || readers(x, name) != 1)
         return false;
     return largest(w) > 0;
 }
@@ -556,7 +570,8 @@ static bool edit_weight_kernel(struct editor *x, int k) {
                 m[j * l + i] = t;
             }
     put_numbers(&w);
-    return done(x, k, "weight-storage-order transpose-equal-dims attribute-default", "kernel axes exchanged");
+    return done(x, k, "weight-storage-order transpose-equal-dims attribute-default",
+                "kernel axes exchanged");
 }
 
 static bool bias_of(struct editor *x, int k, struct numbers *b) {
@@ -595,7 +610,8 @@ static bool edit_scalar(struct editor *x, int k) {
             continue;
         s.v[0] *= 1.5f;
         put_numbers(&s);
-        return done(x, k, "bias-misbinding attribute-default weights", "a scalar constant times 1.5");
+        return done(x, k, "bias-misbinding attribute-default weights",
+                    "a scalar constant times 1.5");
     }
     return false;
 }
@@ -605,7 +621,8 @@ static bool edit_norm_parameters(struct editor *x, int k) {
     struct numbers scale, bias;
     if (!is_one_of(n, "BatchNormalization InstanceNormalization LayerNormalization"))
         return false;
-    if (!open_numbers(x, message_text(n, NODE_INPUT, 1), &scale) || !open_numbers(x, message_text(n, NODE_INPUT, 2), &bias) || scale.n != bias.n)
+    if (!open_numbers(x, message_text(n, NODE_INPUT, 1), &scale) ||
+        !open_numbers(x, message_text(n, NODE_INPUT, 2), &bias) || scale.n != bias.n)
         return false;
     memcpy(bias.v, scale.v, (size_t)scale.n * sizeof *scale.v);
     put_numbers(&bias);
@@ -644,10 +661,30 @@ static const struct {
 };
 enum { EDITS = sizeof edits / sizeof *edits };
 
-const char *const onnx_kinds[] = { "pads",           "dilations",       "strides",        "ceil_mode",      "count_include_pad", "epsilon",
-                                   "axis",           "alpha",           "gemm",           "resize",         "clip bounds",       "activation missing",
-                                   "activation extra", "operands",      "transpose extra", "transpose perm", "weight element",   "weight scale",
-                                   "weight channels", "weight kernel",  "bias",           "scalar",         "norm parameters",   NULL };
+const char *const onnx_kinds[] = { "pads",
+                                   "dilations",
+                                   "strides",
+                                   "ceil_mode",
+                                   "count_include_pad",
+                                   "epsilon",
+                                   "axis",
+                                   "alpha",
+                                   "gemm",
+                                   "resize",
+                                   "clip bounds",
+                                   "activation missing",
+                                   "activation extra",
+                                   "operands",
+                                   "transpose extra",
+                                   "transpose perm",
+                                   "weight element",
+                                   "weight scale",
+                                   "weight channels",
+                                   "weight kernel",
+                                   "bias",
+                                   "scalar",
+                                   "norm parameters",
+                                   NULL };
 
 /* Nodes that an earlier fault of this file touches are left alone. */
 static bool touched(struct editor *x, int k, const struct mutation *made, int n) {
@@ -671,15 +708,15 @@ static bool edit_once(struct editor *x, int which, const struct mutation *before
     int start = x->n_nodes ? chance_below(x->site->chance, x->n_nodes) : 0;
     for (int i = 0; i < x->n_nodes; i++) {
         int k = (start + i) % x->n_nodes;
-        *x->m = (struct mutation){ .kind = edits[which].kind };
+        *x->m = (struct mutation) { .kind = edits[which].kind };
         if (node_at(x, k) && !touched(x, k, before, n_before) && edits[which].edit(x, k))
             return true;
     }
     return false;
 }
 
-int onnx_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind, int n, struct file_image *out,
-                struct mutation *made) {
+int onnx_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind,
+                int n, struct file_image *out, struct mutation *made) {
     struct editor x = { .site = s, .arena = s->arena };
     struct message *model = message_parse(s->arena, data, size);
     x.graph = model ? message_inner(model, MODEL_GRAPH, 0) : NULL;

@@ -27,7 +27,13 @@ enum builtin {
     LEAKY_RELU = 98,
 };
 
-enum { TYPE_FLOAT32 = 0, TYPE_INT32 = 2, ACTIVATION_NONE = 0, ACTIVATION_RELU = 1, ACTIVATION_RELU6 = 3 };
+enum {
+    TYPE_FLOAT32 = 0,
+    TYPE_INT32 = 2,
+    ACTIVATION_NONE = 0,
+    ACTIVATION_RELU = 1,
+    ACTIVATION_RELU6 = 3
+};
 
 struct editor {
     const struct site *site;
@@ -58,7 +64,9 @@ static bool is_one_of(struct editor *x, int k, const int *codes, int n) {
             return true;
     return false;
 }
-#define IS(x, k, ...) is_one_of((x), (k), (const int[]){ __VA_ARGS__ }, (int)(sizeof(int[]){ __VA_ARGS__ } / sizeof(int)))
+#define IS(x, k, ...)                                  \
+    is_one_of((x), (k), (const int[]) { __VA_ARGS__ }, \
+              (int)(sizeof(int[]) { __VA_ARGS__ } / sizeof(int)))
 
 /* Tensor number of input or output i (field 1 or 2), -1 none. */
 static int32_t operand(struct editor *x, int k, int field, size_t i) {
@@ -121,7 +129,7 @@ static bool open_numbers(struct editor *x, int32_t t, uint8_t type, struct numbe
     }
     struct fb_table b = fb_vec_table(&x->buffers, buffer);
     struct fb_vector bytes = fb_vec(&b, 0, 1), shape = fb_vec(&tensor, 0, 4);
-    *out = (struct numbers){ .at = x->data + bytes.at, .n = 1 };
+    *out = (struct numbers) { .at = x->data + bytes.at, .n = 1 };
     for (size_t i = 0; i < shape.n && i < 8; i++)
         out->n *= out->dim[out->rank++] = (int32_t)load_u32le(x->data + shape.at + 4 * i);
     return bytes.n > 0 && bytes.n == (size_t)out->n * 4;
@@ -227,7 +235,8 @@ static bool edit_float_option(struct editor *x, int k) {
     struct numbers one = { .at = x->data + at, .n = 1 };
     bool leaky = builtin_of(x, k) == LEAKY_RELU;
     set_number(&one, 0, leaky ? (number(&one, 0) < 0.15f ? 0.3f : 0.01f) : number(&one, 0) * 1.5f);
-    return done(x, k, leaky ? "activation-constant" : "attribute-default activation-constant", leaky ? "alpha changed" : "beta changed");
+    return done(x, k, leaky ? "activation-constant" : "attribute-default activation-constant",
+                leaky ? "alpha changed" : "beta changed");
 }
 
 static bool edit_axis(struct editor *x, int k) {
@@ -266,20 +275,23 @@ static bool edit_perm(struct editor *x, int k) {
     struct numbers p;
     if (!IS(x, k, TRANSPOSE) || !open_numbers(x, operand(x, k, 1, 1), TYPE_INT32, &p))
         return false;
-    struct shape_of_value s = x->site->shape(x->site->shape_arg, tensor_name(x, operand(x, k, 2, 0)));
+    struct shape_of_value s =
+        x->site->shape(x->site->shape_arg, tensor_name(x, operand(x, k, 2, 0)));
     for (int i = 0; i < s.rank && s.rank == p.n; i++)
         for (int j = i + 1; j < s.rank; j++)
             if (s.dim[i] == s.dim[j] && s.dim[i] > 1) {
                 uint32_t t = load_u32le(p.at + 4 * i);
                 store_u32le(p.at + 4 * i, load_u32le(p.at + 4 * j));
                 store_u32le(p.at + 4 * j, t);
-                return done(x, k, "transpose-equal-dims axis-remap", "perm changed between equal axes");
+                return done(x, k, "transpose-equal-dims axis-remap",
+                            "perm changed between equal axes");
             }
     return false;
 }
 
 static bool edit_operands(struct editor *x, int k) {
-    if (!IS(x, k, SUB, DIV, POW, CONCATENATION) || operand_count(x, k, 1) < 2 || operand(x, k, 1, 0) == operand(x, k, 1, 1))
+    if (!IS(x, k, SUB, DIV, POW, CONCATENATION) || operand_count(x, k, 1) < 2 ||
+        operand(x, k, 1, 0) == operand(x, k, 1, 1))
         return false;
     int32_t a = operand(x, k, 1, 0);
     set_operand(x, k, 0, operand(x, k, 1, 1));
@@ -308,8 +320,8 @@ static bool edit_activation_missing(struct editor *x, int k) {
 
 static bool weight_of(struct editor *x, int k, struct numbers *w) {
     int32_t t = operand(x, k, 1, 1);
-    return IS(x, k, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED) && readers(x, t) == 1 && open_numbers(x, t, TYPE_FLOAT32, w) &&
-           w->rank >= 2 && largest(w) > 0;
+    return IS(x, k, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED) && readers(x, t) == 1 &&
+           open_numbers(x, t, TYPE_FLOAT32, w) && w->rank >= 2 && largest(w) > 0;
 }
 
 static bool edit_weight_element(struct editor *x, int k) {
@@ -364,8 +376,8 @@ static bool edit_weight_kernel(struct editor *x, int k) {
 static bool edit_bias(struct editor *x, int k) {
     struct numbers b;
     int32_t t = operand(x, k, 1, IS(x, k, ADD) ? 1 : 2);
-    if (!IS(x, k, ADD, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED) || readers(x, t) != 1 || !open_numbers(x, t, TYPE_FLOAT32, &b) ||
-        b.n < 2 || largest(&b) == 0)
+    if (!IS(x, k, ADD, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED) || readers(x, t) != 1 ||
+        !open_numbers(x, t, TYPE_FLOAT32, &b) || b.n < 2 || largest(&b) == 0)
         return false;
     bool rotate = chance_below(x->site->chance, 2);
     float first = number(&b, 0);
@@ -380,10 +392,12 @@ static bool edit_scalar(struct editor *x, int k) {
     for (size_t i = 0; i < 2; i++) {
         struct numbers s;
         int32_t t = operand(x, k, 1, i);
-        if (!open_numbers(x, t, TYPE_FLOAT32, &s) || s.n != 1 || readers(x, t) != 1 || number(&s, 0) == 0)
+        if (!open_numbers(x, t, TYPE_FLOAT32, &s) || s.n != 1 || readers(x, t) != 1 ||
+            number(&s, 0) == 0)
             continue;
         set_number(&s, 0, number(&s, 0) * 1.5f);
-        return done(x, k, "bias-misbinding attribute-default weights", "a scalar constant times 1.5");
+        return done(x, k, "bias-misbinding attribute-default weights",
+                    "a scalar constant times 1.5");
     }
     return false;
 }
@@ -413,10 +427,23 @@ static const struct {
 };
 enum { EDITS = sizeof edits / sizeof *edits };
 
-const char *const tflite_kinds[] = { "fused activation missing", "fused activation bounds", "dilations",    "alpha",           "axis",
-                                     "resize",                   "pads",                    "transpose perm", "operands",      "activation missing",
-                                     "weight element",           "weight scale",            "weight channels", "weight kernel", "bias",
-                                     "scalar",                   NULL };
+const char *const tflite_kinds[] = { "fused activation missing",
+                                     "fused activation bounds",
+                                     "dilations",
+                                     "alpha",
+                                     "axis",
+                                     "resize",
+                                     "pads",
+                                     "transpose perm",
+                                     "operands",
+                                     "activation missing",
+                                     "weight element",
+                                     "weight scale",
+                                     "weight channels",
+                                     "weight kernel",
+                                     "bias",
+                                     "scalar",
+                                     NULL };
 
 static bool touched(struct editor *x, int k, const struct mutation *made, int n) {
     for (int f = 0; f < n; f++)
@@ -434,15 +461,15 @@ static bool edit_once(struct editor *x, int which, const struct mutation *before
     int n = (int)x->operators.n, start = n ? chance_below(x->site->chance, n) : 0;
     for (int i = 0; i < n; i++) {
         int k = (start + i) % n;
-        *x->m = (struct mutation){ .kind = edits[which].kind };
+        *x->m = (struct mutation) { .kind = edits[which].kind };
         if (!touched(x, k, before, n_before) && edits[which].edit(x, k))
             return true;
     }
     return false;
 }
 
-int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind, int n, struct file_image *out,
-                  struct mutation *made) {
+int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind,
+                  int n, struct file_image *out, struct mutation *made) {
     struct editor x = { .site = s, .arena = s->arena, .data = arena_copy(s->arena, data, size) };
     x.fb = flatbuffer_of(x.data, size);
     struct fb_table model = fb_root(&x.fb);
@@ -466,6 +493,6 @@ int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, 
         else if (k == 0)
             return 0;
     }
-    *out = (struct file_image){ x.data, size };
+    *out = (struct file_image) { x.data, size };
     return x.fb.failed ? 0 : count;
 }

@@ -18,7 +18,8 @@ static struct named_tensors read_good(const char *path, struct arena *a) {
     return t;
 }
 
-/* Every array of the file made by numpy holds 0, 1, 2, ... in row-major order (test/data/npz/make.py). */
+/* Every array of the file made by numpy holds 0, 1, 2, ... in row-major order
+ * (test/data/npz/make.py). */
 static void check_ramp(const char *name, const struct tensor *t) {
     assert_int_equal(t->rank, 3);
     assert_int_equal(t->dim[0], 2);
@@ -49,7 +50,8 @@ static void check_ramps(const char *path) {
         char dtype[32];
         snprintf(dtype, sizeof dtype, "%s", name + 7); /* ramp_<c or f>_ ... */
         *strrchr(dtype, '_') = '\0';
-        assert_string_equal(dtype_name(t.items[i].tensor->dtype), dtype[0] == '_' ? dtype + 1 : dtype);
+        assert_string_equal(dtype_name(t.items[i].tensor->dtype),
+                            dtype[0] == '_' ? dtype + 1 : dtype);
         check_ramp(name, t.items[i].tensor);
         checked++;
     }
@@ -68,7 +70,8 @@ static void test_shapes_and_strings(void **state) {
     (void)state;
     struct arena *a = arena_new();
     struct named_tensors t = read_good("test/data/npz/stored.npz", a);
-    const struct tensor *scalar = named_tensor_find(&t, "scalar"), *empty = named_tensor_find(&t, "empty");
+    const struct tensor *scalar = named_tensor_find(&t, "scalar"),
+                        *empty = named_tensor_find(&t, "empty");
     assert_int_equal(scalar->rank, 0);
     assert_true(tensor_f64(scalar, 0) == 2.5);
     assert_int_equal(empty->rank, 2);
@@ -77,7 +80,8 @@ static void test_shapes_and_strings(void **state) {
     static const char *const names[] = { "text_little", "text_big" };
     for (int k = 0; k < 2; k++)
         for (int i = 0; i < 4; i++)
-            assert_string_equal(((const char *const *)named_tensor_find(&t, names[k])->data)[i], texts[i]);
+            assert_string_equal(((const char *const *)named_tensor_find(&t, names[k])->data)[i],
+                                texts[i]);
     const char *const *bytes = named_tensor_find(&t, "bytes")->data;
     assert_string_equal(bytes[0], "x");
     assert_string_equal(bytes[1], "\xff\xfez");
@@ -88,7 +92,8 @@ static void test_shapes_and_strings(void **state) {
 
 static void test_npy_versions(void **state) {
     (void)state;
-    static const char *const paths[] = { "test/data/npz/v1.npy", "test/data/npz/v2.npy", "test/data/npz/v3.npy" };
+    static const char *const paths[] = { "test/data/npz/v1.npy", "test/data/npz/v2.npy",
+                                         "test/data/npz/v3.npy" };
     for (int i = 0; i < 3; i++) {
         struct arena *a = arena_new();
         struct named_tensors t = read_good(paths[i], a);
@@ -128,7 +133,8 @@ static void test_refused(void **state) {
     }
 }
 
-/* Every prefix and every flipped bit: an error or arrays, never more. Under the sanitizers this is the proof. */
+/* Every prefix and every flipped bit: an error or arrays, never more. Under the sanitizers this is
+ * the proof. */
 static void test_damaged(void **state) {
     (void)state;
     static const char *const paths[] = { "test/data/npz/small.npz", "test/data/npz/v1.npy" };
@@ -180,7 +186,8 @@ static void test_as_numpy_writes(void **state) {
     for (int i = 0; i < zips[0].n; i++) {
         const struct zip_entry *x = &zips[0].entries[i], *y = &zips[1].entries[i];
         assert_string_equal(x->name, y->name);
-        if (strstr(x->name, "_f_") || strstr(x->name, "_be") || strstr(x->name, "big") || strstr(x->name, "bytes"))
+        if (strstr(x->name, "_f_") || strstr(x->name, "_be") || strstr(x->name, "big") ||
+            strstr(x->name, "bytes"))
             continue;
         const unsigned char *p = files[0].data + x->at, *q = files[1].data + y->at;
         const unsigned char *brace = memchr(p, '}', 128);
@@ -220,8 +227,10 @@ static void test_write(void **state) {
     struct tensor *text = tensor_in_arena(a, DT_STRING, DT_STRING, 1, (const int64_t[]) { 2 });
     ((const char **)text->data)[0] = "\xe2\x82\xac!";
     ((const char **)text->data)[1] = "raw \xff";
-    const struct named_tensor items[] = { { "list", list }, { "absent", absent }, { "wide", wide },
-                                          { "bf16", bf16 }, { "int4", int4 },     { "text", text } };
+    const struct named_tensor items[] = {
+        { "list", list }, { "absent", absent }, { "wide", wide },
+        { "bf16", bf16 }, { "int4", int4 },     { "text", text }
+    };
     const char *path = "test_npz_out.tmp";
     struct err e = { 0 };
     assert_int_equal(npz_write(path, items, 6, false, &e), OK);
@@ -236,7 +245,8 @@ static void test_write(void **state) {
     assert_true(tensor_f64(named_tensor_find(&t, "bf16"), 0) == 0.333984375); /* 0x3eab */
     assert_int_equal(named_tensor_find(&t, "int4")->dtype, DT_I8);
     assert_int_equal(tensor_i64(named_tensor_find(&t, "int4"), 2), -6);
-    assert_string_equal(((const char *const *)named_tensor_find(&t, "text")->data)[0], "\xe2\x82\xac!");
+    assert_string_equal(((const char *const *)named_tensor_find(&t, "text")->data)[0],
+                        "\xe2\x82\xac!");
     assert_string_equal(((const char *const *)named_tensor_find(&t, "text")->data)[1], "raw \xff");
     named_tensors_free(&t);
     assert_int_equal(npz_write(path, items, 6, true, &e), OK);
@@ -258,9 +268,10 @@ static void test_write(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_type), cmocka_unit_test(test_shapes_and_strings),
+        cmocka_unit_test(test_every_type),   cmocka_unit_test(test_shapes_and_strings),
         cmocka_unit_test(test_npy_versions), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_damaged), cmocka_unit_test(test_as_numpy_writes), cmocka_unit_test(test_write),
+        cmocka_unit_test(test_damaged),      cmocka_unit_test(test_as_numpy_writes),
+        cmocka_unit_test(test_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,8 @@ struct one_node {
     struct err err;
 };
 
-static inline void one_node_open(struct one_node *t, const char *domain, const char *op, int n_in, int n_out) {
+static inline void one_node_open(struct one_node *t, const char *domain, const char *op, int n_in,
+                                 int n_out) {
     *t = (struct one_node) { .model = model_new(), .arena = arena_new() };
     if (!t->model->graph)
         t->model->graph = graph_new(t->model, NULL, "test");

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-static struct tensor *ints(struct arena *a, enum dtype type, int rank, const int64_t *dim, const int64_t *v) {
+static struct tensor *ints(struct arena *a, enum dtype type, int rank, const int64_t *dim,
+                           const int64_t *v) {
     struct tensor *t = tensor_in_arena(a, type, type, rank, dim);
     for (int64_t i = 0; i < tensor_count(t); i++)
         tensor_set_i64(t, i, v[i]);
@@ -62,7 +63,8 @@ static void integer_widths(void **state) {
 
 static void nan_goes_through(void **state) {
     (void)state;
-    static const char *const ops[] = { "Relu", "LeakyRelu", "Sign", "HardSigmoid", "HardSwish", "Sigmoid", "Softplus", "Clip", "Gelu" };
+    static const char *const ops[] = { "Relu",    "LeakyRelu", "Sign", "HardSigmoid", "HardSwish",
+                                       "Sigmoid", "Softplus",  "Clip", "Gelu" };
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         struct one_node t;
         one_node_open(&t, "", ops[i], 1, 1);

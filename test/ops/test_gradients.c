@@ -1,4 +1,5 @@
-/* Every row's gradient against central differences in float64; a row with a gradient and no case fails. */
+/* Every row's gradient against central differences in float64; a row with a gradient and no case
+ * fails. */
 #include "one_node.h"
 
 #include <math.h>
@@ -41,7 +42,11 @@ static struct tensor *parse_input(struct arena *a, const char **p) {
     int rank = parse_dims(p, dim);
     if (kind == '-')
         return NULL;
-    enum dtype type = kind == 'f' || kind == 'c' ? DT_F64 : kind == 'i' ? DT_I64 : kind == 'n' ? DT_I32 : kind == 'q' ? DT_I8 : DT_BOOL;
+    enum dtype type = kind == 'f' || kind == 'c' ? DT_F64
+                      : kind == 'i'              ? DT_I64
+                      : kind == 'n'              ? DT_I32
+                      : kind == 'q'              ? DT_I8
+                                                 : DT_BOOL;
     struct tensor *t = tensor_in_arena(a, type, type, rank, dim);
     double low = -1, high = 1;
     int64_t n = tensor_count(t);
@@ -155,11 +160,18 @@ static void check_case(const struct gradient_case *k) {
     }
     for (int i = 0; i < t.node->n_in; i++)
         if (t.in[i] && t.in[i]->store == DT_F64 && !constant[i])
-            grad_in[i] = tensor_in_arena(t.model->arena, DT_F64, DT_F64, t.in[i]->rank, t.in[i]->dim);
+            grad_in[i] =
+                tensor_in_arena(t.model->arena, DT_F64, DT_F64, t.in[i]->rank, t.in[i]->dim);
     struct grad_ctx c = {
-        .node = t.node, .scratch = t.arena, .n_in = t.node->n_in, .n_out = t.node->n_out,
-        .in = (const struct tensor *const *)t.in, .out = (const struct tensor *const *)t.out,
-        .grad_out = (const struct tensor *const *)weight, .grad_in = grad_in, .err = &t.err,
+        .node = t.node,
+        .scratch = t.arena,
+        .n_in = t.node->n_in,
+        .n_out = t.node->n_out,
+        .in = (const struct tensor *const *)t.in,
+        .out = (const struct tensor *const *)t.out,
+        .grad_out = (const struct tensor *const *)weight,
+        .grad_in = grad_in,
+        .err = &t.err,
     };
     assert_non_null(t.node->def->grad);
     if (t.node->def->grad(&c) != OK)
@@ -173,8 +185,8 @@ static void check_case(const struct gradient_case *k) {
             double expected = (up - loss(&t, weight)) / (2 * h), found = tensor_f64(grad_in[i], e);
             *x = saved;
             if (!(fabs(found - expected) <= 1e-6 * (1 + fabs(expected))))
-                fail_msg("%s(%s; %s): input %d element %d: gradient %.9g, central difference %.9g", k->op, k->inputs,
-                         k->attrs, i, (int)e, found, expected);
+                fail_msg("%s(%s; %s): input %d element %d: gradient %.9g, central difference %.9g",
+                         k->op, k->inputs, k->attrs, i, (int)e, found, expected);
         }
     one_node_close(&t);
 }
@@ -197,6 +209,8 @@ int main(void) {
     size_t n = 0;
     for (const struct op *const *o = op_all(); *o && n < 1024; o++)
         if ((*o)->grad)
-            tests[n++] = (struct CMUnitTest) { .name = (*o)->name, .test_func = check_operator, .initial_state = (void *)(uintptr_t)*o };
+            tests[n++] = (struct CMUnitTest) { .name = (*o)->name,
+                                               .test_func = check_operator,
+                                               .initial_state = (void *)(uintptr_t)*o };
     return _cmocka_run_group_tests("gradients", tests, n, NULL, NULL);
 }

@@ -6,7 +6,11 @@
 static struct tensor *make_map(struct arena *a) {
     static const char *const keys[] = { "a", "c" };
     struct tensor *map = NEW(a, struct tensor);
-    *map = (struct tensor) { .kind = KIND_MAP, .dtype = DT_F32, .store = DT_F32, .n_items = 2, .items = NEW_ARRAY(a, 2, struct tensor *) };
+    *map = (struct tensor) { .kind = KIND_MAP,
+                             .dtype = DT_F32,
+                             .store = DT_F32,
+                             .n_items = 2,
+                             .items = NEW_ARRAY(a, 2, struct tensor *) };
     map->items[0] = tensor_in_arena(a, DT_STRING, DT_STRING, 1, (int64_t[]) { 2 });
     memcpy(map->items[0]->data, keys, sizeof keys);
     map->items[1] = tensor_vec_f32(a, (float[]) { 4, 8 }, 2);

@@ -1,4 +1,5 @@
-/* Data movement: expected values are numpy's (reshape, transpose, slicing, pad, take) for small arrays. */
+/* Data movement: expected values are numpy's (reshape, transpose, slicing, pad, take) for small
+ * arrays. */
 #include "ops/one_node.h"
 
 static struct tensor *ramp(struct one_node *t, int rank, const int64_t *dim) {
@@ -11,9 +12,17 @@ static struct tensor *ramp(struct one_node *t, int rank, const int64_t *dim) {
 static struct tensor *list(struct one_node *t, int64_t n, const int64_t *v) {
     return tensor_vec_i64(t->arena, v, n);
 }
-#define LIST(t, ...) list(t, (int64_t)(sizeof((int64_t[]) { __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]) { __VA_ARGS__ })
-#define DIMS(...) (int)(sizeof((int64_t[]) { __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]) { __VA_ARGS__ }
-#define VALUES(...) (int)(sizeof((double[]) { __VA_ARGS__ }) / sizeof(double)), (double[]) { __VA_ARGS__ }
+#define LIST(t, ...)                                                          \
+    list(t, (int64_t)(sizeof((int64_t[]) { __VA_ARGS__ }) / sizeof(int64_t)), \
+         (int64_t[]) { __VA_ARGS__ })
+#define DIMS(...)                                                               \
+    (int)(sizeof((int64_t[]) { __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]) { \
+        __VA_ARGS__                                                             \
+    }
+#define VALUES(...)                                                          \
+    (int)(sizeof((double[]) { __VA_ARGS__ }) / sizeof(double)), (double[]) { \
+        __VA_ARGS__                                                          \
+    }
 
 static void expect(const struct tensor *y, int rank, const int64_t *dim, int n, const double *v) {
     assert_non_null(y);
@@ -24,7 +33,8 @@ static void expect(const struct tensor *y, int rank, const int64_t *dim, int n, 
 }
 
 /* In both precisions. */
-static void check(struct one_node *t, int out, int rank, const int64_t *dim, int n, const double *v) {
+static void check(struct one_node *t, int out, int rank, const int64_t *dim, int n,
+                  const double *v) {
     assert_int_equal(one_node_run(t, PREC_F64), OK);
     expect(t->out[out], rank, dim, n, v);
     assert_int_equal(one_node_run(t, PREC_F32), OK);
@@ -164,7 +174,11 @@ static void test_symbols(void **state) {
     one_node_open(&t, "", "Reshape", 2, 1);
     int64_t n = model_symbol(t.model, "N"), m = model_symbol(t.model, "M");
     struct fact in[2] = { { .dtype = DT_F32, .rank = 4, .dim = { n, 3, m, 4 } },
-                          { .dtype = DT_I64, .rank = 1, .dim = { 3 }, .value = LIST(&t, 0, -1, 12) } }, out[1];
+                          { .dtype = DT_I64,
+                            .rank = 1,
+                            .dim = { 3 },
+                            .value = LIST(&t, 0, -1, 12) } },
+                out[1];
     assert_int_equal(op_shape(t.node, t.model, t.arena, in, out, &t.err), OK);
     assert_int_equal(out[0].rank, 3);
     assert_int_equal(out[0].dim[0], n);
@@ -178,9 +192,11 @@ static void test_symbols(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reshape), cmocka_unit_test(test_transpose), cmocka_unit_test(test_slice),
-        cmocka_unit_test(test_concat_split), cmocka_unit_test(test_pad), cmocka_unit_test(test_gather),
-        cmocka_unit_test(test_strings), cmocka_unit_test(test_range), cmocka_unit_test(test_symbols),
+        cmocka_unit_test(test_reshape), cmocka_unit_test(test_transpose),
+        cmocka_unit_test(test_slice),   cmocka_unit_test(test_concat_split),
+        cmocka_unit_test(test_pad),     cmocka_unit_test(test_gather),
+        cmocka_unit_test(test_strings), cmocka_unit_test(test_range),
+        cmocka_unit_test(test_symbols),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,14 @@
-/* RNN, GRU and LSTM with the options that the stored cases leave out. Expected values are those of ONNX Runtime 1.31
- * (float32): all of Y, then Y_h, then Y_c. Element k of input i is (37 k + 101 i + 11) mod 64 / 64 - 1/2; three steps, two
- * samples of lengths 2 and 3 where lengths are given, two inputs, two hidden units. */
+/* RNN, GRU and LSTM with the options that the stored cases leave out. Expected values are those of
+ * ONNX Runtime 1.31 (float32): all of Y, then Y_h, then Y_c. Element k of input i is (37 k + 101 i
+ * + 11) mod 64 / 64 - 1/2; three steps, two samples of lengths 2 and 3 where lengths are given, two
+ * inputs, two hidden units. */
 #include "one_node.h"
 
 #include <math.h>
 
 struct rnn_case {
-    const char *op, *direction, *optional; /* optional: B, sequence_lens, initial_h, initial_c, P; '1' given */
+    const char *op, *direction,
+        *optional; /* optional: B, sequence_lens, initial_h, initial_c, P; '1' given */
     const char *activations[6];
     int n_activations;
     double alpha[6];
@@ -77,7 +79,8 @@ static struct tensor *values(struct arena *a, int input, int rank, const int64_t
 
 static void make_inputs(struct one_node *t, const struct rnn_case *k, int gates, int64_t d) {
     int64_t h = 2, rows = gates * h;
-    const int64_t dim[8][3] = { { 3, 2, 2 }, { d, rows, 2 }, { d, rows, h }, { d, 2 * rows }, { 2 }, { d, 2, h }, { d, 2, h }, { d, 3 * h } };
+    const int64_t dim[8][3] = { { 3, 2, 2 }, { d, rows, 2 }, { d, rows, h }, { d, 2 * rows },
+                                { 2 },       { d, 2, h },    { d, 2, h },    { d, 3 * h } };
     const int rank[8] = { 3, 3, 3, 2, 1, 3, 3, 2 };
     for (int i = 0; i < t->node->n_in; i++)
         if (i < 3 || k->optional[i - 3] == '1')
@@ -115,8 +118,8 @@ static void check(struct one_node *t, const struct rnn_case *k, enum precision p
         for (int64_t i = 0; i < tensor_count(t->out[o]); i++, at++) {
             double found = tensor_f64(t->out[o], i);
             if (at >= k->n || !(fabs(found - k->expected[at]) <= 2e-6))
-                fail_msg("%s %s: output %d element %d is %.9g, expected %.9g", k->op, k->direction, o, (int)i, found,
-                         at < k->n ? k->expected[at] : NAN);
+                fail_msg("%s %s: output %d element %d is %.9g, expected %.9g", k->op, k->direction,
+                         o, (int)i, found, at < k->n ? k->expected[at] : NAN);
         }
     assert_int_equal(at, k->n);
 }
@@ -137,6 +140,8 @@ int main(void) {
     enum { N = sizeof cases / sizeof *cases };
     static struct CMUnitTest tests[N];
     for (int i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest) { .name = cases[i].op, .test_func = test_case, .initial_state = (void *)(uintptr_t)&cases[i] };
+        tests[i] = (struct CMUnitTest) { .name = cases[i].op,
+                                         .test_func = test_case,
+                                         .initial_state = (void *)(uintptr_t)&cases[i] };
     return _cmocka_run_group_tests("recurrent", tests, N, NULL, NULL);
 }

@@ -16,7 +16,8 @@ static void check(struct one_node *t, const double *expected, int64_t n, double 
         assert_int_equal(tensor_count(t->out[0]), n);
         for (int64_t i = 0; i < n; i++)
             if (!(fabs(tensor_f64(t->out[0], i) - expected[i]) <= tolerance))
-                fail_msg("%s: element %d is %g, expected %g", t->node->op, (int)i, tensor_f64(t->out[0], i), expected[i]);
+                fail_msg("%s: element %d is %g, expected %g", t->node->op, (int)i,
+                         tensor_f64(t->out[0], i), expected[i]);
     }
     one_node_close(t);
 }
@@ -61,10 +62,12 @@ static void casts(void **state) {
         enum dtype from, to;
         double in, out;
     } cases[] = {
-        { DT_F32, DT_I8, 200.7, -56 },      { DT_I32, DT_U4, 18, 2 },         { DT_I32, DT_I4, 9, -7 },
-        { DT_F32, DT_F16, 0.1, 0.0999755859375 }, { DT_F32, DT_F8E4M3FN, 1000, 448 }, { DT_F32, DT_F8E5M2, 0.3, 0.3125 },
-        { DT_F32, DT_BOOL, 0.1, 1 },        { DT_F32, DT_F8E8M0, 3, 4 },      { DT_F32, DT_F4E2M1, 2.4, 2 },
-        { DT_U64, DT_F32, 5, 5 },           { DT_F32, DT_BF16, 1.00390625, 1 },
+        { DT_F32, DT_I8, 200.7, -56 },      { DT_I32, DT_U4, 18, 2 },
+        { DT_I32, DT_I4, 9, -7 },           { DT_F32, DT_F16, 0.1, 0.0999755859375 },
+        { DT_F32, DT_F8E4M3FN, 1000, 448 }, { DT_F32, DT_F8E5M2, 0.3, 0.3125 },
+        { DT_F32, DT_BOOL, 0.1, 1 },        { DT_F32, DT_F8E8M0, 3, 4 },
+        { DT_F32, DT_F4E2M1, 2.4, 2 },      { DT_U64, DT_F32, 5, 5 },
+        { DT_F32, DT_BF16, 1.00390625, 1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct one_node t;

@@ -35,7 +35,10 @@ static const struct {
     { "a^b", "ab", false },
     { "(?m)a$\\n^b", "a\nb", true },
     { "\\bfoo\\b bar\\B.", "foo barx", true },
-    { "\\x41\\x{e9}\\101\\Q.*\\E", "A\xc3\xa9""A.*", true },
+    { "\\x41\\x{e9}\\101\\Q.*\\E",
+      "A\xc3\xa9"
+      "A.*",
+      true },
     { "(?P<name>a+?)b", "aab", true },
     { "(((a{30}){30}){30})", "a", false },
 };
@@ -44,10 +47,12 @@ static const struct {
     const char *pattern;
     enum status status;
 } refused[] = {
-    { "(", STATUS_CORRUPT },      { ")", STATUS_CORRUPT },       { "*a", STATUS_CORRUPT },  { "a**", STATUS_CORRUPT },
-    { "[b-a]", STATUS_CORRUPT },  { "(?=a)", STATUS_CORRUPT },   { "\\1", STATUS_CORRUPT }, { "a{1001}", STATUS_CORRUPT },
-    { "[a", STATUS_CORRUPT },     { "\\", STATUS_CORRUPT },      { "\\pL", STATUS_UNSUPPORTED },
-    { "((((a{99}){99}){99}){99})", STATUS_UNSUPPORTED },
+    { "(", STATUS_CORRUPT },        { ")", STATUS_CORRUPT },
+    { "*a", STATUS_CORRUPT },       { "a**", STATUS_CORRUPT },
+    { "[b-a]", STATUS_CORRUPT },    { "(?=a)", STATUS_CORRUPT },
+    { "\\1", STATUS_CORRUPT },      { "a{1001}", STATUS_CORRUPT },
+    { "[a", STATUS_CORRUPT },       { "\\", STATUS_CORRUPT },
+    { "\\pL", STATUS_UNSUPPORTED }, { "((((a{99}){99}){99}){99})", STATUS_UNSUPPORTED },
 };
 
 static void matches(void **state) {

@@ -7,7 +7,8 @@ static void rows_are_whole(void **state) {
         const struct op *op = *o;
         if (!op->domain || !op->spec || !op->spec[0] || !op->shape || !op->eval)
             fail_msg("the row of %s is not whole", op->name);
-        if (op->min_in < 0 || (op->max_in >= 0 && op->max_in < op->min_in) || (op->max_out >= 0 && op->max_out < op->min_out))
+        if (op->min_in < 0 || (op->max_in >= 0 && op->max_in < op->min_in) ||
+            (op->max_out >= 0 && op->max_out < op->min_out))
             fail_msg("%s counts its inputs or outputs wrongly", op->name);
         for (const struct attr_def *a = op->attrs; a && a->name; a++)
             for (const struct attr_def *b = op->attrs; b < a; b++)

@@ -1,15 +1,13 @@
-/* Operators against answers stored in operator_cases.txt and learned_cases.txt (made by tools/oracle/operator_cases.py
- * and learned_cases.py),
- * and refusals. A case: case NAME OPERATOR DOMAIN            DOMAIN "-" is the default one attr
- * NAME i|f|s|I|F|S VALUES           lists start with their length in DTYPE RANK DIMS VALUES | in - -
- * left out out DTYPE RANK DIMS VALUES           the next output error TEXT instead of outputs: part
- * of the message end */
+/* Operators against answers stored in operator_cases.txt and learned_cases.txt (made by
+ * tools/oracle/operator_cases.py and learned_cases.py), and refusals. A case: case NAME OPERATOR
+ * DOMAIN            DOMAIN "-" is the default one attr NAME i|f|s|I|F|S VALUES           lists
+ * start with their length in DTYPE RANK DIMS VALUES | in - - left out out DTYPE RANK DIMS VALUES
+ * the next output error TEXT instead of outputs: part of the message end */
 #include "one_node.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
 
 struct reader {
     char *p;

@@ -1,14 +1,18 @@
-/* Operators of the domain "tflite" that the stored cases (test/data/tflite) leave out, and what they refuse. Expected
- * values: TensorFlow's documentation of the operators, or worked by hand. */
+/* Operators of the domain "tflite" that the stored cases (test/data/tflite) leave out, and what
+ * they refuse. Expected values: TensorFlow's documentation of the operators, or worked by hand. */
 #include "ops/one_node.h"
 
-static struct tensor *array(struct one_node *t, enum dtype dtype, int rank, const int64_t *dim, const double *v) {
+static struct tensor *array(struct one_node *t, enum dtype dtype, int rank, const int64_t *dim,
+                            const double *v) {
     struct tensor *x = tensor_in_arena(t->arena, dtype, dtype, rank, dim);
     for (int64_t i = 0; i < tensor_count(x); i++)
         tensor_set_f64(x, i, v[i]);
     return x;
 }
-#define DIMS(...) (int)(sizeof((int64_t[]) { __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]) { __VA_ARGS__ }
+#define DIMS(...)                                                               \
+    (int)(sizeof((int64_t[]) { __VA_ARGS__ }) / sizeof(int64_t)), (int64_t[]) { \
+        __VA_ARGS__                                                             \
+    }
 #define INTS(t, n, ...) array(t, DT_I32, 1, (int64_t[]) { n }, (double[]) { __VA_ARGS__ })
 
 static struct tensor *ramp(struct one_node *t, int rank, const int64_t *dim) {
@@ -18,7 +22,8 @@ static struct tensor *ramp(struct one_node *t, int rank, const int64_t *dim) {
     return x;
 }
 
-/* tf.math.segment_sum: c = [[1,2,3,4],[4,3,2,1],[5,6,7,8]], ids [0, 0, 1] -> [[5,5,5,5],[5,6,7,8]]. */
+/* tf.math.segment_sum: c = [[1,2,3,4],[4,3,2,1],[5,6,7,8]], ids [0, 0, 1] -> [[5,5,5,5],[5,6,7,8]].
+ */
 static void segment_sum(void **state) {
     (void)state;
     struct one_node t;
@@ -97,7 +102,8 @@ static void resources(void **state) {
         one_node_close(&t);
     }
     assert_ptr_equal(op_find("tflite", "STABLEHLO_WHILE")->eval, op_find("tflite", "WHILE")->eval);
-    assert_ptr_equal(op_find("tflite", "CALL")->eval, op_find("tflite", "STABLEHLO_COMPOSITE")->eval);
+    assert_ptr_equal(op_find("tflite", "CALL")->eval,
+                     op_find("tflite", "STABLEHLO_COMPOSITE")->eval);
 }
 
 /* Lists and indices that lie outside are refused with a reason. */
@@ -148,8 +154,9 @@ static void index_outside(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(segment_sum), cmocka_unit_test(table_find), cmocka_unit_test(random_numbers),
-        cmocka_unit_test(resources),   cmocka_unit_test(refused),    cmocka_unit_test(index_outside),
+        cmocka_unit_test(segment_sum),    cmocka_unit_test(table_find),
+        cmocka_unit_test(random_numbers), cmocka_unit_test(resources),
+        cmocka_unit_test(refused),        cmocka_unit_test(index_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,8 @@ static struct digest digest_of(const struct shape *s) {
     struct model *m = model_new();
     m->graph = graph_new(m, NULL, "g");
     struct graph *g = m->graph;
-    struct value *x = graph_add_value(g, "x"), *y, *c = graph_add_constant(g, "c", tensor_scalar_f32(m->arena, s->weight));
+    struct value *x = graph_add_value(g, "x"), *y,
+                 *c = graph_add_constant(g, "c", tensor_scalar_f32(m->arena, s->weight));
     x->dtype = DT_F32;
     graph_add_input(g, x);
     struct value *data = x;
@@ -61,12 +62,16 @@ static void what_counts(void **state) {
 
 static void what_does_not(void **state) {
     (void)state;
-    assert_true(equal((struct shape) { .op = "Add", .weight = 2 }, (struct shape) { .op = "Add", .weight = 2, .swapped = true }));
-    assert_true(equal((struct shape) { .op = "Sub", .weight = 2 }, (struct shape) { .op = "Sub", .weight = 2, .through_identity = true }));
-    assert_true(equal((struct shape) { .op = "Softmax" }, (struct shape) { .op = "Softmax", .default_said = true }));
+    assert_true(equal((struct shape) { .op = "Add", .weight = 2 },
+                      (struct shape) { .op = "Add", .weight = 2, .swapped = true }));
+    assert_true(equal((struct shape) { .op = "Sub", .weight = 2 },
+                      (struct shape) { .op = "Sub", .weight = 2, .through_identity = true }));
+    assert_true(equal((struct shape) { .op = "Softmax" },
+                      (struct shape) { .op = "Softmax", .default_said = true }));
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(what_counts), cmocka_unit_test(what_does_not) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(what_counts),
+                                        cmocka_unit_test(what_does_not) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* Verdicts, causes and repairs on the corpus: conversions made by real converters and faults made on purpose, ONNX and
- * TensorFlow Lite. Labels come from the corpus (native runtimes' outputs, and the makers of the faults).
+/* Verdicts, causes and repairs on the corpus: conversions made by real converters and faults made
+ * on purpose, ONNX and TensorFlow Lite. Labels come from the corpus (native runtimes' outputs, and
+ * the makers of the faults).
  *
  * usage: real_pairs CORPUS            prints a line a miss and `cases: ...` */
 #include <jansson.h>
@@ -34,12 +35,14 @@ struct outcome {
     struct model *source, *target;
 };
 
-static bool look(const char *source, const char *target, const char *inputs, bool locate, struct outcome *o) {
+static bool look(const char *source, const char *target, const char *inputs, bool locate,
+                 struct outcome *o) {
     struct err e = { 0 };
     struct compare_options options = { .samples = 8, .inputs = inputs };
     *o = (struct outcome) { .verdict = VERDICT_INCONCLUSIVE };
     if (model_read(source, &o->source, &e) != OK || model_read(target, &o->target, &e) != OK ||
-        (locate ? verb_locate : verb_compare)(o->source, o->target, &options, &o->result, &e) != OK) {
+        (locate ? verb_locate : verb_compare)(o->source, o->target, &options, &o->result, &e) !=
+            OK) {
         printf("%s: %s\n", e.where, e.what);
         return false;
     }
@@ -55,8 +58,9 @@ static void done(struct outcome *o) {
 
 /* --- conversions by real converters: pairs.tsv --- */
 
-/* Labels that calque contradicts, with the proof: the files hold the same function (int8 weights dequantize to the very
- * numbers); only the native kernels of one of them quantize activations as they run. */
+/* Labels that calque contradicts, with the proof: the files hold the same function (int8 weights
+ * dequantize to the very numbers); only the native kernels of one of them quantize activations as
+ * they run. */
 static bool label_is_coarse(const char *expect, enum verdict v) {
     return strcmp(expect, "quantized") == 0 && (v == VERDICT_SAME || v == VERDICT_PROVED);
 }
@@ -101,18 +105,21 @@ static void pair_row(const char *folder, char **f) {
     snprintf(target, sizeof target, "%s/%s", folder, f[2]);
     snprintf(inputs, sizeof inputs, "%s/%s", folder, first_input(f[3]));
     if (open_case(f[0])) {
-        printf("skipped %s: a loop that quantizes its state is not yet explained by its scales\n", f[0]);
+        printf("skipped %s: a loop that quantizes its state is not yet explained by its scales\n",
+               f[0]);
         skipped++;
         return;
     }
     struct outcome given, made;
     bool ok = look(source, target, inputs, false, &given);
     char what[256];
-    snprintf(what, sizeof what, "expected %s, given inputs say %s", f[6], verdict_name(given.verdict));
+    snprintf(what, sizeof what, "expected %s, given inputs say %s", f[6],
+             verdict_name(given.verdict));
     tell(ok && as_expected(f[6], given.verdict), f[0], what);
     done(&given);
     ok = look(source, target, NULL, true, &made);
-    snprintf(what, sizeof what, "expected %s, made inputs say %s", f[6], verdict_name(made.verdict));
+    snprintf(what, sizeof what, "expected %s, made inputs say %s", f[6],
+             verdict_name(made.verdict));
     bool faults_fit = ok && (made.verdict == VERDICT_DIFFERENT) == (made.result->n_faults > 0);
     tell(ok && as_expected(f[6], made.verdict) && faults_fit, f[0], what);
     done(&made);
@@ -144,7 +151,8 @@ static void real_fault_row(const char *folder, char **f) {
     snprintf(target, sizeof target, "%s/%s", folder, f[2]);
     struct outcome o;
     bool ok = look(source, target, NULL, true, &o);
-    const struct cause_row *row = ok && o.result->n_faults ? cause_find(o.result->faults[0].cause) : NULL;
+    const struct cause_row *row =
+        ok && o.result->n_faults ? cause_find(o.result->faults[0].cause) : NULL;
     snprintf(what, sizeof what, "cause %s, expected class %s", row ? row->name : "none", f[7]);
     tell(row && strcmp(row->class_, f[7]) == 0, f[0], what);
     done(&o);
@@ -154,7 +162,8 @@ static void real_fault_row(const char *folder, char **f) {
     struct model *s = NULL, *t = NULL;
     struct result *r = NULL;
     snprintf(fixed, sizeof fixed, "calque_real_pairs_%s%s", f[0], strrchr(f[2], '.'));
-    ok = model_read(source, &s, &e) == OK && model_read(target, &t, &e) == OK && verb_repair(s, t, &options, fixed, &r, &e) == OK && r->written;
+    ok = model_read(source, &s, &e) == OK && model_read(target, &t, &e) == OK &&
+         verb_repair(s, t, &options, fixed, &r, &e) == OK && r->written;
     tell(ok, f[0], "not repaired");
     remove(fixed);
     result_free(r);
@@ -175,13 +184,15 @@ static bool accepts(const json_t *accept, const char *name) {
     return false;
 }
 
-static void count_fault(const json_t *fault, const struct result *r, struct arena *a, struct tally *t, const char *id) {
+static void count_fault(const json_t *fault, const struct result *r, struct arena *a,
+                        struct tally *t, const char *id) {
     const char *class_ = json_string_value(json_object_get(fault, "class"));
     bool located = false, named = false;
     for (int i = 0; i < r->n_faults; i++) {
         const struct fault *f = &r->faults[i];
-        bool here = accepts(json_object_get(fault, "accept"), f->node ? node_label(f->node, a) : NULL) ||
-                    accepts(json_object_get(fault, "accept"), f->output ? f->output->name : NULL);
+        bool here =
+            accepts(json_object_get(fault, "accept"), f->node ? node_label(f->node, a) : NULL) ||
+            accepts(json_object_get(fault, "accept"), f->output ? f->output->name : NULL);
         const struct cause_row *row = cause_find(f->cause);
         located = located || here;
         named = named || (here && row && strcmp(row->class_, class_) == 0);
@@ -190,15 +201,18 @@ static void count_fault(const json_t *fault, const struct result *r, struct aren
     t->located += located;
     t->named += named;
     if (!located || !named)
-        printf("missed %s: %s at %s is %s\n", id, class_, json_string_value(json_object_get(fault, "node")),
+        printf("missed %s: %s at %s is %s\n", id, class_,
+               json_string_value(json_object_get(fault, "node")),
                located ? "located and not named" : "not located");
 }
 
 static void truth_case(const char *folder, const json_t *c, struct tally *t) {
     const char *id = json_string_value(json_object_get(c, "id"));
     char source[2048], target[2048], what[128];
-    snprintf(source, sizeof source, "%s/%s", folder, json_string_value(json_object_get(c, "source")));
-    snprintf(target, sizeof target, "%s/%s", folder, json_string_value(json_object_get(c, "target")));
+    snprintf(source, sizeof source, "%s/%s", folder,
+             json_string_value(json_object_get(c, "source")));
+    snprintf(target, sizeof target, "%s/%s", folder,
+             json_string_value(json_object_get(c, "target")));
     if (!readable(source) || !readable(target)) {
         printf("skipped %s: its source is of a format that is not read yet\n", id);
         skipped++;
@@ -210,7 +224,10 @@ static void truth_case(const char *folder, const json_t *c, struct tally *t) {
     bool ok = look(source, target, NULL, true, &o);
     snprintf(what, sizeof what, "verdict %s", verdict_name(o.verdict));
     if (json_array_size(faults) == 0) {
-        bool quiet = ok && (o.verdict == VERDICT_SAME || o.verdict == VERDICT_PROVED || o.verdict == VERDICT_QUANTIZED) && o.result->n_faults == 0;
+        bool quiet = ok &&
+                     (o.verdict == VERDICT_SAME || o.verdict == VERDICT_PROVED ||
+                      o.verdict == VERDICT_QUANTIZED) &&
+                     o.result->n_faults == 0;
         t->controls++;
         t->alarms += !quiet;
         tell(quiet, id, what);
@@ -250,11 +267,13 @@ int main(int argc, char **argv) {
     struct tally t = { 0 };
     snprintf(folder, sizeof folder, "%s/faults", corpus);
     if (!truths(folder, &t)) {
-        printf("skipped real_pairs: no corpus at %s\ncases: 0 passed, 0 failed, 1 skipped\n", corpus);
+        printf("skipped real_pairs: no corpus at %s\ncases: 0 passed, 0 failed, 1 skipped\n",
+               corpus);
         return 77;
     }
-    printf("faults made on purpose: detected %d/%d, false alarms %d/%d, located %d/%d, named %d/%d\n", t.detected, t.cases, t.alarms,
-           t.controls, t.located, t.faults, t.named, t.faults);
+    printf(
+        "faults made on purpose: detected %d/%d, false alarms %d/%d, located %d/%d, named %d/%d\n",
+        t.detected, t.cases, t.alarms, t.controls, t.located, t.faults, t.named, t.faults);
     tell(t.located * 100 >= t.faults * 75, "faults", "less than 75 % located");
     tell(t.named * 100 >= t.faults * 60, "faults", "less than 60 % named");
     snprintf(folder, sizeof folder, "%s/real-faults", corpus);

@@ -10,15 +10,20 @@
 
 #include "npz/npz.h"
 
-static const enum dtype small[] = { DT_F16, DT_BF16, DT_F8E4M3FN, DT_F8E4M3FNUZ, DT_F8E5M2, DT_F8E5M2FNUZ, DT_F4E2M1 };
+static const enum dtype small[] = { DT_F16,    DT_BF16,       DT_F8E4M3FN, DT_F8E4M3FNUZ,
+                                    DT_F8E5M2, DT_F8E5M2FNUZ, DT_F4E2M1 };
 enum { N_SMALL = sizeof small / sizeof *small };
 
 static double value_of(enum dtype t, unsigned bits) {
-    return t == DT_F16 ? f16_to_f64((uint16_t)bits) : t == DT_BF16 ? bf16_to_f64((uint16_t)bits) : f8_to_f64(t, (uint8_t)bits);
+    return t == DT_F16    ? f16_to_f64((uint16_t)bits)
+           : t == DT_BF16 ? bf16_to_f64((uint16_t)bits)
+                          : f8_to_f64(t, (uint8_t)bits);
 }
 
 static unsigned code_of(enum dtype t, double v, bool saturate) {
-    return t == DT_F16 ? f16_from_f64(v) : t == DT_BF16 ? bf16_from_f64(v) : f8_from_f64(t, v, saturate);
+    return t == DT_F16    ? f16_from_f64(v)
+           : t == DT_BF16 ? bf16_from_f64(v)
+                          : f8_from_f64(t, v, saturate);
 }
 
 static struct named_tensors table(struct arena *a) {
@@ -29,7 +34,8 @@ static struct named_tensors table(struct arena *a) {
     return t;
 }
 
-static const struct tensor *column(const struct named_tensors *t, const char *what, enum dtype type) {
+static const struct tensor *column(const struct named_tensors *t, const char *what,
+                                   enum dtype type) {
     char name[64];
     snprintf(name, sizeof name, "%s_%s", what, dtype_name(type));
     const struct tensor *found = named_tensor_find(t, name);
@@ -75,7 +81,8 @@ static void test_rounding(void **state) {
             want = (unsigned)tensor_i64(saturated, i);
             got = code_of(type, v, true);
             if (want != got)
-                fail_msg("%s saturating: %.17g became 0x%x, not 0x%x", dtype_name(type), v, got, want);
+                fail_msg("%s saturating: %.17g became 0x%x, not 0x%x", dtype_name(type), v, got,
+                         want);
         }
     }
     named_tensors_free(&t);
@@ -105,7 +112,8 @@ static void test_e8m0(void **state) {
         assert_int_equal(e8m0_from_f64(1.001 * v, ROUND_UP, false), code + 1);
         assert_int_equal(e8m0_from_f64(1.999 * v, ROUND_DOWN, false), code);
         assert_int_equal(e8m0_from_f64(1.499 * v, ROUND_NEAREST, false), code);
-        assert_int_equal(e8m0_from_f64(1.5 * v, ROUND_NEAREST, false), code + 1); /* ml_dtypes: 3.0 -> 4.0, 0.75 -> 1.0 */
+        assert_int_equal(e8m0_from_f64(1.5 * v, ROUND_NEAREST, false),
+                         code + 1); /* ml_dtypes: 3.0 -> 4.0, 0.75 -> 1.0 */
     }
     assert_true(isnan(f8_to_f64(DT_F8E8M0, 0xff)));
 }

@@ -19,7 +19,8 @@ static struct tensor *made(enum dtype store, const double *v, int64_t n) {
 
 static void test_by_hand(void **state) {
     (void)state;
-    struct tensor *t = made(DT_F32, (const double[]) { 3, -5, 0, NAN, INFINITY, 2, -0.0, -INFINITY }, 8);
+    struct tensor *t =
+        made(DT_F32, (const double[]) { 3, -5, 0, NAN, INFINITY, 2, -0.0, -INFINITY }, 8);
     struct stats s = stats_of(t);
     assert_int_equal(s.count, 8);
     assert_int_equal(s.finite, 5);
@@ -37,7 +38,8 @@ static void test_by_hand(void **state) {
     tensor_free(t);
 }
 
-/* A plain left-to-right float64 sum of 0.1 loses 1e-6 here; in pairs the mean is right to the last places. */
+/* A plain left-to-right float64 sum of 0.1 loses 1e-6 here; in pairs the mean is right to the last
+ * places. */
 static void test_sum_in_pairs(void **state) {
     (void)state;
     int64_t n = 3000001;

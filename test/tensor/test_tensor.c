@@ -56,7 +56,9 @@ static void test_every_store(void **state) {
         struct tensor shifted = *t;
         shifted.data = (unsigned char *)t->data + 1;
         for (int64_t i = 0; i < 30; i++) {
-            double v = store == DT_F8E8M0 ? ldexp(1, (int)i - 15) : class_ == CLASS_UINT || class_ == CLASS_BOOL ? (double)(i % 2) : (double)-(i % 2);
+            double v = store == DT_F8E8M0                             ? ldexp(1, (int)i - 15)
+                       : class_ == CLASS_UINT || class_ == CLASS_BOOL ? (double)(i % 2)
+                                                                      : (double)-(i % 2);
             tensor_set_f64(&shifted, i, v);
             assert_true(tensor_f64(&shifted, i) == v);
             if (store == DT_F8E8M0)
@@ -102,7 +104,8 @@ static void test_convert(void **state) {
     assert_true(convert_i64(DT_I32, DT_U4, 0x2b) == 11);
     assert_true(convert_i64(DT_I32, DT_BOOL, 256) == 1);
     assert_true(convert_i64(DT_U64, DT_F64, -1) == 18446744073709551616.0);
-    /* 2^24 + 2^53 ... one rounding, not two: 2^60 + 2^36 is halfway between two floats, one more is above it. */
+    /* 2^24 + 2^53 ... one rounding, not two: 2^60 + 2^36 is halfway between two floats, one more is
+     * above it. */
     int64_t tie = (INT64_C(1) << 60) + (INT64_C(1) << 36);
     assert_true(convert_i64(DT_I64, DT_F32, tie) == ldexp(1, 60));
     assert_true(convert_i64(DT_I64, DT_F32, tie + 1) == ldexp(1, 60) + ldexp(1, 37));
@@ -131,7 +134,9 @@ static void test_counts(void **state) {
     assert_int_equal(n, 1);
     struct tensor *t;
     struct err e;
-    assert_int_equal(tensor_new(&t, DT_F32, DT_F32, 2, (const int64_t[]) { INT64_C(1) << 40, 1 << 20 }, &e), STATUS_UNSUPPORTED);
+    assert_int_equal(
+        tensor_new(&t, DT_F32, DT_F32, 2, (const int64_t[]) { INT64_C(1) << 40, 1 << 20 }, &e),
+        STATUS_UNSUPPORTED);
     struct tensor empty = { .rank = 3, .dim = { INT64_C(1) << 62, INT64_C(1) << 62, 0 } };
     assert_int_equal(tensor_count(&empty), 0);
 }
@@ -146,7 +151,8 @@ static void test_alias(void **state) {
     struct tensor *list = tensor_new_list(KIND_SEQUENCE, DT_F32, 2);
     list->items[0] = made(DT_F32, 3);
     list->items[1] = made(DT_STRING, 1);
-    ((const char **)list->items[1]->data)[0] = arena_str(tensor_string_arena(list->items[1]), "text");
+    ((const char **)list->items[1]->data)[0] =
+        arena_str(tensor_string_arena(list->items[1]), "text");
     struct tensor *other = tensor_alias(list);
     tensor_free(list);
     assert_string_equal(((const char **)other->items[1]->data)[0], "text");
@@ -155,8 +161,9 @@ static void test_alias(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packed), cmocka_unit_test(test_every_store), cmocka_unit_test(test_convert),
-        cmocka_unit_test(test_counts), cmocka_unit_test(test_alias),
+        cmocka_unit_test(test_packed),  cmocka_unit_test(test_every_store),
+        cmocka_unit_test(test_convert), cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_alias),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

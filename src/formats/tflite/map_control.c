@@ -1,7 +1,9 @@
-/* Control flow, calls, variables and tables. A sub-graph of a TFLite file sees its own tensors only.
+/* Control flow, calls, variables and tables. A sub-graph of a TFLite file sees its own tensors
+ * only.
  *
- * Variables and tables are resources that operators share by name. They are followed while reading: a read is the value
- * assigned last, in the same sub-graph or by the sub-graph that CALL_ONCE runs first. */
+ * Variables and tables are resources that operators share by name. They are followed while reading:
+ * a read is the value assigned last, in the same sub-graph or by the sub-graph that CALL_ONCE runs
+ * first. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,12 +18,14 @@ static struct node *emit_call(struct op_reader *x, int n_out) {
     return n;
 }
 
-static enum status set_graph(struct op_reader *x, struct node *n, const char *name, int32_t number, int inputs, int outputs) {
+static enum status set_graph(struct op_reader *x, struct node *n, const char *name, int32_t number,
+                             int inputs, int outputs) {
     struct graph *g;
     TRY(tflite_subgraph(x, number, &g));
-    FAIL_IF(g->n_inputs != inputs || (outputs >= 0 && g->n_outputs != outputs), x->r->err, STATUS_CORRUPT,
-            "sub-graph %d has %d inputs and %d outputs, the operator gives %d and takes %d", number, g->n_inputs, g->n_outputs, inputs,
-            outputs);
+    FAIL_IF(g->n_inputs != inputs || (outputs >= 0 && g->n_outputs != outputs), x->r->err,
+            STATUS_CORRUPT,
+            "sub-graph %d has %d inputs and %d outputs, the operator gives %d and takes %d", number,
+            g->n_inputs, g->n_outputs, inputs, outputs);
     struct attr *a = node_set_attr(n, name, ATTR_GRAPH);
     a->graph = g;
     return OK;
@@ -30,7 +34,8 @@ static enum status set_graph(struct op_reader *x, struct node *n, const char *na
 static enum status read_while(struct op_reader *x) {
     bool hlo = x->code == BUILTIN_STABLEHLO_WHILE;
     const struct fb_table *o = hlo ? &x->options2 : &x->options;
-    FAIL_IF(x->n_in != x->n_out, x->r->err, STATUS_CORRUPT, "%d inputs and %d outputs", x->n_in, x->n_out);
+    FAIL_IF(x->n_in != x->n_out, x->r->err, STATUS_CORRUPT, "%d inputs and %d outputs", x->n_in,
+            x->n_out);
     struct node *n = emit_call(x, x->n_out);
     TRY(set_graph(x, n, "cond", fb_i32(o, 0, 0), x->n_in, 1));
     return set_graph(x, n, "body", fb_i32(o, 1, 0), x->n_in, x->n_out);
@@ -88,8 +93,10 @@ static enum status read_handle(struct op_reader *x) {
         name = arena_printf(a, "table %d", fb_i32(&x->options, 0, 0));
     } else {
         size_t nc, ns;
-        const char *container = fb_text(&x->options, 0, &nc), *shared = fb_text(&x->options, 1, &ns);
-        name = arena_printf(a, "variable %s/%s", container ? arena_strn(a, container, nc) : "", shared ? arena_strn(a, shared, ns) : "");
+        const char *container = fb_text(&x->options, 0, &nc),
+                   *shared = fb_text(&x->options, 1, &ns);
+        name = arena_printf(a, "variable %s/%s", container ? arena_strn(a, container, nc) : "",
+                            shared ? arena_strn(a, shared, ns) : "");
     }
     struct node *n = emit_call(x, 1);
     node_set_string(n, "resource", name);
@@ -102,7 +109,8 @@ static enum status read_handle(struct op_reader *x) {
 static enum status read_assign(struct op_reader *x) {
     struct resource *r = NULL;
     bool table = x->code == BUILTIN_HASHTABLE_IMPORT;
-    FAIL_IF(x->n_in < (table ? 3 : 2) || !x->in[1] || !x->in[x->n_in - 1], x->r->err, STATUS_CORRUPT, "%d inputs", x->n_in);
+    FAIL_IF(x->n_in < (table ? 3 : 2) || !x->in[1] || !x->in[x->n_in - 1], x->r->err,
+            STATUS_CORRUPT, "%d inputs", x->n_in);
     TRY(resource_in(x, &r));
     emit_call(x, 0);
     r->now = raw_in(x, table ? 2 : 1);
@@ -155,7 +163,8 @@ static enum status read_table_size(struct op_reader *x) {
     return OK;
 }
 
-static void add_result(struct op_reader *x, struct node *n, int i, struct graph *init, struct value **slot) {
+static void add_result(struct op_reader *x, struct node *n, int i, struct graph *init,
+                       struct value **slot) {
     struct value *inner = *slot;
     graph_add_output(init, inner);
     struct value *v = between(x, "variable", inner->dtype, inner);

@@ -1,5 +1,6 @@
-/* Operators that move data: shapes, slices, gathers, concatenation. Nothing is computed, so a quantized tensor passes as
- * it is where input and output have one scale, and through its real value where not. */
+/* Operators that move data: shapes, slices, gathers, concatenation. Nothing is computed, so a
+ * quantized tensor passes as it is where input and output have one scale, and through its real
+ * value where not. */
 #include <string.h>
 
 #include "formats/tflite/tflite.h"
@@ -93,8 +94,8 @@ static enum status read_transpose(struct op_reader *x) {
     TRY(need_inputs(x, 2));
     TRY(need_const_ints(x, 1, "its permutation", &perm, &count));
     struct value *v = moved_in(x, 0, &raw);
-    FAIL_IF(count > MAX_RANK || (v->rank >= 0 && v->rank != count), x->r->err, STATUS_CORRUPT, "a permutation of %lld axes",
-            (long long)count);
+    FAIL_IF(count > MAX_RANK || (v->rank >= 0 && v->rank != count), x->r->err, STATUS_CORRUPT,
+            "a permutation of %lld axes", (long long)count);
     int64_t *list = copy_ints(x, perm, count);
     for (int64_t i = 0; i < count; i++)
         list[i] = perm[i] < 0 ? perm[i] + count : perm[i];
@@ -137,8 +138,10 @@ static enum status read_pack(struct op_reader *x) {
     return moved_out(x, 0, n, raw);
 }
 
-/* Gives every output of a splitting node: to the output itself, or through `Squeeze` of the axis. */
-static enum status split_out(struct op_reader *x, struct node *n, bool raw, struct value *squeeze_axes) {
+/* Gives every output of a splitting node: to the output itself, or through `Squeeze` of the axis.
+ */
+static enum status split_out(struct op_reader *x, struct node *n, bool raw,
+                             struct value *squeeze_axes) {
     for (int i = 0; i < x->n_out; i++) {
         if (!squeeze_axes) {
             if (raw && x->out[i])
@@ -209,7 +212,8 @@ static enum status read_split_v(struct op_reader *x) {
     }
     if (open >= 0) {
         int64_t at = count == 1 && axis[0] < 0 ? axis[0] + v->rank : axis[0];
-        FAIL_IF(at < 0 || at >= v->rank || v->dim[at] < rest, x->r->err, STATUS_UNSUPPORTED, "a size left open on an unknown dim");
+        FAIL_IF(at < 0 || at >= v->rank || v->dim[at] < rest, x->r->err, STATUS_UNSUPPORTED,
+                "a size left open on an unknown dim");
         int64_t *filled = copy_ints(x, size, n_sizes - 1);
         filled[open] = v->dim[at] - rest;
         sizes = made_ints(x, "sizes", filled, n_sizes, 1);
@@ -223,13 +227,15 @@ static enum status read_split_v(struct op_reader *x) {
 
 static const int64_t TO_END = INT64_MAX, TO_BEGIN = INT64_MIN;
 
-static struct node *slice_node(struct op_reader *x, struct value *v, const int64_t *begin, const int64_t *end, const int64_t *step, int rank,
-                               int begin_slot) {
+static struct node *slice_node(struct op_reader *x, struct value *v, const int64_t *begin,
+                               const int64_t *end, const int64_t *step, int rank, int begin_slot) {
     int64_t *axes = NEW_ARRAY(x->r->m->arena, rank + 1, int64_t);
     for (int i = 0; i < rank; i++)
         axes[i] = i;
-    struct value *b = made_ints(x, "starts", begin, rank, begin_slot), *e = made_ints(x, "ends", end, rank, begin_slot + 1);
-    struct value *a = made_ints(x, "axes", axes, rank, -1), *s = step ? made_ints(x, "steps", step, rank, begin_slot + 2) : NULL;
+    struct value *b = made_ints(x, "starts", begin, rank, begin_slot),
+                 *e = made_ints(x, "ends", end, rank, begin_slot + 1);
+    struct value *a = made_ints(x, "axes", axes, rank, -1),
+                 *s = step ? made_ints(x, "steps", step, rank, begin_slot + 2) : NULL;
     struct node *n = emit(x, "Slice", "", step ? 5 : 4, 1, ROLE_MAIN);
     n->in[0] = v;
     n->in[1] = b;
@@ -258,8 +264,8 @@ static enum status read_slice(struct op_reader *x) {
             "begin has %lld elements, size %lld", (long long)nb, (long long)ns);
     int64_t end[MAX_RANK] = { 0 };
     for (int64_t i = 0; i < nb; i++) {
-        FAIL_IF(begin[i] < 0 || size[i] < -1, x->r->err, STATUS_CORRUPT, "begin %lld and size %lld", (long long)begin[i],
-                (long long)size[i]);
+        FAIL_IF(begin[i] < 0 || size[i] < -1, x->r->err, STATUS_CORRUPT, "begin %lld and size %lld",
+                (long long)begin[i], (long long)size[i]);
         end[i] = size[i] == -1 ? TO_END : begin[i] + size[i];
     }
     return moved_out(x, 0, slice_node(x, v, begin, end, NULL, (int)nb, 1), raw);
@@ -276,9 +282,11 @@ struct masks {
     int32_t begin, end, ellipsis, fresh, shrink;
 };
 
-/* Spreads the sparse specification over the input's axes: an ellipsis takes what the others leave. */
-static enum status strided_dense(struct op_reader *x, const struct masks *m, int rank, const int64_t *begin, const int64_t *end,
-                                 const int64_t *step, int n, struct dense_slice *d) {
+/* Spreads the sparse specification over the input's axes: an ellipsis takes what the others leave.
+ */
+static enum status strided_dense(struct op_reader *x, const struct masks *m, int rank,
+                                 const int64_t *begin, const int64_t *end, const int64_t *step,
+                                 int n, struct dense_slice *d) {
     int fresh = 0, out = 0;
     bool seen = false;
     for (int i = 0; i < n; i++)
@@ -301,7 +309,7 @@ static enum status strided_dense(struct op_reader *x, const struct masks *m, int
             FAIL_IF(step[i] == 0, x->r->err, STATUS_CORRUPT, "a stride of 0");
             d->step[k] = shrink ? 1 : step[i];
             d->begin[k] = !shrink && (m->begin >> i & 1) ? (step[i] < 0 ? TO_END : 0) : begin[i];
-            d->end[k] = shrink             ? (begin[i] == -1 ? TO_END : begin[i] + 1)
+            d->end[k] = shrink            ? (begin[i] == -1 ? TO_END : begin[i] + 1)
                         : m->end >> i & 1 ? (step[i] < 0 ? TO_BEGIN : TO_END)
                                           : end[i];
             if (shrink)
@@ -310,7 +318,8 @@ static enum status strided_dense(struct op_reader *x, const struct masks *m, int
                 out++;
         }
     }
-    FAIL_IF(d->rank > rank, x->r->err, STATUS_CORRUPT, "%d axes are sliced, the input has %d", d->rank, rank);
+    FAIL_IF(d->rank > rank, x->r->err, STATUS_CORRUPT, "%d axes are sliced, the input has %d",
+            d->rank, rank);
     return OK;
 }
 
@@ -319,11 +328,13 @@ static enum status read_strided_slice(struct op_reader *x) {
     int64_t nb, ne, ns;
     bool raw;
     TRY(need_inputs(x, 4));
-    struct masks m = { fb_i32(&x->options, 0, 0), fb_i32(&x->options, 1, 0), fb_i32(&x->options, 2, 0), fb_i32(&x->options, 3, 0),
+    struct masks m = { fb_i32(&x->options, 0, 0), fb_i32(&x->options, 1, 0),
+                       fb_i32(&x->options, 2, 0), fb_i32(&x->options, 3, 0),
                        fb_i32(&x->options, 4, 0) };
     bool offset = fb_bool(&x->options, 5, false);
     struct value *v = moved_in(x, 0, &raw);
-    bool constant = const_ints(x, 1, &begin, &nb) && const_ints(x, 2, &end, &ne) && const_ints(x, 3, &step, &ns);
+    bool constant = const_ints(x, 1, &begin, &nb) && const_ints(x, 2, &end, &ne) &&
+                    const_ints(x, 3, &step, &ns);
     if (!constant || v->rank < 0 || offset) {
         struct node *n = emit(x, "STRIDED_SLICE", "tflite", 4, 1, ROLE_MAIN);
         n->in[0] = v;
@@ -337,8 +348,9 @@ static enum status read_strided_slice(struct op_reader *x) {
         node_set_int(n, "offset", offset);
         return moved_out(x, 0, n, raw);
     }
-    FAIL_IF(nb != ne || nb != ns || nb > MAX_RANK, x->r->err, STATUS_CORRUPT, "begin, end and strides have %lld, %lld and %lld elements",
-            (long long)nb, (long long)ne, (long long)ns);
+    FAIL_IF(nb != ne || nb != ns || nb > MAX_RANK, x->r->err, STATUS_CORRUPT,
+            "begin, end and strides have %lld, %lld and %lld elements", (long long)nb,
+            (long long)ne, (long long)ns);
     struct dense_slice d = { 0 };
     TRY(strided_dense(x, &m, v->rank, begin, end, step, (int)nb, &d));
     struct node *n = slice_node(x, v, d.begin, d.end, d.step, d.rank, 1);
@@ -366,7 +378,8 @@ static enum status pads_value(struct op_reader *x, struct value **out) {
     const int64_t *p;
     int64_t n;
     if (const_ints(x, 1, &p, &n)) {
-        FAIL_IF(n % 2 || n > 2 * MAX_RANK, x->r->err, STATUS_CORRUPT, "%lld paddings", (long long)n);
+        FAIL_IF(n % 2 || n > 2 * MAX_RANK, x->r->err, STATUS_CORRUPT, "%lld paddings",
+                (long long)n);
         int64_t pads[2 * MAX_RANK + 1] = { 0 };
         for (int64_t i = 0; i < n / 2; i++) {
             pads[i] = p[2 * i];
@@ -386,7 +399,8 @@ static enum status read_pad(struct op_reader *x) {
     TRY(need_inputs(x, 2));
     bool mirror = x->code == BUILTIN_MIRROR_PAD;
     bool raw = mirror && same_quant(x, 0, 0);
-    struct value *v = raw ? raw_in(x, 0) : real_in(x, 0), *fill = x->code == BUILTIN_PADV2 ? real_in(x, 2) : NULL, *pads;
+    struct value *v = raw ? raw_in(x, 0) : real_in(x, 0),
+                 *fill = x->code == BUILTIN_PADV2 ? real_in(x, 2) : NULL, *pads;
     if (mirror && fb_i8(&x->options, 0, 0) == 1) {
         struct node *n = emit(x, "MIRROR_PAD", "tflite", 2, 1, ROLE_MAIN);
         n->in[0] = v;
@@ -454,7 +468,8 @@ static enum status read_reverse_sequence(struct op_reader *x) {
     int32_t time = fb_i32(&x->options, 0, 0), batch = fb_i32(&x->options, 1, 0);
     bool raw, known = time >= 0 && time < 2 && batch >= 0 && batch < 2 && time != batch;
     struct value *v = moved_in(x, 0, &raw);
-    struct node *n = emit(x, known ? "ReverseSequence" : "REVERSE_SEQUENCE", known ? "" : "tflite", 2, 1, ROLE_MAIN);
+    struct node *n = emit(x, known ? "ReverseSequence" : "REVERSE_SEQUENCE", known ? "" : "tflite",
+                          2, 1, ROLE_MAIN);
     n->in[0] = v;
     n->in[1] = raw_in(x, 1);
     node_set_int(n, known ? "time_axis" : "seq_dim", time);
@@ -466,7 +481,8 @@ static enum status read_space_depth(struct op_reader *x) {
     TRY(need_inputs(x, 1));
     bool raw;
     struct value *v = moved_in(x, 0, &raw);
-    struct node *n = emit(x, x->code == BUILTIN_SPACE_TO_DEPTH ? "SpaceToDepth" : "DepthToSpace", "", 1, 1, ROLE_MAIN);
+    struct node *n = emit(x, x->code == BUILTIN_SPACE_TO_DEPTH ? "SpaceToDepth" : "DepthToSpace",
+                          "", 1, 1, ROLE_MAIN);
     n->in[0] = v;
     node_set_string(n, "layout", "NHWC");
     node_set_int(n, "blocksize", fb_i32(&x->options, 0, 0));
@@ -508,7 +524,8 @@ static enum status read_zeros_like(struct op_reader *x) {
     struct node *n = emit(x, "ConstantOfShape", "", 1, 1, ROLE_MAIN);
     n->in[0] = shape;
     int64_t one = 1;
-    node_set_attr(n, "value", ATTR_TENSOR)->tensor = tensor_in_arena(x->r->m->arena, v->dtype, v->dtype, 1, &one);
+    node_set_attr(n, "value", ATTR_TENSOR)->tensor =
+        tensor_in_arena(x->r->m->arena, v->dtype, v->dtype, 1, &one);
     node_set_output(n, 0, x->out[0]);
     return OK;
 }

@@ -4,7 +4,8 @@
 
 #include "formats/tflite/tflite_write.h"
 
-/* One row an operator that ONNX has under another name. `activation`: slot of the fused activation, -1 none. */
+/* One row an operator that ONNX has under another name. `activation`: slot of the fused activation,
+ * -1 none. */
 static const struct elementwise_row {
     enum builtin code;
     const char *op;
@@ -74,8 +75,9 @@ static const struct elementwise_row *row_of(enum builtin code) {
     return NULL;
 }
 
-/* Without an activation the arithmetic operators still keep their results between the largest finite floats
- * (CalculateActivationRange of kTfLiteActNone). That shows where an operand is infinite: a mask of -inf added to scores. */
+/* Without an activation the arithmetic operators still keep their results between the largest
+ * finite floats (CalculateActivationRange of kTfLiteActNone). That shows where an operand is
+ * infinite: a mask of -inf added to scores. */
 static bool reads_infinity(const struct op_reader *x) {
     for (int i = 0; i < x->n_in; i++) {
         const struct value *v = x->in[i];
@@ -94,7 +96,8 @@ static enum status read_row(struct op_reader *x) {
     TRY(need_inputs(x, row->n_in));
     if (row->activation >= 0)
         TRY(activation_read(x, row->activation, &act));
-    if (row->activation >= 0 && act == ACTIVATION_NONE && x->out[0] && x->out[0]->dtype == DT_F32 && reads_infinity(x))
+    if (row->activation >= 0 && act == ACTIVATION_NONE && x->out[0] && x->out[0]->dtype == DT_F32 &&
+        reads_infinity(x))
         act = ACTIVATION_SATURATE;
     struct value *in[3];
     for (int i = 0; i < row->n_in; i++)
@@ -117,7 +120,8 @@ static enum status read_clip(struct op_reader *x) {
     TRY(need_inputs(x, 1));
     struct value *v = real_in(x, 0);
     double low = x->code == BUILTIN_RELU_N1_TO_1 ? -1 : 0, high = x->code == BUILTIN_RELU6 ? 6 : 1;
-    struct value *min = made_real(x, "min", v->dtype, low), *max = made_real(x, "max", v->dtype, high);
+    struct value *min = made_real(x, "min", v->dtype, low),
+                 *max = made_real(x, "max", v->dtype, high);
     struct node *n = emit(x, "Clip", "", 3, 1, ROLE_MAIN);
     n->in[0] = v;
     n->in[1] = min;
@@ -184,7 +188,8 @@ static enum status read_right_shift(struct op_reader *x) {
 
 static enum status read_cast(struct op_reader *x) {
     TRY(need_inputs(x, 1));
-    FAIL_IF(!x->out[0] || x->out[0]->dtype == DT_NONE, x->r->err, STATUS_UNSUPPORTED, "a cast to a type without numbers");
+    FAIL_IF(!x->out[0] || x->out[0]->dtype == DT_NONE, x->r->err, STATUS_UNSUPPORTED,
+            "a cast to a type without numbers");
     struct node *n = emit(x, "Cast", "", 1, 1, ROLE_MAIN);
     n->in[0] = raw_in(x, 0);
     node_set_int(n, "to", dtype_to_onnx(x->out[0]->dtype));
@@ -227,20 +232,23 @@ static enum status read_dequantize(struct op_reader *x) {
         struct value *real = scaled_in(x, 0);
         return deliver_value(x, 0, real, ACTIVATION_NONE);
     }
-    FAIL_IF(!dtype_is_float(v->dtype), x->r->err, STATUS_CORRUPT, "its input '%s' has no scale", v->name);
+    FAIL_IF(!dtype_is_float(v->dtype), x->r->err, STATUS_CORRUPT, "its input '%s' has no scale",
+            v->name);
     return read_cast(x);
 }
 
 /* QUANTIZE also requantizes: integer to integer through the real value. */
 static enum status read_quantize(struct op_reader *x) {
     TRY(need_inputs(x, 1));
-    FAIL_IF(!x->out[0] || !x->out[0]->quant, x->r->err, STATUS_UNSUPPORTED, "its output has no scale");
+    FAIL_IF(!x->out[0] || !x->out[0]->quant, x->r->err, STATUS_UNSUPPORTED,
+            "its output has no scale");
     return deliver_quantized(x, 0, scaled_in(x, 0));
 }
 
 static enum status read_bitwise_xor(struct op_reader *x) {
     TRY(need_inputs(x, 2));
-    struct node *n = emit(x, raw_in(x, 0)->dtype == DT_BOOL ? "Xor" : "BitwiseXor", "", 2, 1, ROLE_MAIN);
+    struct node *n =
+        emit(x, raw_in(x, 0)->dtype == DT_BOOL ? "Xor" : "BitwiseXor", "", 2, 1, ROLE_MAIN);
     n->in[0] = raw_in(x, 0);
     n->in[1] = raw_in(x, 1);
     return deliver(x, 0, n, 0, ACTIVATION_NONE);

@@ -1,9 +1,11 @@
-/* Operators that ONNX has nothing for: kept under their own name in the domain "tflite" (kernels: src/ops/tflite_*.c). */
+/* Operators that ONNX has nothing for: kept under their own name in the domain "tflite" (kernels:
+ * src/ops/tflite_*.c). */
 #include <string.h>
 
 #include "formats/tflite/tflite_write.h"
 
-/* Fields of the options table that become attributes: type i (int32), e (int8), b (bool), f (float). */
+/* Fields of the options table that become attributes: type i (int32), e (int8), b (bool), f
+ * (float). */
 struct field {
     const char *name;
     int slot;
@@ -33,7 +35,13 @@ static const struct own_row {
     { BUILTIN_UNSORTED_SEGMENT_PROD, PASS_RAW, 3, { { 0 } } },
     { BUILTIN_UNSORTED_SEGMENT_MAX, PASS_RAW, 3, { { 0 } } },
     { BUILTIN_UNSORTED_SEGMENT_MIN, PASS_RAW, 3, { { 0 } } },
-    { BUILTIN_FAKE_QUANT, PASS_REAL, 1, { { "min", 0, 'f' }, { "max", 1, 'f' }, { "num_bits", 2, 'i' }, { "narrow_range", 3, 'b' } } },
+    { BUILTIN_FAKE_QUANT,
+      PASS_REAL,
+      1,
+      { { "min", 0, 'f' },
+        { "max", 1, 'f' },
+        { "num_bits", 2, 'i' },
+        { "narrow_range", 3, 'b' } } },
     { BUILTIN_RFFT2D, PASS_RAW, 2, { { 0 } } },
     { BUILTIN_REAL, PASS_RAW, 1, { { 0 } } },
     { BUILTIN_IMAG, PASS_RAW, 1, { { 0 } } },
@@ -46,16 +54,36 @@ static const struct own_row {
     { BUILTIN_DILATE, PASS_MOVED, 3, { { 0 } } },
     { BUILTIN_SVDF, PASS_SCALED, 5, { { "rank", 0, 'i' }, { "activation", 1, 'e' } } },
     { BUILTIN_RNN, PASS_SCALED, 5, { { "activation", 0, 'e' } } },
-    { BUILTIN_UNIDIRECTIONAL_SEQUENCE_RNN, PASS_SCALED, 5, { { "time_major", 0, 'b' }, { "activation", 1, 'e' } } },
-    { BUILTIN_BIDIRECTIONAL_SEQUENCE_RNN, PASS_SCALED, 9,
+    { BUILTIN_UNIDIRECTIONAL_SEQUENCE_RNN,
+      PASS_SCALED,
+      5,
+      { { "time_major", 0, 'b' }, { "activation", 1, 'e' } } },
+    { BUILTIN_BIDIRECTIONAL_SEQUENCE_RNN,
+      PASS_SCALED,
+      9,
       { { "time_major", 0, 'b' }, { "activation", 1, 'e' }, { "merge_outputs", 2, 'b' } } },
-    { BUILTIN_LSTM, PASS_SCALED, 5,
-      { { "activation", 0, 'e' }, { "cell_clip", 1, 'f' }, { "proj_clip", 2, 'f' }, { "kernel_type", 3, 'e' } } },
-    { BUILTIN_UNIDIRECTIONAL_SEQUENCE_LSTM, PASS_SCALED, 20,
-      { { "activation", 0, 'e' }, { "cell_clip", 1, 'f' }, { "proj_clip", 2, 'f' }, { "time_major", 3, 'b' },
+    { BUILTIN_LSTM,
+      PASS_SCALED,
+      5,
+      { { "activation", 0, 'e' },
+        { "cell_clip", 1, 'f' },
+        { "proj_clip", 2, 'f' },
+        { "kernel_type", 3, 'e' } } },
+    { BUILTIN_UNIDIRECTIONAL_SEQUENCE_LSTM,
+      PASS_SCALED,
+      20,
+      { { "activation", 0, 'e' },
+        { "cell_clip", 1, 'f' },
+        { "proj_clip", 2, 'f' },
+        { "time_major", 3, 'b' },
         { "diagonal_recurrent_tensors", 5, 'b' } } },
-    { BUILTIN_BIDIRECTIONAL_SEQUENCE_LSTM, PASS_SCALED, 39,
-      { { "activation", 0, 'e' }, { "cell_clip", 1, 'f' }, { "proj_clip", 2, 'f' }, { "merge_outputs", 3, 'b' },
+    { BUILTIN_BIDIRECTIONAL_SEQUENCE_LSTM,
+      PASS_SCALED,
+      39,
+      { { "activation", 0, 'e' },
+        { "cell_clip", 1, 'f' },
+        { "proj_clip", 2, 'f' },
+        { "merge_outputs", 3, 'b' },
         { "time_major", 4, 'B' } } },
 };
 
@@ -86,15 +114,20 @@ static struct value *pass_in(struct op_reader *x, int i, enum pass pass, bool ra
 
 static enum status read_own(struct op_reader *x) {
     const struct own_row *row = row_of(x->code);
-    FAIL_IF(x->n_in < row->least, x->r->err, STATUS_CORRUPT, "%d inputs, at least %d are needed", x->n_in, row->least);
+    FAIL_IF(x->n_in < row->least, x->r->err, STATUS_CORRUPT, "%d inputs, at least %d are needed",
+            x->n_in, row->least);
     bool raw = row->pass == PASS_MOVED && same_quant(x, 0, 0);
     struct value **in = NEW_ARRAY(x->r->m->arena, x->n_in, struct value *);
     for (int i = 0; i < x->n_in; i++)
         in[i] = pass_in(x, i, row->pass, raw);
     /* The further outputs of cells are scratch memory. */
-    bool two = (x->code == BUILTIN_LSTM && x->n_in <= 5) || x->code == BUILTIN_BIDIRECTIONAL_SEQUENCE_RNN ||
+    bool two = (x->code == BUILTIN_LSTM && x->n_in <= 5) ||
+               x->code == BUILTIN_BIDIRECTIONAL_SEQUENCE_RNN ||
                x->code == BUILTIN_BIDIRECTIONAL_SEQUENCE_LSTM;
-    int most = row->pass != PASS_SCALED ? x->n_out : two ? 2 : 1, n_out = x->n_out < most ? x->n_out : most;
+    int most = row->pass != PASS_SCALED ? x->n_out
+               : two                    ? 2
+                                        : 1,
+        n_out = x->n_out < most ? x->n_out : most;
     struct node *n = emit(x, x->op_name, "tflite", x->n_in, n_out, ROLE_MAIN);
     memcpy(n->in, in, sizeof *in * (size_t)x->n_in);
     set_fields(x, n, row->fields);
@@ -126,7 +159,8 @@ static enum status read_bitcast(struct op_reader *x) {
     TRY(need_inputs(x, 1));
     struct node *n = emit(x, x->op_name, "tflite", 1, 1, ROLE_MAIN);
     n->in[0] = raw_in(x, 0);
-    FAIL_IF(x->out[0]->dtype == DT_NONE, x->r->err, STATUS_UNSUPPORTED, "a bitcast to a type without numbers");
+    FAIL_IF(x->out[0]->dtype == DT_NONE, x->r->err, STATUS_UNSUPPORTED,
+            "a bitcast to a type without numbers");
     node_set_int(n, "to", dtype_to_onnx(x->out[0]->dtype));
     node_set_output(n, 0, x->out[0]);
     return OK;
@@ -162,10 +196,12 @@ static enum status reducer_of(struct op_reader *x, int32_t body, const char **na
         enum builtin code;
         const char *name;
     } known[] = {
-        { BUILTIN_STABLEHLO_ADD, "add" },     { BUILTIN_ADD, "add" },         { BUILTIN_STABLEHLO_MULTIPLY, "mul" },
-        { BUILTIN_MUL, "mul" },               { BUILTIN_STABLEHLO_MAXIMUM, "max" }, { BUILTIN_MAXIMUM, "max" },
-        { BUILTIN_STABLEHLO_MINIMUM, "min" }, { BUILTIN_MINIMUM, "min" },     { BUILTIN_STABLEHLO_AND, "min" },
-        { BUILTIN_LOGICAL_AND, "min" },       { BUILTIN_STABLEHLO_OR, "max" }, { BUILTIN_LOGICAL_OR, "max" },
+        { BUILTIN_STABLEHLO_ADD, "add" },      { BUILTIN_ADD, "add" },
+        { BUILTIN_STABLEHLO_MULTIPLY, "mul" }, { BUILTIN_MUL, "mul" },
+        { BUILTIN_STABLEHLO_MAXIMUM, "max" },  { BUILTIN_MAXIMUM, "max" },
+        { BUILTIN_STABLEHLO_MINIMUM, "min" },  { BUILTIN_MINIMUM, "min" },
+        { BUILTIN_STABLEHLO_AND, "min" },      { BUILTIN_LOGICAL_AND, "min" },
+        { BUILTIN_STABLEHLO_OR, "max" },       { BUILTIN_LOGICAL_OR, "max" },
     };
     struct graph *g;
     TRY(tflite_subgraph(x, body, &g));
@@ -180,7 +216,8 @@ static enum status reducer_of(struct op_reader *x, int32_t body, const char **na
 
 static enum status read_stablehlo_window(struct op_reader *x) {
     const char *reducer = "";
-    FAIL_IF(x->n_in != 2 || x->n_out != 1, x->r->err, STATUS_UNSUPPORTED, "a window over several tensors");
+    FAIL_IF(x->n_in != 2 || x->n_out != 1, x->r->err, STATUS_UNSUPPORTED,
+            "a window over several tensors");
     TRY(need_inputs(x, 2));
     TRY(reducer_of(x, fb_i32(&x->options2, 5, 0), &reducer));
     struct node *n = emit(x, "REDUCE_WINDOW", "tflite", 2, 1, ROLE_MAIN);
@@ -247,7 +284,10 @@ bool tflite_own_fields(struct lowered *op, const struct node *n) {
             uint32_t bits;
             memcpy(&bits, &real, sizeof bits);
             bool wide = f->type == 'f' || f->type == 'i';
-            op->fields[op->n_fields++] = (struct lowered_field) { f->slot, wide ? 4 : 1, f->type == 'f' ? bits : a ? (uint64_t)a->i : 0 };
+            op->fields[op->n_fields++] = (struct lowered_field) { f->slot, wide ? 4 : 1,
+                                                                  f->type == 'f' ? bits
+                                                                  : a            ? (uint64_t)a->i
+                                                                                 : 0 };
         }
         return true;
     }

@@ -5,8 +5,9 @@ static const struct {
     enum builtin code;
     const char *op;
 } rows[] = {
-    { BUILTIN_MEAN, "ReduceMean" },       { BUILTIN_SUM, "ReduceSum" },        { BUILTIN_REDUCE_PROD, "ReduceProd" },
-    { BUILTIN_REDUCE_MAX, "ReduceMax" },  { BUILTIN_REDUCE_MIN, "ReduceMin" }, { BUILTIN_REDUCE_ANY, "ReduceMax" },
+    { BUILTIN_MEAN, "ReduceMean" },        { BUILTIN_SUM, "ReduceSum" },
+    { BUILTIN_REDUCE_PROD, "ReduceProd" }, { BUILTIN_REDUCE_MAX, "ReduceMax" },
+    { BUILTIN_REDUCE_MIN, "ReduceMin" },   { BUILTIN_REDUCE_ANY, "ReduceMax" },
     { BUILTIN_REDUCE_ALL, "ReduceMin" },
 };
 

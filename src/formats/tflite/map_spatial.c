@@ -10,14 +10,16 @@ static void set_pair(struct op_reader *x, struct node *n, const char *name, int6
 
 static enum status set_padding(struct op_reader *x, struct node *n) {
     int8_t padding = fb_i8(&x->options, 0, PADDING_SAME);
-    FAIL_IF(padding != PADDING_SAME && padding != PADDING_VALID, x->r->err, STATUS_CORRUPT, "padding %d is not of the schema", padding);
+    FAIL_IF(padding != PADDING_SAME && padding != PADDING_VALID, x->r->err, STATUS_CORRUPT,
+            "padding %d is not of the schema", padding);
     node_set_string(n, "auto_pad", padding == PADDING_SAME ? "SAME_UPPER" : "VALID");
     return OK;
 }
 
 static enum status check_steps(struct op_reader *x, const int64_t *v, int n) {
     for (int i = 0; i < n; i++)
-        FAIL_IF(v[i] < 1, x->r->err, STATUS_CORRUPT, "a stride, dilation or filter size is %lld", (long long)v[i]);
+        FAIL_IF(v[i] < 1, x->r->err, STATUS_CORRUPT, "a stride, dilation or filter size is %lld",
+                (long long)v[i]);
     return OK;
 }
 
@@ -26,8 +28,10 @@ static struct value *bias_in(struct op_reader *x, int i) {
     return scaled_in(x, i);
 }
 
-/* A 1-D tensor of one element or none is how some converters write "no bias"; it stays an input all the same. */
-static struct node *conv_node(struct op_reader *x, const char *op, struct value *input, struct value *weights, struct value *bias) {
+/* A 1-D tensor of one element or none is how some converters write "no bias"; it stays an input all
+ * the same. */
+static struct node *conv_node(struct op_reader *x, const char *op, struct value *input,
+                              struct value *weights, struct value *bias) {
     struct node *n = emit(x, op, "", bias ? 3 : 2, 1, ROLE_MAIN);
     n->in[0] = input;
     n->in[1] = weights;
@@ -46,9 +50,11 @@ static enum status read_conv_2d(struct op_reader *x) {
     struct node *n = conv_node(x, "Conv", input, weights, bias);
     node_set_string(n, "kernel_layout", "OHWI");
     int64_t channels = input->rank == 4 ? input->dim[3] : -1, per_group = weights->dim[3];
-    int64_t groups = channels > 0 && per_group > 0 && channels % per_group == 0 ? channels / per_group : 1;
+    int64_t groups =
+        channels > 0 && per_group > 0 && channels % per_group == 0 ? channels / per_group : 1;
     node_set_int(n, "group", groups);
-    int64_t s[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0), fb_i32(&x->options, 5, 1), fb_i32(&x->options, 4, 1) };
+    int64_t s[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0), fb_i32(&x->options, 5, 1),
+                    fb_i32(&x->options, 4, 1) };
     TRY(check_steps(x, s, 4));
     set_pair(x, n, "strides", s[0], s[1]);
     set_pair(x, n, "dilations", s[2], s[3]);
@@ -64,13 +70,15 @@ static enum status read_depthwise(struct op_reader *x) {
     FAIL_IF(weights->rank != 4, x->r->err, STATUS_CORRUPT, "its filter has rank %d", weights->rank);
     struct node *n = conv_node(x, "Conv", input, weights, bias);
     node_set_string(n, "kernel_layout", "IHWO");
-    int64_t channels = input->rank == 4 ? input->dim[3] : -1, multiplier = fb_i32(&x->options, 3, 0);
+    int64_t channels = input->rank == 4 ? input->dim[3] : -1,
+            multiplier = fb_i32(&x->options, 3, 0);
     if (channels < 0 && multiplier > 0)
         channels = weights->dim[3] / multiplier;
-    FAIL_IF(channels < 1 || weights->dim[3] % channels, x->r->err, STATUS_CORRUPT, "%lld channels with a filter of %lld",
-            (long long)channels, (long long)weights->dim[3]);
+    FAIL_IF(channels < 1 || weights->dim[3] % channels, x->r->err, STATUS_CORRUPT,
+            "%lld channels with a filter of %lld", (long long)channels, (long long)weights->dim[3]);
     node_set_int(n, "group", channels);
-    int64_t s[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0), fb_i32(&x->options, 6, 1), fb_i32(&x->options, 5, 1) };
+    int64_t s[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0), fb_i32(&x->options, 6, 1),
+                    fb_i32(&x->options, 5, 1) };
     TRY(check_steps(x, s, 4));
     set_pair(x, n, "strides", s[0], s[1]);
     set_pair(x, n, "dilations", s[2], s[3]);
@@ -89,8 +97,10 @@ static enum status read_conv_3d(struct op_reader *x) {
     struct value *input = real_in(x, 0), *weights = real_in(x, 1), *bias = bias_in(x, 2);
     struct node *n = conv_node(x, "Conv", input, weights, bias);
     node_set_string(n, "kernel_layout", "HWIO");
-    int64_t s[] = { fb_i32(&x->options, 1, 0), fb_i32(&x->options, 3, 0), fb_i32(&x->options, 2, 0) };
-    int64_t d[] = { fb_i32(&x->options, 5, 1), fb_i32(&x->options, 7, 1), fb_i32(&x->options, 6, 1) };
+    int64_t s[] = { fb_i32(&x->options, 1, 0), fb_i32(&x->options, 3, 0),
+                    fb_i32(&x->options, 2, 0) };
+    int64_t d[] = { fb_i32(&x->options, 5, 1), fb_i32(&x->options, 7, 1),
+                    fb_i32(&x->options, 6, 1) };
     TRY(check_steps(x, s, 3));
     TRY(check_steps(x, d, 3));
     set_three(x, n, "strides", s);
@@ -99,7 +109,8 @@ static enum status read_conv_3d(struct op_reader *x) {
     return deliver(x, 0, n, 0, act);
 }
 
-/* The spatial size that a transposed convolution must give: from its constant, else from its output's declared shape. */
+/* The spatial size that a transposed convolution must give: from its constant, else from its
+ * output's declared shape. */
 static enum status transposed_size(struct op_reader *x, int spatial, int64_t *size) {
     const int64_t *shape;
     int64_t n;
@@ -112,13 +123,15 @@ static enum status transposed_size(struct op_reader *x, int spatial, int64_t *si
     return OK;
 }
 
-/* SAME pads as the forward convolution from the output to the input would; what the strides leave over at the end is
- * output_padding. */
-static void transposed_pads(int spatial, bool same, const int64_t *in, const int64_t *out, const int64_t *kernel, const int64_t *stride,
-                            const int64_t *dilation, int64_t *pads, int64_t *extra) {
+/* SAME pads as the forward convolution from the output to the input would; what the strides leave
+ * over at the end is output_padding. */
+static void transposed_pads(int spatial, bool same, const int64_t *in, const int64_t *out,
+                            const int64_t *kernel, const int64_t *stride, const int64_t *dilation,
+                            int64_t *pads, int64_t *extra) {
     for (int i = 0; i < spatial; i++) {
         int64_t reach = (kernel[i] - 1) * dilation[i] + 1;
-        int64_t forward = same ? (out[i] + stride[i] - 1) / stride[i] : (out[i] - reach + stride[i]) / stride[i];
+        int64_t forward =
+            same ? (out[i] + stride[i] - 1) / stride[i] : (out[i] - reach + stride[i]) / stride[i];
         int64_t total = (forward - 1) * stride[i] + reach - out[i];
         int64_t begin = same && total > 0 ? total / 2 : 0;
         int64_t end = (in[i] - 1) * stride[i] + reach - begin - out[i];
@@ -128,22 +141,28 @@ static void transposed_pads(int spatial, bool same, const int64_t *in, const int
     }
 }
 
-static enum status set_transposed(struct op_reader *x, struct node *n, int spatial, const int64_t *kernel, const int64_t *stride,
+static enum status set_transposed(struct op_reader *x, struct node *n, int spatial,
+                                  const int64_t *kernel, const int64_t *stride,
                                   const int64_t *dilation) {
     int64_t out[3], pads[6], extra[3];
     const struct value *input = n->in[0];
     TRY(check_steps(x, stride, spatial));
     TRY(transposed_size(x, spatial, out));
-    FAIL_IF(input->rank != spatial + 2, x->r->err, STATUS_CORRUPT, "its input has rank %d", input->rank);
+    FAIL_IF(input->rank != spatial + 2, x->r->err, STATUS_CORRUPT, "its input has rank %d",
+            input->rank);
     for (int i = 0; i < spatial; i++)
-        FAIL_IF(input->dim[i + 1] < 1 || kernel[i] < 1, x->r->err, STATUS_UNSUPPORTED, "an input of unknown size");
+        FAIL_IF(input->dim[i + 1] < 1 || kernel[i] < 1, x->r->err, STATUS_UNSUPPORTED,
+                "an input of unknown size");
     int8_t padding = fb_i8(&x->options, 0, PADDING_SAME);
-    transposed_pads(spatial, padding == PADDING_SAME, input->dim + 1, out, kernel, stride, dilation, pads, extra);
+    transposed_pads(spatial, padding == PADDING_SAME, input->dim + 1, out, kernel, stride, dilation,
+                    pads, extra);
     struct arena *a = x->r->m->arena;
     node_set_ints(n, "strides", arena_copy(a, stride, sizeof *stride * (size_t)spatial), spatial);
-    node_set_ints(n, "dilations", arena_copy(a, dilation, sizeof *dilation * (size_t)spatial), spatial);
+    node_set_ints(n, "dilations", arena_copy(a, dilation, sizeof *dilation * (size_t)spatial),
+                  spatial);
     node_set_ints(n, "pads", arena_copy(a, pads, sizeof *pads * 2 * (size_t)spatial), 2 * spatial);
-    node_set_ints(n, "output_padding", arena_copy(a, extra, sizeof *extra * (size_t)spatial), spatial);
+    node_set_ints(n, "output_padding", arena_copy(a, extra, sizeof *extra * (size_t)spatial),
+                  spatial);
     return OK;
 }
 
@@ -156,7 +175,8 @@ static enum status read_transpose_conv(struct op_reader *x) {
     FAIL_IF(weights->rank != 4, x->r->err, STATUS_CORRUPT, "its filter has rank %d", weights->rank);
     struct node *n = conv_node(x, "ConvTranspose", input, weights, bias);
     node_set_string(n, "kernel_layout", "OHWI");
-    int64_t stride[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0) }, dilation[] = { 1, 1 };
+    int64_t stride[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0) },
+            dilation[] = { 1, 1 };
     TRY(set_transposed(x, n, 2, weights->dim + 1, stride, dilation));
     return deliver(x, 0, n, 0, act);
 }
@@ -170,14 +190,17 @@ static enum status read_conv_3d_transpose(struct op_reader *x) {
     FAIL_IF(weights->rank != 5, x->r->err, STATUS_CORRUPT, "its filter has rank %d", weights->rank);
     struct node *n = conv_node(x, "ConvTranspose", input, weights, bias);
     node_set_string(n, "kernel_layout", "HWOI");
-    int64_t stride[] = { fb_i32(&x->options, 1, 0), fb_i32(&x->options, 3, 0), fb_i32(&x->options, 2, 0) };
-    int64_t dilation[] = { fb_i32(&x->options, 5, 1), fb_i32(&x->options, 7, 1), fb_i32(&x->options, 6, 1) };
+    int64_t stride[] = { fb_i32(&x->options, 1, 0), fb_i32(&x->options, 3, 0),
+                         fb_i32(&x->options, 2, 0) };
+    int64_t dilation[] = { fb_i32(&x->options, 5, 1), fb_i32(&x->options, 7, 1),
+                           fb_i32(&x->options, 6, 1) };
     TRY(set_transposed(x, n, 3, weights->dim, stride, dilation));
     return deliver(x, 0, n, 0, act);
 }
 
 static enum status set_window(struct op_reader *x, struct node *n) {
-    int64_t s[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0), fb_i32(&x->options, 4, 0), fb_i32(&x->options, 3, 0) };
+    int64_t s[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0), fb_i32(&x->options, 4, 0),
+                    fb_i32(&x->options, 3, 0) };
     TRY(check_steps(x, s, 4));
     node_set_string(n, "layout", "NHWC");
     set_pair(x, n, "strides", s[0], s[1]);
@@ -219,14 +242,16 @@ static enum status read_l2_pool(struct op_reader *x) {
 }
 
 /* keep_num_dims: the shape of the input with the last dim replaced. */
-static enum status dense_shape(struct op_reader *x, const struct value *input, int64_t units, struct value **shape) {
+static enum status dense_shape(struct op_reader *x, const struct value *input, int64_t units,
+                               struct value **shape) {
     int64_t dim[MAX_RANK];
     int unknown = 0;
     for (int i = 0; i + 1 < input->rank; i++) {
         dim[i] = input->dim[i] < 0 ? -1 : input->dim[i];
         unknown += dim[i] < 0;
     }
-    FAIL_IF(input->rank < 1 || unknown > 1, x->r->err, STATUS_UNSUPPORTED, "an input with several unknown dims");
+    FAIL_IF(input->rank < 1 || unknown > 1, x->r->err, STATUS_UNSUPPORTED,
+            "an input with several unknown dims");
     dim[input->rank - 1] = units;
     *shape = made_ints(x, "output_shape", dim, input->rank, -1);
     return OK;
@@ -239,12 +264,15 @@ static enum status read_fully_connected(struct op_reader *x) {
     if (fb_i8(&x->options, 1, 0) != 0)
         return refuse(x, "its shuffled weights");
     struct value *input = real_in(x, 0), *weights = real_in(x, 1), *bias = bias_in(x, 2);
-    FAIL_IF(weights->rank != 2, x->r->err, STATUS_CORRUPT, "its weights have rank %d", weights->rank);
+    FAIL_IF(weights->rank != 2, x->r->err, STATUS_CORRUPT, "its weights have rank %d",
+            weights->rank);
     bool keep = fb_bool(&x->options, 2, false) && input->rank != 2;
     struct value *rows = input;
-    if (input->rank != 2 || (input->dim[1] >= 0 && weights->dim[1] >= 0 && input->dim[1] != weights->dim[1])) {
+    if (input->rank != 2 ||
+        (input->dim[1] >= 0 && weights->dim[1] >= 0 && input->dim[1] != weights->dim[1])) {
         int64_t flat[] = { -1, weights->dim[1] };
-        struct value *shape = made_ints(x, "flat_shape", arena_copy(x->r->m->arena, flat, sizeof flat), 2, -1);
+        struct value *shape =
+            made_ints(x, "flat_shape", arena_copy(x->r->m->arena, flat, sizeof flat), 2, -1);
         rows = then2(x, "Reshape", input, shape, NULL);
         rows->rank = 2;
         rows->dim[0] = DIM_UNKNOWN;
@@ -311,7 +339,8 @@ static enum status read_l2_normalization(struct op_reader *x) {
     TRY(activation_read(x, 0, &act));
     int64_t last = -1;
     struct value *v = real_in(x, 0);
-    struct value *axes = made_ints(x, "axes", arena_copy(x->r->m->arena, &last, sizeof last), 1, -1);
+    struct value *axes =
+        made_ints(x, "axes", arena_copy(x->r->m->arena, &last, sizeof last), 1, -1);
     struct value *norm = then2(x, "ReduceL2", v, axes, NULL);
     node_set_int(x->last, "keepdims", 1);
     norm = then2(x, "Max", norm, made_real(x, "epsilon", DT_F32, (double)1e-6f), NULL);
@@ -341,7 +370,8 @@ static enum status read_lrn(struct op_reader *x) {
 static enum status read_resize(struct op_reader *x) {
     TRY(need_inputs(x, 2));
     bool linear = x->code == BUILTIN_RESIZE_BILINEAR;
-    bool corners = fb_bool(&x->options, linear ? 2 : 0, false), half = fb_bool(&x->options, linear ? 3 : 1, false);
+    bool corners = fb_bool(&x->options, linear ? 2 : 0, false),
+         half = fb_bool(&x->options, linear ? 3 : 1, false);
     bool raw = !linear && same_quant(x, 0, 0);
     struct value *v = raw ? raw_in(x, 0) : real_in(x, 0);
     struct node *n = emit(x, "Resize", "", 4, 1, ROLE_MAIN);
@@ -350,9 +380,14 @@ static enum status read_resize(struct op_reader *x) {
     int64_t axes[] = { 1, 2 };
     node_set_ints(n, "axes", arena_copy(x->r->m->arena, axes, sizeof axes), 2);
     node_set_string(n, "mode", linear ? "linear" : "nearest");
-    FAIL_IF(corners && half, x->r->err, STATUS_UNSUPPORTED, "align_corners together with half_pixel_centers");
-    node_set_string(n, "coordinate_transformation_mode", corners ? "align_corners" : half ? "half_pixel" : "asymmetric");
-    /* floor((i + 0.5) * scale) is round half up of ONNX's (i + 0.5) * scale - 0.5; align_corners rounds half up. */
+    FAIL_IF(corners && half, x->r->err, STATUS_UNSUPPORTED,
+            "align_corners together with half_pixel_centers");
+    node_set_string(n, "coordinate_transformation_mode",
+                    corners ? "align_corners"
+                    : half  ? "half_pixel"
+                            : "asymmetric");
+    /* floor((i + 0.5) * scale) is round half up of ONNX's (i + 0.5) * scale - 0.5; align_corners
+     * rounds half up. */
     if (!linear)
         node_set_string(n, "nearest_mode", corners || half ? "round_prefer_ceil" : "floor");
     if (!raw)

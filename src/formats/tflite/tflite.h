@@ -1,8 +1,10 @@
-/* Inside the TFLite format: the schema's numbers, the reader's state, and what the writer needs to know of a file.
+/* Inside the TFLite format: the schema's numbers, the reader's state, and what the writer needs to
+ * know of a file.
  *
- * How an operator is read: its table of options and its tensors become one or several IR nodes of one group. An
- * integer tensor with a scale is seen through DequantizeLinear by operators that compute, and written through
- * QuantizeLinear; a fused activation is a node of its own before that. */
+ * How an operator is read: its table of options and its tensors become one or several IR nodes of
+ * one group. An integer tensor with a scale is seen through DequantizeLinear by operators that
+ * compute, and written through QuantizeLinear; a fused activation is a node of its own before that.
+ */
 #ifndef FORMATS_TFLITE_H
 #define FORMATS_TFLITE_H
 
@@ -24,21 +26,68 @@ struct builtin_row {
 const struct builtin_row *builtin_row(int number);
 
 /* Slots of the tables (schema.fbs, in order of declaration). */
-enum { MODEL_VERSION, MODEL_OPERATOR_CODES, MODEL_SUBGRAPHS, MODEL_DESCRIPTION, MODEL_BUFFERS, MODEL_METADATA_BUFFER,
-       MODEL_METADATA, MODEL_SIGNATURES, MODEL_EXTERNAL_GROUPS, MODEL_EXTERNAL_BUFFERS };
+enum {
+    MODEL_VERSION,
+    MODEL_OPERATOR_CODES,
+    MODEL_SUBGRAPHS,
+    MODEL_DESCRIPTION,
+    MODEL_BUFFERS,
+    MODEL_METADATA_BUFFER,
+    MODEL_METADATA,
+    MODEL_SIGNATURES,
+    MODEL_EXTERNAL_GROUPS,
+    MODEL_EXTERNAL_BUFFERS
+};
 enum { CODE_DEPRECATED, CODE_CUSTOM, CODE_VERSION, CODE_BUILTIN };
 enum { SUBGRAPH_TENSORS, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_OPERATORS, SUBGRAPH_NAME };
-enum { TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_QUANTIZATION, TENSOR_IS_VARIABLE, TENSOR_SPARSITY,
-       TENSOR_SHAPE_SIGNATURE, TENSOR_HAS_RANK, TENSOR_VARIANT, TENSOR_EXTERNAL_BUFFER };
-enum { OPERATOR_CODE, OPERATOR_INPUTS, OPERATOR_OUTPUTS, OPERATOR_OPTIONS_TYPE, OPERATOR_OPTIONS, OPERATOR_CUSTOM_OPTIONS,
-       OPERATOR_CUSTOM_FORMAT, OPERATOR_MUTATING, OPERATOR_INTERMEDIATES, OPERATOR_LARGE_OFFSET, OPERATOR_LARGE_SIZE,
-       OPERATOR_OPTIONS2_TYPE, OPERATOR_OPTIONS2 };
+enum {
+    TENSOR_SHAPE,
+    TENSOR_TYPE,
+    TENSOR_BUFFER,
+    TENSOR_NAME,
+    TENSOR_QUANTIZATION,
+    TENSOR_IS_VARIABLE,
+    TENSOR_SPARSITY,
+    TENSOR_SHAPE_SIGNATURE,
+    TENSOR_HAS_RANK,
+    TENSOR_VARIANT,
+    TENSOR_EXTERNAL_BUFFER
+};
+enum {
+    OPERATOR_CODE,
+    OPERATOR_INPUTS,
+    OPERATOR_OUTPUTS,
+    OPERATOR_OPTIONS_TYPE,
+    OPERATOR_OPTIONS,
+    OPERATOR_CUSTOM_OPTIONS,
+    OPERATOR_CUSTOM_FORMAT,
+    OPERATOR_MUTATING,
+    OPERATOR_INTERMEDIATES,
+    OPERATOR_LARGE_OFFSET,
+    OPERATOR_LARGE_SIZE,
+    OPERATOR_OPTIONS2_TYPE,
+    OPERATOR_OPTIONS2
+};
 enum { BUFFER_DATA, BUFFER_OFFSET, BUFFER_SIZE };
-enum { QUANT_MIN, QUANT_MAX, QUANT_SCALE, QUANT_ZERO_POINT, QUANT_DETAILS_TYPE, QUANT_DETAILS, QUANT_AXIS };
+enum {
+    QUANT_MIN,
+    QUANT_MAX,
+    QUANT_SCALE,
+    QUANT_ZERO_POINT,
+    QUANT_DETAILS_TYPE,
+    QUANT_DETAILS,
+    QUANT_AXIS
+};
 enum { PADDING_SAME, PADDING_VALID };
-enum activation { ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_RELU_N1_TO_1, ACTIVATION_RELU6, ACTIVATION_TANH,
-                  ACTIVATION_SIGN_BIT,
-                  ACTIVATION_SATURATE /* not of the schema: to the largest finite floats, see map_elementwise.c */ };
+enum activation {
+    ACTIVATION_NONE,
+    ACTIVATION_RELU,
+    ACTIVATION_RELU_N1_TO_1,
+    ACTIVATION_RELU6,
+    ACTIVATION_TANH,
+    ACTIVATION_SIGN_BIT,
+    ACTIVATION_SATURATE /* not of the schema: to the largest finite floats, see map_elementwise.c */
+};
 
 /* DT_NONE: not a type calque has (resource, variant). */
 enum dtype dtype_from_tflite(int type);
@@ -81,7 +130,7 @@ struct resources {
     struct handle {
         const struct value *value;
         struct resource *resource;
-    } *handles;
+    } * handles;
     int n_handles;
 };
 
@@ -92,7 +141,7 @@ struct tfl_reader {
     struct tflite_notes *notes;
     struct quant_values { /* constants made of a tensor's scale and zero point, made on first use */
         struct value *scale, *zero_point;
-    } **quant;
+    } * *quant;
     struct resources *resources; /* by sub-graph */
     unsigned char *visited;      /* by sub-graph: 1 being read, 2 read; finds cycles */
     int depth;
@@ -117,14 +166,18 @@ struct op_reader {
 typedef enum status read_fn(struct op_reader *x);
 
 /* --- making nodes and values (tflite_emit.c) --- */
-struct node *emit(struct op_reader *x, const char *op, const char *domain, int n_in, int n_out, enum node_role role);
+struct node *emit(struct op_reader *x, const char *op, const char *domain, int n_in, int n_out,
+                  enum node_role role);
 /* A value between nodes of the group, like `like` in shape when that is not NULL. */
-struct value *between(struct op_reader *x, const char *suffix, enum dtype dtype, const struct value *like);
+struct value *between(struct op_reader *x, const char *suffix, enum dtype dtype,
+                      const struct value *like);
 /* Emits a node of domain "" with one output, which is a new value between. */
 struct value *then1(struct op_reader *x, const char *op, struct value *a, const struct value *like);
-struct value *then2(struct op_reader *x, const char *op, struct value *a, struct value *b, const struct value *like);
+struct value *then2(struct op_reader *x, const char *op, struct value *a, struct value *b,
+                    const struct value *like);
 /* Constants that no tensor of the file holds. slot < 0: made from options, else from that input. */
-struct value *made_ints(struct op_reader *x, const char *suffix, const int64_t *v, int64_t n, int slot);
+struct value *made_ints(struct op_reader *x, const char *suffix, const int64_t *v, int64_t n,
+                        int slot);
 struct value *made_real(struct op_reader *x, const char *suffix, enum dtype dtype, double v);
 struct value *made_tensor(struct op_reader *x, const char *suffix, struct tensor *t, int slot);
 
@@ -141,13 +194,15 @@ enum status deliver(struct op_reader *x, int i, struct node *n, int k, enum acti
 enum status deliver_quantized(struct op_reader *x, int i, struct value *v);
 /* The same for a value made by then1/then2: renames it away. */
 enum status deliver_value(struct op_reader *x, int i, struct value *v, enum activation act);
-/* True when no arithmetic is needed between input i and output k: neither is quantized, or both alike. */
+/* True when no arithmetic is needed between input i and output k: neither is quantized, or both
+ * alike. */
 bool same_quant(const struct op_reader *x, int i, int k);
 enum status activation_read(const struct op_reader *x, int slot, enum activation *out);
 
 /* Contents of constant input i as integers (arena); false when it is not a constant. */
 bool const_ints(const struct op_reader *x, int i, const int64_t **v, int64_t *n);
-enum status need_const_ints(const struct op_reader *x, int i, const char *what, const int64_t **v, int64_t *n);
+enum status need_const_ints(const struct op_reader *x, int i, const char *what, const int64_t **v,
+                            int64_t *n);
 enum status need_inputs(const struct op_reader *x, int least);
 enum status refuse(const struct op_reader *x, const char *what);
 
@@ -161,21 +216,24 @@ read_fn *map_control(enum builtin code);
 
 /* --- tflite_read.c --- */
 enum status tflite_read(struct model *m, struct err *e);
-/* Reads the operators of a sub-graph unless that is done; fails when it is being read (it calls itself). */
+/* Reads the operators of a sub-graph unless that is done; fails when it is being read (it calls
+ * itself). */
 enum status tflite_read_subgraph(struct tfl_reader *r, int k);
 /* --- tflite_tensor.c: values of a sub-graph's tensors --- */
-enum status tflite_read_tensors(struct tfl_reader *r, struct graph *g, const struct fb_table *table);
+enum status tflite_read_tensors(struct tfl_reader *r, struct graph *g,
+                                const struct fb_table *table);
 /* --- tflite_sparse.c: a sparse tensor's bytes made dense in the arena --- */
-enum status tflite_densify(struct tfl_reader *r, const struct fb_table *sparsity, struct tensor *t, const unsigned char *data,
-                           size_t size);
+enum status tflite_densify(struct tfl_reader *r, const struct fb_table *sparsity, struct tensor *t,
+                           const unsigned char *data, size_t size);
 
 /* tflite_op.c */
-enum status tflite_read_operator(struct tfl_reader *r, struct graph *g, const struct fb_table *op, int index);
+enum status tflite_read_operator(struct tfl_reader *r, struct graph *g, const struct fb_table *op,
+                                 int index);
 /* The sub-graph that an operator calls, read. */
 enum status tflite_subgraph(struct op_reader *x, int32_t number, struct graph **out);
 
 struct patch;
-enum status tflite_write_patched(const struct model *m, const struct patch *const *patches, int n, const char *path,
-                                 struct err *e);
+enum status tflite_write_patched(const struct model *m, const struct patch *const *patches, int n,
+                                 const char *path, struct err *e);
 
 #endif

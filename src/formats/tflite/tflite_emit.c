@@ -4,11 +4,15 @@
 
 #include "formats/tflite/tflite.h"
 
-struct node *emit(struct op_reader *x, const char *op, const char *domain, int n_in, int n_out, enum node_role role) {
+struct node *emit(struct op_reader *x, const char *op, const char *domain, int n_in, int n_out,
+                  enum node_role role) {
     struct node *n = graph_add_node(x->g, op, domain, n_in, n_out);
     n->group = x->group;
     n->version = x->version;
-    n->origin = (struct origin) { .name = x->name, .op = x->op_name, .offset = (int64_t)x->op.at, .graph = x->g->index,
+    n->origin = (struct origin) { .name = x->name,
+                                  .op = x->op_name,
+                                  .offset = (int64_t)x->op.at,
+                                  .graph = x->g->index,
                                   .index = x->index };
     if (role != ROLE_MAIN)
         intmap_put(&x->r->notes->roles, (uint64_t)(uintptr_t)n, role);
@@ -16,9 +20,11 @@ struct node *emit(struct op_reader *x, const char *op, const char *domain, int n
     return n;
 }
 
-struct value *between(struct op_reader *x, const char *suffix, enum dtype dtype, const struct value *like) {
+struct value *between(struct op_reader *x, const char *suffix, enum dtype dtype,
+                      const struct value *like) {
     const char *stem = like && like->name[0] ? like->name : x->name;
-    struct value *v = graph_add_value(x->g, arena_printf(x->r->m->arena, "%s%s%s", stem, suffix[0] ? "/" : "", suffix));
+    struct value *v = graph_add_value(
+        x->g, arena_printf(x->r->m->arena, "%s%s%s", stem, suffix[0] ? "/" : "", suffix));
     v->dtype = dtype;
     v->origin.offset = (int64_t)x->op.at;
     if (like) {
@@ -28,7 +34,8 @@ struct value *between(struct op_reader *x, const char *suffix, enum dtype dtype,
     return v;
 }
 
-struct value *then2(struct op_reader *x, const char *op, struct value *a, struct value *b, const struct value *like) {
+struct value *then2(struct op_reader *x, const char *op, struct value *a, struct value *b,
+                    const struct value *like) {
     struct node *n = emit(x, op, "", b ? 2 : 1, 1, ROLE_HELPER);
     n->in[0] = a;
     if (b)
@@ -38,25 +45,28 @@ struct value *then2(struct op_reader *x, const char *op, struct value *a, struct
     return v;
 }
 
-struct value *then1(struct op_reader *x, const char *op, struct value *a, const struct value *like) {
+struct value *then1(struct op_reader *x, const char *op, struct value *a,
+                    const struct value *like) {
     return then2(x, op, a, NULL, like);
 }
 
-static void note_constant(struct tfl_reader *r, const struct value *v, enum constant_source source, int32_t graph, int32_t index,
-                          int32_t slot) {
+static void note_constant(struct tfl_reader *r, const struct value *v, enum constant_source source,
+                          int32_t graph, int32_t index, int32_t slot) {
     struct constant_note note = { v, source, graph, index, slot };
     intmap_put(&r->notes->constants, (uint64_t)(uintptr_t)v, (uint64_t)r->notes->n_notes);
     PUSH(r->m->arena, r->notes->notes, r->notes->n_notes, note);
 }
 
 struct value *made_tensor(struct op_reader *x, const char *suffix, struct tensor *t, int slot) {
-    struct value *v = graph_add_constant(x->g, arena_printf(x->r->m->arena, "%s/%s", x->name, suffix), t);
+    struct value *v =
+        graph_add_constant(x->g, arena_printf(x->r->m->arena, "%s/%s", x->name, suffix), t);
     v->origin.offset = (int64_t)x->op.at;
     note_constant(x->r, v, slot < 0 ? FROM_OPTIONS : FROM_INPUT, x->g->index, x->index, slot);
     return v;
 }
 
-struct value *made_ints(struct op_reader *x, const char *suffix, const int64_t *v, int64_t n, int slot) {
+struct value *made_ints(struct op_reader *x, const char *suffix, const int64_t *v, int64_t n,
+                        int slot) {
     return made_tensor(x, suffix, tensor_vec_i64(x->r->m->arena, v, n), slot);
 }
 
@@ -123,7 +133,8 @@ static struct quant_values *quant_values(struct op_reader *x, const struct value
     return q;
 }
 
-static struct node *quantize_node(struct op_reader *x, const char *op, enum node_role role, const struct value *v) {
+static struct node *quantize_node(struct op_reader *x, const char *op, enum node_role role,
+                                  const struct value *v) {
     struct quant_values *q = quant_values(x, v);
     struct node *n = emit(x, op, "", 3, 1, role);
     n->in[1] = q->scale;
@@ -157,13 +168,19 @@ bool same_quant(const struct op_reader *x, int i, int k) {
     const struct value *a = raw_in(x, i), *b = k < x->n_out ? x->out[k] : NULL;
     if (!value_quantized(a) || !value_quantized(b))
         return value_quantized(a) == value_quantized(b);
-    return a->dtype == b->dtype && a->quant->n == 1 && b->quant->n == 1 && a->quant->scale[0] == b->quant->scale[0] &&
+    return a->dtype == b->dtype && a->quant->n == 1 && b->quant->n == 1 &&
+           a->quant->scale[0] == b->quant->scale[0] &&
            a->quant->zero_point[0] == b->quant->zero_point[0];
 }
 
-static enum status emit_activation(struct op_reader *x, enum activation act, struct value *v, enum dtype dtype, struct node **out) {
-    static const double low[] = { [ACTIVATION_RELU_N1_TO_1] = -1, [ACTIVATION_RELU6] = 0, [ACTIVATION_SATURATE] = -(double)FLT_MAX };
-    static const double high[] = { [ACTIVATION_RELU_N1_TO_1] = 1, [ACTIVATION_RELU6] = 6, [ACTIVATION_SATURATE] = (double)FLT_MAX };
+static enum status emit_activation(struct op_reader *x, enum activation act, struct value *v,
+                                   enum dtype dtype, struct node **out) {
+    static const double low[] = { [ACTIVATION_RELU_N1_TO_1] = -1,
+                                  [ACTIVATION_RELU6] = 0,
+                                  [ACTIVATION_SATURATE] = -(double)FLT_MAX };
+    static const double high[] = { [ACTIVATION_RELU_N1_TO_1] = 1,
+                                   [ACTIVATION_RELU6] = 6,
+                                   [ACTIVATION_SATURATE] = (double)FLT_MAX };
     struct node *n;
     switch (act) {
     case ACTIVATION_RELU:
@@ -173,7 +190,8 @@ static enum status emit_activation(struct op_reader *x, enum activation act, str
     case ACTIVATION_RELU6:
     case ACTIVATION_RELU_N1_TO_1:
     case ACTIVATION_SATURATE: {
-        struct value *min = made_real(x, "min", dtype, low[act]), *max = made_real(x, "max", dtype, high[act]);
+        struct value *min = made_real(x, "min", dtype, low[act]),
+                     *max = made_real(x, "max", dtype, high[act]);
         n = emit(x, "Clip", "", 3, 1, ROLE_ACTIVATION);
         n->in[1] = min;
         n->in[2] = max;
@@ -217,11 +235,13 @@ enum status deliver_quantized(struct op_reader *x, int i, struct value *v) {
     return OK;
 }
 
-/* v, when it was the last thing made for this operator, is replaced by the output; else copied into it. */
+/* v, when it was the last thing made for this operator, is replaced by the output; else copied into
+ * it. */
 enum status deliver_value(struct op_reader *x, int i, struct value *v, enum activation act) {
     struct graph *g = x->g;
     struct node *n = v->producer;
-    if (n && n == x->last && v == g->values[g->n_values - 1] && v->id == x->r->m->next_value_id - 1) {
+    if (n && n == x->last && v == g->values[g->n_values - 1] &&
+        v->id == x->r->m->next_value_id - 1) {
         g->n_values--;
         x->r->m->next_value_id--;
         return deliver(x, i, n, v->out_index, act);
@@ -236,14 +256,16 @@ enum status deliver_value(struct op_reader *x, int i, struct value *v, enum acti
 
 enum status activation_read(const struct op_reader *x, int slot, enum activation *out) {
     int8_t a = fb_i8(&x->options, slot, 0);
-    FAIL_IF(a < 0 || a > ACTIVATION_SIGN_BIT, x->r->err, STATUS_CORRUPT, "fused activation %d is not of the schema", a);
+    FAIL_IF(a < 0 || a > ACTIVATION_SIGN_BIT, x->r->err, STATUS_CORRUPT,
+            "fused activation %d is not of the schema", a);
     *out = (enum activation)a;
     return OK;
 }
 
 bool const_ints(const struct op_reader *x, int i, const int64_t **v, int64_t *n) {
     const struct value *value = raw_in(x, i);
-    if (!value || !value->constant || value->is_input || value->is_variable || !dtype_is_int(value->dtype))
+    if (!value || !value->constant || value->is_input || value->is_variable ||
+        !dtype_is_int(value->dtype))
         return false;
     const struct tensor *t = value->constant;
     int64_t *list = NEW_ARRAY(x->r->m->arena, tensor_count(t) + 1, int64_t);
@@ -254,13 +276,16 @@ bool const_ints(const struct op_reader *x, int i, const int64_t **v, int64_t *n)
     return true;
 }
 
-enum status need_const_ints(const struct op_reader *x, int i, const char *what, const int64_t **v, int64_t *n) {
-    FAIL_IF(!const_ints(x, i, v, n), x->r->err, STATUS_UNSUPPORTED, "%s (input %d) is computed, not a constant", what, i);
+enum status need_const_ints(const struct op_reader *x, int i, const char *what, const int64_t **v,
+                            int64_t *n) {
+    FAIL_IF(!const_ints(x, i, v, n), x->r->err, STATUS_UNSUPPORTED,
+            "%s (input %d) is computed, not a constant", what, i);
     return OK;
 }
 
 enum status need_inputs(const struct op_reader *x, int least) {
-    FAIL_IF(x->n_in < least, x->r->err, STATUS_CORRUPT, "%d inputs, %s takes at least %d", x->n_in, x->op_name, least);
+    FAIL_IF(x->n_in < least, x->r->err, STATUS_CORRUPT, "%d inputs, %s takes at least %d", x->n_in,
+            x->op_name, least);
     for (int i = 0; i < least; i++)
         FAIL_IF(!x->in[i], x->r->err, STATUS_CORRUPT, "input %d is missing", i);
     FAIL_IF(x->n_out < 1, x->r->err, STATUS_CORRUPT, "no outputs");
@@ -274,11 +299,13 @@ enum status refuse(const struct op_reader *x, const char *what) {
 enum node_role tflite_role(const struct model *m, const struct node *n) {
     const struct tflite_notes *notes = m->format_data;
     uint64_t role;
-    return notes && intmap_get(&notes->roles, (uint64_t)(uintptr_t)n, &role) ? (enum node_role)role : ROLE_MAIN;
+    return notes && intmap_get(&notes->roles, (uint64_t)(uintptr_t)n, &role) ? (enum node_role)role
+                                                                             : ROLE_MAIN;
 }
 
 const struct constant_note *tflite_constant_note(const struct model *m, const struct value *v) {
     const struct tflite_notes *notes = m->format_data;
     uint64_t i;
-    return notes && intmap_get(&notes->constants, (uint64_t)(uintptr_t)v, &i) ? &notes->notes[i] : NULL;
+    return notes && intmap_get(&notes->constants, (uint64_t)(uintptr_t)v, &i) ? &notes->notes[i]
+                                                                              : NULL;
 }

@@ -6,7 +6,8 @@
 #include "formats/tflite/tflite_write.h"
 
 static enum status refuse_node(const struct lowering *l, const char *what) {
-    return err_set(l->err, STATUS_UNSUPPORTED, "%s %s%s: %s cannot be written to a TensorFlow Lite file", l->node->op, "at ",
+    return err_set(l->err, STATUS_UNSUPPORTED,
+                   "%s %s%s: %s cannot be written to a TensorFlow Lite file", l->node->op, "at ",
                    l->node->out[0] ? l->node->out[0]->name : "", what);
 }
 
@@ -93,10 +94,13 @@ int tflite_activation_of(const struct node *n) {
         return ACTIVATION_RELU;
     if (node_is(n, "Tanh"))
         return ACTIVATION_TANH;
-    if (!node_is(n, "Clip") || n->n_in < 3 || !n->in[1] || !n->in[2] || !n->in[1]->constant || !n->in[2]->constant)
+    if (!node_is(n, "Clip") || n->n_in < 3 || !n->in[1] || !n->in[2] || !n->in[1]->constant ||
+        !n->in[2]->constant)
         return -1;
     double low = tensor_f64(n->in[1]->constant, 0), high = tensor_f64(n->in[2]->constant, 0);
-    return low == 0 && high == 6 ? ACTIVATION_RELU6 : low == -1 && high == 1 ? ACTIVATION_RELU_N1_TO_1 : -1;
+    return low == 0 && high == 6    ? ACTIVATION_RELU6
+           : low == -1 && high == 1 ? ACTIVATION_RELU_N1_TO_1
+                                    : -1;
 }
 
 /* --- windows --- */
@@ -122,7 +126,9 @@ static enum status read_spatial(struct lowering *l, struct spatial *s) {
     pair_attr(n, "dilations", s->dilation);
     const char *mode = text_attr(n, "auto_pad", "NOTSET");
     const int64_t *pads = list_attr(n, "pads", &count);
-    s->padding = strcmp(mode, "SAME_UPPER") == 0 ? PADDING_SAME : strcmp(mode, "VALID") == 0 ? PADDING_VALID : -1;
+    s->padding = strcmp(mode, "SAME_UPPER") == 0 ? PADDING_SAME
+                 : strcmp(mode, "VALID") == 0    ? PADDING_VALID
+                                                 : -1;
     if (s->padding >= 0)
         return OK;
     bool zero = true, same = true;
@@ -146,7 +152,8 @@ static enum status read_spatial(struct lowering *l, struct spatial *s) {
 static struct lowered *add_padding(struct lowering *l, const struct spatial *s, bool lowest) {
     struct lowered *o = add_op(l, lowest ? BUILTIN_PADV2 : BUILTIN_PAD, lowest ? 3 : 2);
     const struct value *x = l->node->in[0];
-    int64_t p[8] = { 0, 0, s->pads[0], s->pads[2], s->pads[1], s->pads[3], 0, 0 }, dim[2] = { 4, 2 };
+    int64_t p[8] = { 0, 0, s->pads[0], s->pads[2], s->pads[1], s->pads[3], 0, 0 },
+            dim[2] = { 4, 2 };
     o->in[0].value = l->node->in[0];
     struct tensor *t = ints32(l, p, 8, 1);
     t->rank = 2;
@@ -169,8 +176,10 @@ static enum status lower_conv(struct lowering *l) {
     bool depthwise = strcmp(order, "IHWO") == 0;
     if ((!depthwise && strcmp(order, "OHWI") != 0) || !w || w->rank != 4)
         return refuse_node(l, "its kernel layout");
-    int64_t groups = int_attr(n, "group", 1), channels = n->in[0]->rank == 4 ? n->in[0]->dim[3] : -1;
-    if (depthwise ? groups < 1 || w->dim[3] % groups || w->dim[0] != 1 || (channels >= 0 && channels != groups)
+    int64_t groups = int_attr(n, "group", 1),
+            channels = n->in[0]->rank == 4 ? n->in[0]->dim[3] : -1;
+    if (depthwise ? groups < 1 || w->dim[3] % groups || w->dim[0] != 1 ||
+                        (channels >= 0 && channels != groups)
                   : channels >= 0 && channels != groups * w->dim[3])
         return refuse_node(l, "its number of groups");
     struct spatial s = { .kernel = { w->dim[1], w->dim[2] } };
@@ -192,25 +201,30 @@ static enum status lower_conv(struct lowering *l) {
     return OK;
 }
 
-/* TFLite's SAME pads of the forward convolution, and none at the end beyond what the output's size leaves. */
+/* TFLite's SAME pads of the forward convolution, and none at the end beyond what the output's size
+ * leaves. */
 static enum status lower_conv_transpose(struct lowering *l) {
     const struct node *n = l->node;
     const struct value *w = input_of(n, 1), *x = n->in[0], *y = n->out[0];
-    if (strcmp(text_attr(n, "kernel_layout", ""), "OHWI") != 0 || strcmp(text_attr(n, "layout", ""), "NHWC") != 0 || w->rank != 4 ||
-        x->rank != 4 || int_attr(n, "group", 1) != 1)
+    if (strcmp(text_attr(n, "kernel_layout", ""), "OHWI") != 0 ||
+        strcmp(text_attr(n, "layout", ""), "NHWC") != 0 || w->rank != 4 || x->rank != 4 ||
+        int_attr(n, "group", 1) != 1)
         return refuse_node(l, "its layout");
     int64_t stride[2], dilation[2], extra[2] = { 0, 0 }, n_pads, n_extra, out[4];
-    const int64_t *pads = list_attr(n, "pads", &n_pads), *padding = list_attr(n, "output_padding", &n_extra);
+    const int64_t *pads = list_attr(n, "pads", &n_pads),
+                  *padding = list_attr(n, "output_padding", &n_extra);
     pair_attr(n, "strides", stride);
     pair_attr(n, "dilations", dilation);
     bool same = true, valid = true;
     for (int i = 0; i < 2; i++) {
-        int64_t in = x->dim[i + 1], begin = pads && n_pads == 4 ? pads[i] : 0, end = pads && n_pads == 4 ? pads[i + 2] : 0;
+        int64_t in = x->dim[i + 1], begin = pads && n_pads == 4 ? pads[i] : 0,
+                end = pads && n_pads == 4 ? pads[i + 2] : 0;
         extra[i] = padding && n_extra == 2 ? padding[i] : 0;
         if (in < 0 || dilation[i] != 1 || strcmp(text_attr(n, "auto_pad", "NOTSET"), "NOTSET") != 0)
             return refuse_node(l, "its padding");
         out[i + 1] = (in - 1) * stride[i] + w->dim[i + 1] - begin - end + extra[i];
-        int64_t forward = (out[i + 1] + stride[i] - 1) / stride[i], total = (forward - 1) * stride[i] + w->dim[i + 1] - out[i + 1];
+        int64_t forward = (out[i + 1] + stride[i] - 1) / stride[i],
+                total = (forward - 1) * stride[i] + w->dim[i + 1] - out[i + 1];
         same &= begin == (total > 0 ? total / 2 : 0) && forward == in;
         valid &= begin == 0;
     }
@@ -249,7 +263,8 @@ static enum status lower_pool(struct lowering *l) {
         /* Zeros that count must be there: TFLite's own padding never counts. */
         const struct value *x = n->in[0];
         for (int i = 0; i < 2; i++) {
-            int64_t in = x->dim[i + 1], out = (in + s.stride[i] - 1) / s.stride[i], total = (out - 1) * s.stride[i] + s.kernel[i] - in;
+            int64_t in = x->dim[i + 1], out = (in + s.stride[i] - 1) / s.stride[i],
+                    total = (out - 1) * s.stride[i] + s.kernel[i] - in;
             if (in < 0)
                 return refuse_node(l, "counted padding of an unknown size");
             total = total < 0 ? 0 : total;
@@ -280,7 +295,8 @@ static enum status lower_pool(struct lowering *l) {
 static enum status lower_gemm(struct lowering *l) {
     const struct node *n = l->node;
     const struct value *w = input_of(n, 1);
-    if (float_attr(n, "alpha", 1) != 1 || float_attr(n, "beta", 1) != 1 || int_attr(n, "transA", 0) || n->in[0]->rank > 2)
+    if (float_attr(n, "alpha", 1) != 1 || float_attr(n, "beta", 1) != 1 ||
+        int_attr(n, "transA", 0) || n->in[0]->rank > 2)
         return refuse_node(l, "its factors or transposed input");
     struct lowered *o = add_op(l, BUILTIN_FULLY_CONNECTED, n->n_in);
     for (int i = 0; i < n->n_in; i++)
@@ -388,7 +404,8 @@ static enum status lower_slice(struct lowering *l) {
     for (int i = 1; i < 5 && i < n->n_in; i++)
         if (n->in[i] && !constant_list(l, i, &list[i], &count[i]))
             return refuse_node(l, "a computed list");
-    if (rank < 0 || !list[1] || !list[2] || count[1] != count[2] || (list[3] && count[3] != count[1]) || (list[4] && count[4] != count[1]))
+    if (rank < 0 || !list[1] || !list[2] || count[1] != count[2] ||
+        (list[3] && count[3] != count[1]) || (list[4] && count[4] != count[1]))
         return refuse_node(l, "its lists");
     int32_t begin_mask = 0, end_mask = 0;
     for (int i = 0; i < rank; i++) {
@@ -439,8 +456,13 @@ static enum status lower_pad(struct lowering *l) {
         if (p[i] < 0 || p[rank + i] < 0)
             return refuse_node(l, "negative paddings");
     }
-    bool zero = !fill || (fill->constant && tensor_count(fill->constant) == 1 && tensor_f64(fill->constant, 0) == 0);
-    struct lowered *o = add_op(l, reflect ? BUILTIN_MIRROR_PAD : zero ? BUILTIN_PAD : BUILTIN_PADV2, reflect || zero ? 2 : 3);
+    bool zero = !fill || (fill->constant && tensor_count(fill->constant) == 1 &&
+                          tensor_f64(fill->constant, 0) == 0);
+    struct lowered *o = add_op(l,
+                               reflect ? BUILTIN_MIRROR_PAD
+                               : zero  ? BUILTIN_PAD
+                                       : BUILTIN_PADV2,
+                               reflect || zero ? 2 : 3);
     o->in[0].value = n->in[0];
     struct tensor *t = ints32(l, rows, count, 1);
     t->rank = 2;
@@ -556,9 +578,16 @@ static void clip_half(struct lowering *l, enum builtin code, struct value *limit
 static enum status lower_clip(struct lowering *l) {
     const struct node *n = l->node;
     struct value *low = n->n_in > 1 ? n->in[1] : NULL, *high = n->n_in > 2 ? n->in[2] : NULL;
-    double a = low && low->constant ? tensor_f64(low->constant, 0) : NAN, b = high && high->constant ? tensor_f64(high->constant, 0) : NAN;
+    double a = low && low->constant ? tensor_f64(low->constant, 0) : NAN,
+           b = high && high->constant ? tensor_f64(high->constant, 0) : NAN;
     if (low && high && ((a == 0 && (b == 6 || b == 1)) || (a == -1 && b == 1))) {
-        add_op(l, b == 6 ? BUILTIN_RELU6 : a == 0 ? BUILTIN_RELU_0_TO_1 : BUILTIN_RELU_N1_TO_1, 1)->in[0].value = n->in[0];
+        add_op(l,
+               b == 6   ? BUILTIN_RELU6
+               : a == 0 ? BUILTIN_RELU_0_TO_1
+                        : BUILTIN_RELU_N1_TO_1,
+               1)
+            ->in[0]
+            .value = n->in[0];
         return OK;
     }
     if (!low && !high)
@@ -572,19 +601,24 @@ static enum status lower_clip(struct lowering *l) {
 
 static enum status lower_resize(struct lowering *l) {
     const struct node *n = l->node;
-    const char *mode = text_attr(n, "mode", "nearest"), *grid = text_attr(n, "coordinate_transformation_mode", "half_pixel");
+    const char *mode = text_attr(n, "mode", "nearest"),
+               *grid = text_attr(n, "coordinate_transformation_mode", "half_pixel");
     const char *nearest = text_attr(n, "nearest_mode", "round_prefer_floor");
     int64_t count;
     const int64_t *axes = list_attr(n, "axes", &count);
-    bool linear = strcmp(mode, "linear") == 0, corners = strcmp(grid, "align_corners") == 0, half = strcmp(grid, "half_pixel") == 0;
+    bool linear = strcmp(mode, "linear") == 0, corners = strcmp(grid, "align_corners") == 0,
+         half = strcmp(grid, "half_pixel") == 0;
     bool plain = strcmp(grid, "asymmetric") == 0;
-    if (!axes || count != 2 || axes[0] != 1 || axes[1] != 2 || !input_of(n, 3) || n->in[0]->rank != 4)
+    if (!axes || count != 2 || axes[0] != 1 || axes[1] != 2 || !input_of(n, 3) ||
+        n->in[0]->rank != 4)
         return refuse_node(l, "other axes than height and width, or scales");
-    if ((!linear && strcmp(mode, "nearest") != 0) || (!corners && !half && !plain) || int_attr(n, "antialias", 0))
+    if ((!linear && strcmp(mode, "nearest") != 0) || (!corners && !half && !plain) ||
+        int_attr(n, "antialias", 0))
         return refuse_node(l, "its mode");
     if (!linear && strcmp(nearest, plain ? "floor" : "round_prefer_ceil") != 0)
         return refuse_node(l, "its rounding");
-    struct lowered *o = add_op(l, linear ? BUILTIN_RESIZE_BILINEAR : BUILTIN_RESIZE_NEAREST_NEIGHBOR, 2);
+    struct lowered *o =
+        add_op(l, linear ? BUILTIN_RESIZE_BILINEAR : BUILTIN_RESIZE_NEAREST_NEIGHBOR, 2);
     o->in[0].value = n->in[0];
     field(o, linear ? 2 : 0, 1, corners);
     field(o, linear ? 3 : 1, 1, half);
@@ -593,9 +627,11 @@ static enum status lower_resize(struct lowering *l) {
 
 static enum status lower_space(struct lowering *l) {
     const struct node *n = l->node;
-    if (strcmp(text_attr(n, "layout", "NCHW"), "NHWC") != 0 || strcmp(text_attr(n, "mode", "DCR"), "DCR") != 0)
+    if (strcmp(text_attr(n, "layout", "NCHW"), "NHWC") != 0 ||
+        strcmp(text_attr(n, "mode", "DCR"), "DCR") != 0)
         return refuse_node(l, "its layout or mode");
-    struct lowered *o = add_op(l, node_is(n, "SpaceToDepth") ? BUILTIN_SPACE_TO_DEPTH : BUILTIN_DEPTH_TO_SPACE, 1);
+    struct lowered *o =
+        add_op(l, node_is(n, "SpaceToDepth") ? BUILTIN_SPACE_TO_DEPTH : BUILTIN_DEPTH_TO_SPACE, 1);
     o->in[0].value = n->in[0];
     field(o, 0, 4, int_attr(n, "blocksize", 1));
     return OK;
@@ -660,7 +696,8 @@ static enum status lower_reverse_sequence(struct lowering *l) {
 static enum status lower_unsqueeze(struct lowering *l) {
     const int64_t *axes;
     int64_t n;
-    return constant_list(l, 1, &axes, &n) && n == 1 ? lower_with_list(l, BUILTIN_EXPAND_DIMS) : lower_as_reshape(l);
+    return constant_list(l, 1, &axes, &n) && n == 1 ? lower_with_list(l, BUILTIN_EXPAND_DIMS)
+                                                    : lower_as_reshape(l);
 }
 
 static enum status lower_tile(struct lowering *l) {
@@ -725,7 +762,8 @@ static const struct {
     const char *op;
     enum builtin code;
 } plain_rows[] = {
-    { "Where", BUILTIN_SELECT_V2 }, { "Sum", BUILTIN_ADD_N }, { "GatherND", BUILTIN_GATHER_ND }, { "BitwiseXor", BUILTIN_BITWISE_XOR },
+    { "Where", BUILTIN_SELECT_V2 },    { "Sum", BUILTIN_ADD_N },
+    { "GatherND", BUILTIN_GATHER_ND }, { "BitwiseXor", BUILTIN_BITWISE_XOR },
     { "Range", BUILTIN_RANGE },
 };
 
@@ -733,8 +771,9 @@ static const struct {
     const char *op;
     enum builtin code;
 } reduce_rows[] = {
-    { "ReduceMean", BUILTIN_MEAN }, { "ReduceSum", BUILTIN_SUM }, { "ReduceProd", BUILTIN_REDUCE_PROD },
-    { "ReduceMax", BUILTIN_REDUCE_MAX }, { "ReduceMin", BUILTIN_REDUCE_MIN },
+    { "ReduceMean", BUILTIN_MEAN },        { "ReduceSum", BUILTIN_SUM },
+    { "ReduceProd", BUILTIN_REDUCE_PROD }, { "ReduceMax", BUILTIN_REDUCE_MAX },
+    { "ReduceMin", BUILTIN_REDUCE_MIN },
 };
 
 enum status tflite_lower(struct lowering *l, const struct node *n, struct arena *a, struct err *e) {

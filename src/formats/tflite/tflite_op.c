@@ -6,13 +6,15 @@
 static enum status read_code(struct op_reader *x) {
     struct tfl_reader *r = x->r;
     uint32_t index = fb_u32(&x->op, OPERATOR_CODE, 0);
-    FAIL_IF(index >= r->codes.n, r->err, STATUS_CORRUPT, "operator code %u, the file has %zu", index, r->codes.n);
+    FAIL_IF(index >= r->codes.n, r->err, STATUS_CORRUPT, "operator code %u, the file has %zu",
+            index, r->codes.n);
     struct fb_table t = fb_vec_table(&r->codes, index);
     int32_t code = fb_i32(&t, CODE_BUILTIN, 0), old = fb_i8(&t, CODE_DEPRECATED, 0);
     if (old > code) /* files older than the wide field have the narrow one only */
         code = old;
     const struct builtin_row *row = builtin_row(code);
-    FAIL_IF(!row, r->err, STATUS_UNSUPPORTED, "built-in operator %d is newer than the schema calque knows", code);
+    FAIL_IF(!row, r->err, STATUS_UNSUPPORTED,
+            "built-in operator %d is newer than the schema calque knows", code);
     x->code = (enum builtin)code;
     x->op_name = row->name;
     x->version = fb_i32(&t, CODE_VERSION, 1);
@@ -32,8 +34,8 @@ static enum status read_list(struct op_reader *x, int slot, struct value ***list
     struct fb_vector tensors = fb_vec(&g, SUBGRAPH_TENSORS, 4);
     for (size_t i = 0; i < v.n; i++) {
         int32_t t = fb_vec_i32(&v, i);
-        FAIL_IF(t < -1 || (t >= 0 && (size_t)t >= tensors.n), x->r->err, STATUS_CORRUPT, "tensor %d, the sub-graph has %zu", t,
-                tensors.n);
+        FAIL_IF(t < -1 || (t >= 0 && (size_t)t >= tensors.n), x->r->err, STATUS_CORRUPT,
+                "tensor %d, the sub-graph has %zu", t, tensors.n);
         (*list)[i] = t < 0 ? NULL : x->r->notes->tensors[x->g->index][t];
     }
     return OK;
@@ -41,7 +43,8 @@ static enum status read_list(struct op_reader *x, int slot, struct value ***list
 
 static enum status read_options(struct op_reader *x) {
     const struct builtin_row *row = builtin_row((int)x->code);
-    uint8_t kind = fb_u8(&x->op, OPERATOR_OPTIONS_TYPE, 0), kind2 = fb_u8(&x->op, OPERATOR_OPTIONS2_TYPE, 0);
+    uint8_t kind = fb_u8(&x->op, OPERATOR_OPTIONS_TYPE, 0),
+            kind2 = fb_u8(&x->op, OPERATOR_OPTIONS2_TYPE, 0);
     struct fb_table none = { .fb = &x->r->fb };
     x->options = kind ? fb_sub(&x->op, OPERATOR_OPTIONS) : none;
     x->options2 = kind2 ? fb_sub(&x->op, OPERATOR_OPTIONS2) : none;
@@ -58,16 +61,19 @@ static enum status check_outputs(const struct op_reader *x) {
         const struct value *v = x->out[i];
         if (!v)
             continue;
-        FAIL_IF(v->producer, x->r->err, STATUS_CORRUPT, "tensor '%s' (number %d) is already computed by %s", v->name, v->origin.index,
+        FAIL_IF(v->producer, x->r->err, STATUS_CORRUPT,
+                "tensor '%s' (number %d) is already computed by %s", v->name, v->origin.index,
                 v->producer->origin.name);
         FAIL_IF(v->constant, x->r->err, STATUS_CORRUPT, "its output '%s' is a constant", v->name);
         for (int k = 0; k < i; k++)
-            FAIL_IF(x->out[k] == v, x->r->err, STATUS_CORRUPT, "two of its outputs are tensor %d", v->origin.index);
+            FAIL_IF(x->out[k] == v, x->r->err, STATUS_CORRUPT, "two of its outputs are tensor %d",
+                    v->origin.index);
     }
     return OK;
 }
 
-/* An operator without a reading is kept under its own name, so that the rest of the file can be used. */
+/* An operator without a reading is kept under its own name, so that the rest of the file can be
+ * used. */
 static enum status keep(struct op_reader *x, const char *domain) {
     struct node *n = emit(x, x->op_name, domain, x->n_in, x->n_out, ROLE_MAIN);
     for (int i = 0; i < x->n_in; i++)
@@ -83,7 +89,9 @@ static enum status read_custom(struct op_reader *x) {
     TRY(keep(x, flex ? "tflite.flex" : "tflite.custom"));
     struct fb_vector options = fb_vec(&x->op, OPERATOR_CUSTOM_OPTIONS, 1);
     struct attr *a = node_set_attr(x->last, "custom_options", ATTR_STRING);
-    a->s = options.n ? arena_strn(x->r->m->arena, (const char *)x->r->fb.data + options.at, options.n) : "";
+    a->s = options.n
+               ? arena_strn(x->r->m->arena, (const char *)x->r->fb.data + options.at, options.n)
+               : "";
     a->n = (int64_t)options.n;
     return OK;
 }
@@ -100,7 +108,8 @@ static read_fn *find_reader(enum builtin code) {
     return NULL;
 }
 
-/* What cannot be expressed is kept by name as well (running it says so): undoes what its reader has made. */
+/* What cannot be expressed is kept by name as well (running it says so): undoes what its reader has
+ * made. */
 static void take_back(struct op_reader *x, int nodes, int values, int ids) {
     struct quant_values *quant = x->r->quant[x->g->index];
     for (int i = 0; i < x->n_out; i++)
@@ -135,19 +144,26 @@ static enum status read_meaning(struct op_reader *x) {
     return keep(x, "tflite.unread");
 }
 
-enum status tflite_read_operator(struct tfl_reader *r, struct graph *g, const struct fb_table *op, int index) {
+enum status tflite_read_operator(struct tfl_reader *r, struct graph *g, const struct fb_table *op,
+                                 int index) {
     struct arena *a = r->m->arena;
     struct op_reader x = {
-        .r = r, .g = g, .op = *op, .index = index, .group = r->m->next_group++, .op_name = "?",
-        .name = g->index ? arena_printf(a, "%d#%d", (int)g->index, index) : arena_printf(a, "#%d", index),
+        .r = r,
+        .g = g,
+        .op = *op,
+        .index = index,
+        .group = r->m->next_group++,
+        .op_name = "?",
+        .name = g->index ? arena_printf(a, "%d#%d", (int)g->index, index)
+                         : arena_printf(a, "#%d", index),
     };
     enum status s = read_meaning(&x);
     return s == OK ? OK : err_at(r->err, "operator %s (%s)", x.name, x.op_name);
 }
 
 enum status tflite_subgraph(struct op_reader *x, int32_t number, struct graph **out) {
-    FAIL_IF(number <= 0 || number >= x->r->m->n_graphs, x->r->err, STATUS_CORRUPT, "sub-graph %d, the file has %d", number,
-            x->r->m->n_graphs);
+    FAIL_IF(number <= 0 || number >= x->r->m->n_graphs, x->r->err, STATUS_CORRUPT,
+            "sub-graph %d, the file has %d", number, x->r->m->n_graphs);
     TRY(tflite_read_subgraph(x->r, number));
     *out = x->r->m->graphs[number];
     return OK;

@@ -14,14 +14,17 @@ static const char *text_field(struct tfl_reader *r, const struct fb_table *t, in
     return s ? arena_strn(r->m->arena, s, n) : "";
 }
 
-static enum status tensor_number(struct tfl_reader *r, const struct graph *g, int32_t index, struct value **out) {
-    FAIL_IF(index < 0 || index >= g->n_values, r->err, STATUS_CORRUPT, "tensor %d, the sub-graph has others", index);
+static enum status tensor_number(struct tfl_reader *r, const struct graph *g, int32_t index,
+                                 struct value **out) {
+    FAIL_IF(index < 0 || index >= g->n_values, r->err, STATUS_CORRUPT,
+            "tensor %d, the sub-graph has others", index);
     *out = r->notes->tensors[g->index][index];
     return OK;
 }
 
 static enum status read_interface(struct tfl_reader *r, struct graph *g, const struct fb_table *t) {
-    struct fb_vector inputs = fb_vec(t, SUBGRAPH_INPUTS, 4), outputs = fb_vec(t, SUBGRAPH_OUTPUTS, 4);
+    struct fb_vector inputs = fb_vec(t, SUBGRAPH_INPUTS, 4),
+                     outputs = fb_vec(t, SUBGRAPH_OUTPUTS, 4);
     struct value *v = NULL;
     for (size_t i = 0; i < inputs.n; i++) {
         TRY(tensor_number(r, g, fb_vec_i32(&inputs, i), &v));
@@ -62,7 +65,8 @@ enum status tflite_read_subgraph(struct tfl_reader *r, int k) {
     if (r->visited[k] == 2)
         return OK;
     FAIL_IF(r->visited[k] == 1, r->err, STATUS_CORRUPT, "sub-graph %d calls itself", k);
-    FAIL_IF(r->depth == MAX_DEPTH, r->err, STATUS_UNSUPPORTED, "calls of sub-graphs nest deeper than %d", (int)MAX_DEPTH);
+    FAIL_IF(r->depth == MAX_DEPTH, r->err, STATUS_UNSUPPORTED,
+            "calls of sub-graphs nest deeper than %d", (int)MAX_DEPTH);
     r->visited[k] = 1;
     r->depth++;
     enum status s = read_operators(r, k);
@@ -72,7 +76,8 @@ enum status tflite_read_subgraph(struct tfl_reader *r, int k) {
 }
 
 /* Names of a signature's inputs or outputs: TensorMap { name, tensor_index }. */
-static void read_tensor_maps(struct tfl_reader *r, const struct fb_table *t, int slot, const char ***names, int *n) {
+static void read_tensor_maps(struct tfl_reader *r, const struct fb_table *t, int slot,
+                             const char ***names, int *n) {
     struct fb_vector maps = fb_vec(t, slot, 4);
     for (size_t i = 0; i < maps.n; i++) {
         struct fb_table map = fb_vec_table(&maps, i);
@@ -108,9 +113,11 @@ static void read_metadata(struct tfl_reader *r, const struct fb_table *model) {
                 n--;
             for (size_t k = 0; text && k < n; k++)
                 text = p[k] >= 0x20 && p[k] < 0x7f;
-            value = text ? arena_strn(r->m->arena, (const char *)p, n) : arena_printf(r->m->arena, "%zu bytes", data.n);
+            value = text ? arena_strn(r->m->arena, (const char *)p, n)
+                         : arena_printf(r->m->arena, "%zu bytes", data.n);
         }
-        model_add_property(r->m, &r->m->properties, &r->m->n_properties, text_field(r, &t, 0), value);
+        model_add_property(r->m, &r->m->properties, &r->m->n_properties, text_field(r, &t, 0),
+                           value);
     }
 }
 
@@ -135,7 +142,8 @@ static enum status read_model(struct tfl_reader *r, const struct fb_table *model
     r->subgraphs = fb_vec(model, MODEL_SUBGRAPHS, 4);
     r->buffers = fb_vec(model, MODEL_BUFFERS, 4);
     TRY(flatbuffer_check(&r->fb, r->err));
-    FAIL_IF(version != 3, r->err, STATUS_UNSUPPORTED, "schema version %u; calque reads version 3", version);
+    FAIL_IF(version != 3, r->err, STATUS_UNSUPPORTED, "schema version %u; calque reads version 3",
+            version);
     FAIL_IF(r->subgraphs.n == 0, r->err, STATUS_CORRUPT, "the model has no sub-graph");
     FAIL_IF(r->subgraphs.n > 65536, r->err, STATUS_UNSUPPORTED, "%zu sub-graphs", r->subgraphs.n);
     m->format_version = "schema 3";
@@ -174,7 +182,8 @@ enum status tflite_read(struct model *m, struct err *e) {
     return read_model(&r, &model);
 }
 
-/* Certain with the identifier; else the root must be a table whose first field is version 3 and that has sub-graphs. */
+/* Certain with the identifier; else the root must be a table whose first field is version 3 and
+ * that has sub-graphs. */
 static int probe(const unsigned char *head, size_t n, size_t file_size) {
     if (n < 8)
         return 0;
@@ -183,11 +192,18 @@ static int probe(const unsigned char *head, size_t n, size_t file_size) {
     struct flatbuffer fb = flatbuffer_of(head, n);
     struct fb_table t = fb_root(&fb);
     if (!t.at || fb.failed) /* the root may lie past the head */
-        return load_u32le(head) >= n && load_u32le(head) < file_size && load_u32le(head) % 4 == 0 ? 2 : 0;
-    return fb_u32(&t, MODEL_VERSION, 0) == 3 && fb_field(&t, MODEL_SUBGRAPHS, 4) && !fb.failed ? 60 : 0;
+        return load_u32le(head) >= n && load_u32le(head) < file_size && load_u32le(head) % 4 == 0
+                   ? 2
+                   : 0;
+    return fb_u32(&t, MODEL_VERSION, 0) == 3 && fb_field(&t, MODEL_SUBGRAPHS, 4) && !fb.failed ? 60
+                                                                                               : 0;
 }
 
 const struct format format_tflite = {
-    .name = "tflite", .title = "TensorFlow Lite", .suffixes = ".tflite .lite",
-    .probe = probe, .read = tflite_read, .write_patched = tflite_write_patched,
+    .name = "tflite",
+    .title = "TensorFlow Lite",
+    .suffixes = ".tflite .lite",
+    .probe = probe,
+    .read = tflite_read,
+    .write_patched = tflite_write_patched,
 };

@@ -1,5 +1,5 @@
-/* Writing a patched file: the patches are applied, what changed is found by comparing with how the nodes were, and every
- * operator with a change is written anew; then the patches are taken back. */
+/* Writing a patched file: the patches are applied, what changed is found by comparing with how the
+ * nodes were, and every operator with a change is written anew; then the patches are taken back. */
 #include <string.h>
 
 #include "formats/tflite/tflite_write.h"
@@ -16,7 +16,7 @@ struct before {
 struct group {
     int first, n, here;
     bool touched, written;
-    bool rewired;         /* the old operator with other tensors, which stands where `last` does */
+    bool rewired; /* the old operator with other tensors, which stands where `last` does */
     struct fb_ref ref;
     const struct node *last;
 };
@@ -33,7 +33,7 @@ struct writer {
     struct constant_was {
         struct value *value;
         struct tensor *was;
-    } *constants;
+    } * constants;
     int n_constants;
     struct intmap place; /* value -> tensor number where it is not its own */
     struct uses *uses;
@@ -87,7 +87,8 @@ static bool in_graph(const struct node *p) {
 
 static bool has_tensor(const struct writer *w, const struct value *v) {
     uint64_t i;
-    return intmap_get(&w->place, key(v), &i) || (v->origin.index >= 0 && v->graph->index == v->origin.graph);
+    return intmap_get(&w->place, key(v), &i) ||
+           (v->origin.index >= 0 && v->graph->index == v->origin.graph);
 }
 
 static int tensor_of(const struct writer *w, const struct value *v) {
@@ -103,8 +104,10 @@ static const struct value *seen_through(const struct value *v) {
     return p->in[0];
 }
 
-static enum status shape_of_output(struct writer *w, const struct node *n, int i, struct fact *out) {
-    struct fact *in = NEW_ARRAY(w->arena, n->n_in + 1, struct fact), *all = NEW_ARRAY(w->arena, n->n_out + 1, struct fact);
+static enum status shape_of_output(struct writer *w, const struct node *n, int i,
+                                   struct fact *out) {
+    struct fact *in = NEW_ARRAY(w->arena, n->n_in + 1, struct fact),
+                *all = NEW_ARRAY(w->arena, n->n_out + 1, struct fact);
     for (int k = 0; k < n->n_in; k++) {
         const struct value *v = n->in[k];
         in[k] = (struct fact) { .rank = -1, .absent = !v };
@@ -124,14 +127,16 @@ static enum status shape_of_output(struct writer *w, const struct node *n, int i
     return OK;
 }
 
-/* What the file does not declare of an added node's outputs is found by their shape rules. Patches are taken back after
- * writing, and shapes are not part of them: the values made by a patch are its own. */
+/* What the file does not declare of an added node's outputs is found by their shape rules. Patches
+ * are taken back after writing, and shapes are not part of them: the values made by a patch are its
+ * own. */
 static void declare_outputs(struct writer *w, struct graph *g) {
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i]->n_out; k++) {
             struct value *v = g->nodes[i]->out[k];
             struct fact f = { .rank = -1 };
-            if (!v || v->origin.index >= 0 || (v->rank >= 0 && v->dtype != DT_NONE) || shape_of_output(w, g->nodes[i], k, &f) != OK)
+            if (!v || v->origin.index >= 0 || (v->rank >= 0 && v->dtype != DT_NONE) ||
+                shape_of_output(w, g->nodes[i], k, &f) != OK)
                 continue;
             v->dtype = f.dtype != DT_NONE ? f.dtype : v->dtype;
             v->rank = f.rank;
@@ -142,14 +147,17 @@ static void declare_outputs(struct writer *w, struct graph *g) {
 /* An added operator that only moves data moves the integers. */
 static bool moves_only(const struct node *n) {
     const struct op *def = op_find(n->domain, n->op);
-    return (def && (def->flags & OP_MOVES) && n->n_out == 1 && !node_is(n, "Concat") && !(node_is(n, "Pad") && n->n_in > 2)) ||
+    return (def && (def->flags & OP_MOVES) && n->n_out == 1 && !node_is(n, "Concat") &&
+            !(node_is(n, "Pad") && n->n_in > 2)) ||
            node_is(n, "Relu");
 }
 
-/* The old tensor whose type and scale the value of an added mover has, -1: it is what the IR says. */
+/* The old tensor whose type and scale the value of an added mover has, -1: it is what the IR says.
+ */
 static int carried_by(const struct writer *w, const struct value *v) {
     const struct node *p = v->producer;
-    const struct value *below = p && !node_was(w, p) && moves_only(p) && p->in[0] ? seen_through(p->in[0]) : NULL;
+    const struct value *below =
+        p && !node_was(w, p) && moves_only(p) && p->in[0] ? seen_through(p->in[0]) : NULL;
     if (!below)
         return -1;
     return below != p->in[0] ? below->origin.index : carried_by(w, below);
@@ -163,10 +171,12 @@ static enum status need_tensor(struct writer *w, const struct value *v, int *out
         const struct tensor *t = v->constant;
         enum dtype dtype = v->dtype == DT_F64 && t ? DT_F32 : v->dtype;
         if (like >= 0) {
-            const struct value *old = ((const struct tflite_notes *)w->m->format_data)->tensors[g][like];
-            FAIL_IF(old->dtype == DT_I32 || old->dtype == DT_I64, w->err, STATUS_UNSUPPORTED, "moving the quantized bias '%s'", old->name);
-            FAIL_IF(old->quant && old->quant->n > 1, w->err, STATUS_UNSUPPORTED, "moving a tensor with a scale for each channel, '%s'",
-                    old->name);
+            const struct value *old =
+                ((const struct tflite_notes *)w->m->format_data)->tensors[g][like];
+            FAIL_IF(old->dtype == DT_I32 || old->dtype == DT_I64, w->err, STATUS_UNSUPPORTED,
+                    "moving the quantized bias '%s'", old->name);
+            FAIL_IF(old->quant && old->quant->n > 1, w->err, STATUS_UNSUPPORTED,
+                    "moving a tensor with a scale for each channel, '%s'", old->name);
             dtype = old->dtype;
         }
         struct tensor single;
@@ -193,7 +203,8 @@ static enum status write_constants(struct writer *w) {
         if (!note) {
             TRY(file_set_constant(&w->file, v->graph->index, v->origin.index, v->constant));
         } else if (note->source == FROM_SCALE || note->source == FROM_ZERO_POINT) {
-            TRY(file_set_quant(&w->file, note->graph, note->index, note->source == FROM_SCALE, v->constant));
+            TRY(file_set_quant(&w->file, note->graph, note->index, note->source == FROM_SCALE,
+                               v->constant));
         } else {
             w->groups[note->graph][note->index].touched = true;
         }
@@ -223,9 +234,11 @@ static bool same_wires(const struct writer *w, const struct node *n, const struc
     bool same = n->n_in == was->n_in && n->n_out == was->n_out;
     uint64_t moved;
     for (int i = 0; same && i < n->n_in; i++)
-        same = n->in[i] == was->in[i] && !(n->in[i] && intmap_get(&w->place, key(n->in[i]), &moved));
+        same =
+            n->in[i] == was->in[i] && !(n->in[i] && intmap_get(&w->place, key(n->in[i]), &moved));
     for (int i = 0; same && i < n->n_out; i++)
-        same = n->out[i] == was->out[i] && !(n->out[i] && intmap_get(&w->place, key(n->out[i]), &moved));
+        same = n->out[i] == was->out[i] &&
+               !(n->out[i] && intmap_get(&w->place, key(n->out[i]), &moved));
     return same;
 }
 
@@ -247,7 +260,8 @@ static void find_touched(struct writer *w) {
     }
 }
 
-/* --- graph outputs: a value that becomes an output takes the old one's tensor, so that its public name stays --- */
+/* --- graph outputs: a value that becomes an output takes the old one's tensor, so that its public
+ * name stays --- */
 
 static enum status write_outputs(struct writer *w, struct graph *g, struct value *const *was) {
     for (int i = 0; i < g->n_outputs; i++) {
@@ -258,16 +272,18 @@ static enum status write_outputs(struct writer *w, struct graph *g, struct value
         for (int k = 0; k < g->n_outputs; k++)
             again |= (k != i && g->outputs[k] == now) || g->outputs[k] == old;
         FAIL_IF(again || old->is_input || old->constant, w->err, STATUS_UNSUPPORTED,
-                "output %d becomes '%s', which is an input, a constant or another output", i, now->name);
+                "output %d becomes '%s', which is an input, a constant or another output", i,
+                now->name);
         int place = tensor_of(w, old);
-        TRY(file_take_place(&w->file, g->index, place, has_tensor(w, now) ? tensor_of(w, now) : -1, now->dim, now->rank, now->dtype));
+        TRY(file_take_place(&w->file, g->index, place, has_tensor(w, now) ? tensor_of(w, now) : -1,
+                            now->dim, now->rank, now->dtype));
         bool kept = in_graph(old->producer);
         for (int k = 0; k < w->uses->n[old->id]; k++)
             kept |= w->uses->of[old->id][k].node->graph == g;
         if (kept) {
             int index;
-            TRY(file_add_tensor(&w->file, g->index, arena_printf(w->arena, "%s/inner", old->name), old->dtype, old->rank, old->dim, NULL,
-                                place, &index));
+            TRY(file_add_tensor(&w->file, g->index, arena_printf(w->arena, "%s/inner", old->name),
+                                old->dtype, old->rank, old->dim, NULL, place, &index));
             intmap_put(&w->place, key(old), (uint64_t)index);
         }
         intmap_put(&w->place, key(now), (uint64_t)place);
@@ -290,7 +306,10 @@ static void push_operator(struct writer *w, int graph, struct fb_ref ref) {
 }
 
 static struct fb_ref int_vector(struct writer *w, const int32_t *v, int n) {
-    return (struct fb_ref) { fb_new_vector(w->arena, arena_copy(w->arena, v, sizeof *v * (size_t)(n + 1)), (size_t)n, 4, 4), 0 };
+    return (struct fb_ref) { fb_new_vector(w->arena,
+                                           arena_copy(w->arena, v, sizeof *v * (size_t)(n + 1)),
+                                           (size_t)n, 4, 4),
+                             0 };
 }
 
 static int old_code(const struct writer *w, const struct fb_table *op) {
@@ -301,11 +320,12 @@ static int old_code(const struct writer *w, const struct fb_table *op) {
 }
 
 /* The old operator with other tensors. */
-static enum status make_rewired(struct writer *w, const struct node *n, const int32_t *in, int n_in, const int32_t *out, int n_out,
-                                struct fb_ref *ref) {
+static enum status make_rewired(struct writer *w, const struct node *n, const int32_t *in, int n_in,
+                                const int32_t *out, int n_out, struct fb_ref *ref) {
     struct fb_table old = old_operator(w, n);
     struct fb_object *t = fb_copy_table(w->arena, &old, OPERATOR_KINDS);
-    FAIL_IF(!t, w->err, STATUS_UNSUPPORTED, "operator %s has fields newer than the schema calque knows", n->origin.name);
+    FAIL_IF(!t, w->err, STATUS_UNSUPPORTED,
+            "operator %s has fields newer than the schema calque knows", n->origin.name);
     fb_set_ref(t, OPERATOR_INPUTS, int_vector(w, in, n_in));
     fb_set_ref(t, OPERATOR_OUTPUTS, int_vector(w, out, n_out));
     *ref = (struct fb_ref) { t, 0 };
@@ -322,8 +342,8 @@ static bool same_tensors(const struct fb_vector *old, const int32_t *now, int n)
 }
 
 /* Only scalars that the old options table has change: they are overwritten where they stand. */
-static bool overwrite_fields(struct writer *w, const struct fb_table *old, const struct lowered *o, const int32_t *in, int n_in,
-                             const int32_t *out, int n_out) {
+static bool overwrite_fields(struct writer *w, const struct fb_table *old, const struct lowered *o,
+                             const int32_t *in, int n_in, const int32_t *out, int n_out) {
     struct fb_vector ins = fb_vec(old, OPERATOR_INPUTS, 4), outs = fb_vec(old, OPERATOR_OUTPUTS, 4);
     struct fb_table options = fb_sub(old, OPERATOR_OPTIONS);
     const struct builtin_row *row = builtin_row((int)o->code);
@@ -348,15 +368,18 @@ static bool overwrite_fields(struct writer *w, const struct fb_table *old, const
     return true;
 }
 
-static enum status new_options(struct writer *w, const struct lowered *o, const struct fb_table *old, struct fb_ref *out) {
+static enum status new_options(struct writer *w, const struct lowered *o,
+                               const struct fb_table *old, struct fb_ref *out) {
     const struct builtin_row *row = builtin_row((int)o->code);
     const char *kinds = tflite_option_kinds(row);
     struct fb_table options = old ? fb_sub(old, OPERATOR_OPTIONS) : (struct fb_table) { 0 };
     *out = (struct fb_ref) { 0 };
     if (!row->options)
         return OK;
-    struct fb_object *t = options.at ? fb_copy_table(w->arena, &options, kinds) : fb_new_table(w->arena, (int)strlen(kinds));
-    FAIL_IF(!t, w->err, STATUS_UNSUPPORTED, "options of %s with fields newer than the schema calque knows", row->name);
+    struct fb_object *t = options.at ? fb_copy_table(w->arena, &options, kinds)
+                                     : fb_new_table(w->arena, (int)strlen(kinds));
+    FAIL_IF(!t, w->err, STATUS_UNSUPPORTED,
+            "options of %s with fields newer than the schema calque knows", row->name);
     for (int i = 0; i < o->n_fields; i++)
         fb_set_scalar(t, o->fields[i].slot, o->fields[i].width, o->fields[i].bits);
     out->object = t;
@@ -364,16 +387,19 @@ static enum status new_options(struct writer *w, const struct lowered *o, const 
 }
 
 /* `base`: the operator of the file that this one replaces, or NULL. */
-static enum status push_lowered(struct writer *w, const struct node *n, const struct lowered *o, const struct fb_table *base,
-                                const int32_t *in, int n_in, const int32_t *out, int n_out) {
+static enum status push_lowered(struct writer *w, const struct node *n, const struct lowered *o,
+                                const struct fb_table *base, const int32_t *in, int n_in,
+                                const int32_t *out, int n_out) {
     int graph = n->graph->index;
     const struct builtin_row *row = builtin_row((int)o->code);
     if (base && overwrite_fields(w, base, o, in, n_in, out, n_out)) {
         push_operator(w, graph, (struct fb_ref) { NULL, base->at });
         return OK;
     }
-    struct fb_object *t = base ? fb_copy_table(w->arena, base, OPERATOR_KINDS) : fb_new_table(w->arena, OPERATOR_FIELDS);
-    FAIL_IF(!t, w->err, STATUS_UNSUPPORTED, "operator %s has fields newer than the schema calque knows", n->origin.name);
+    struct fb_object *t = base ? fb_copy_table(w->arena, base, OPERATOR_KINDS)
+                               : fb_new_table(w->arena, OPERATOR_FIELDS);
+    FAIL_IF(!t, w->err, STATUS_UNSUPPORTED,
+            "operator %s has fields newer than the schema calque knows", n->origin.name);
     if (!base)
         fb_set_scalar(t, OPERATOR_CODE, 4, file_code(&w->file, o->code));
     struct fb_ref options;
@@ -395,30 +421,40 @@ static const struct node *only_reader(const struct writer *w, const struct value
 }
 
 /* The value whose tensor the operator writes: past a fused activation and the quantization. */
-static const struct value *find_target(struct writer *w, const struct node *n, const struct value *v, struct lowered *o) {
+static const struct value *find_target(struct writer *w, const struct node *n,
+                                       const struct value *v, struct lowered *o) {
     const struct node *r = only_reader(w, v);
     if (o->activation_slot >= 0) {
         int act = r && r->in[0] == v ? tflite_activation_of(r) : -1;
         const struct node *after = act >= 0 && r->out[0] ? only_reader(w, r->out[0]) : NULL;
-        bool quantized = after && node_is(after, "QuantizeLinear") && tflite_role(w->m, after) == ROLE_QUANTIZE;
-        bool fuse = act >= 0 && ((r->group == n->group && n->group >= 0 && r->origin.index == n->origin.index) || quantized);
-        o->fields[o->n_fields++] = (struct lowered_field) { o->activation_slot, 1, fuse ? (uint64_t)act : ACTIVATION_NONE };
+        bool quantized =
+            after && node_is(after, "QuantizeLinear") && tflite_role(w->m, after) == ROLE_QUANTIZE;
+        bool fuse =
+            act >= 0 &&
+            ((r->group == n->group && n->group >= 0 && r->origin.index == n->origin.index) ||
+             quantized);
+        o->fields[o->n_fields++] =
+            (struct lowered_field) { o->activation_slot, 1,
+                                     fuse ? (uint64_t)act : ACTIVATION_NONE };
         if (fuse) {
             intmap_put(&w->absorbed, key(r), 1);
             v = r->out[0];
             r = only_reader(w, v);
         }
     }
-    if (r && node_is(r, "QuantizeLinear") && tflite_role(w->m, r) == ROLE_QUANTIZE && r->in[0] == v) {
+    if (r && node_is(r, "QuantizeLinear") && tflite_role(w->m, r) == ROLE_QUANTIZE &&
+        r->in[0] == v) {
         intmap_put(&w->absorbed, key(r), 1);
         return r->out[0];
     }
     return v;
 }
 
-/* The old tensor whose integers input `in` of a node is read as, -1 when it is read as it is. A constant counts for an
- * added node only: weights of the file's own operators may be integers beside a float input. */
-static int read_as_integers(const struct writer *w, const struct node *n, const struct lowered_input *in) {
+/* The old tensor whose integers input `in` of a node is read as, -1 when it is read as it is. A
+ * constant counts for an added node only: weights of the file's own operators may be integers
+ * beside a float input. */
+static int read_as_integers(const struct writer *w, const struct node *n,
+                            const struct lowered_input *in) {
     const struct value *v = seen_through(in->value);
     if (!v || in->made || in->previous)
         return -1;
@@ -427,13 +463,16 @@ static int read_as_integers(const struct writer *w, const struct node *n, const 
     return v != in->value && (!v->constant || !node_was(w, n)) ? v->origin.index : -1;
 }
 
-static enum status input_tensor(struct writer *w, const struct node *n, const struct lowered_input *in, int previous, int32_t *out) {
+static enum status input_tensor(struct writer *w, const struct node *n,
+                                const struct lowered_input *in, int previous, int32_t *out) {
     int index = -1;
     if (in->previous) {
         index = previous;
     } else if (in->made) {
-        TRY(file_add_tensor(&w->file, n->graph->index, arena_printf(w->arena, "%s/%s", n->out[0] ? n->out[0]->name : n->op, "constant"),
-                            in->made->dtype, in->made->rank, in->made->dim, in->made, -1, &index));
+        TRY(file_add_tensor(
+            &w->file, n->graph->index,
+            arena_printf(w->arena, "%s/%s", n->out[0] ? n->out[0]->name : n->op, "constant"),
+            in->made->dtype, in->made->rank, in->made->dim, in->made, -1, &index));
     } else if (in->value) {
         TRY(need_tensor(w, seen_through(in->value), &index));
     }
@@ -441,15 +480,18 @@ static enum status input_tensor(struct writer *w, const struct node *n, const st
     return OK;
 }
 
-/* Output 0 of the old operator, when nothing computes or reads it any more: the tensor can hold what the operator gives
- * now (its activation was taken away, say). */
-static void reuse_output(struct writer *w, const struct node *n, const struct value *v, const struct fb_table *old) {
+/* Output 0 of the old operator, when nothing computes or reads it any more: the tensor can hold
+ * what the operator gives now (its activation was taken away, say). */
+static void reuse_output(struct writer *w, const struct node *n, const struct value *v,
+                         const struct fb_table *old) {
     struct fb_vector outs = fb_vec(old, OPERATOR_OUTPUTS, 4);
     int32_t index = outs.n ? fb_vec_i32(&outs, 0) : -1;
     if (has_tensor(w, v) || index < 0)
         return;
-    const struct value *t = ((const struct tflite_notes *)w->m->format_data)->tensors[n->graph->index][index];
-    bool free = !in_graph(t->producer) && !t->is_output && t->dtype == v->dtype && !value_quantized(t);
+    const struct value *t =
+        ((const struct tflite_notes *)w->m->format_data)->tensors[n->graph->index][index];
+    bool free =
+        !in_graph(t->producer) && !t->is_output && t->dtype == v->dtype && !value_quantized(t);
     for (int k = 0; free && k < w->uses->n[t->id]; k++)
         free = !in_graph(w->uses->of[t->id][k].node);
     if (free && (v->rank < 0 || dims_equal(v->dim, v->rank, t->dim, t->rank)))
@@ -467,7 +509,8 @@ static enum status write_node(struct writer *w, struct node *n) {
     for (int k = 0; k < l.n; k++) {
         struct lowered *o = &l.op[k];
         bool last = k == l.n - 1;
-        int32_t *in = NEW_ARRAY(w->arena, o->n_in + 1, int32_t), *out = NEW_ARRAY(w->arena, n->n_out + 1, int32_t);
+        int32_t *in = NEW_ARRAY(w->arena, o->n_in + 1, int32_t),
+                *out = NEW_ARRAY(w->arena, n->n_out + 1, int32_t);
         for (int i = 0; i < o->n_in; i++) {
             int like = read_as_integers(w, n, &o->in[i]);
             integers = like >= 0 ? like : integers;
@@ -476,18 +519,24 @@ static enum status write_node(struct writer *w, struct node *n) {
         int n_out = last ? n->n_out : 1;
         if (!last) {
             const struct value *x = seen_through(n->in[0]);
-            TRY(file_add_tensor(&w->file, n->graph->index, arena_printf(w->arena, "%s/step%d", n->out[0]->name, k), x->dtype, o->rank, o->dim,
-                                NULL, has_tensor(w, x) && tensor_of(w, x) < (int)w->file.graphs[n->graph->index].tensors.n ? tensor_of(w, x) : -1,
-                                &previous));
+            TRY(file_add_tensor(
+                &w->file, n->graph->index, arena_printf(w->arena, "%s/step%d", n->out[0]->name, k),
+                x->dtype, o->rank, o->dim, NULL,
+                has_tensor(w, x) && tensor_of(w, x) < (int)w->file.graphs[n->graph->index].tensors.n
+                    ? tensor_of(w, x)
+                    : -1,
+                &previous));
             out[0] = previous;
         }
         for (int i = 0; last && i < n_out; i++) {
-            const struct value *v = n->out[i] ? (i ? n->out[i] : find_target(w, n, n->out[i], o)) : NULL;
+            const struct value *v =
+                n->out[i] ? (i ? n->out[i] : find_target(w, n, n->out[i], o)) : NULL;
             int index = -1;
             bool stays = integers >= 0 && v && v->origin.index < 0 && dtype_is_float(v->dtype);
             bool own = integers >= 0 && !was && (!stays || !moves_only(n) || l.n > 1);
             FAIL_IF(own || (stays && was), w->err, STATUS_UNSUPPORTED,
-                    "%s %s in the middle of quantized operators, where its result needs a scale", n->op, node_label(n, w->arena));
+                    "%s %s in the middle of quantized operators, where its result needs a scale",
+                    n->op, node_label(n, w->arena));
             if (v && was && i == 0)
                 reuse_output(w, n, v, &old);
             if (v)
@@ -503,7 +552,8 @@ static enum status write_node(struct writer *w, struct node *n) {
 }
 
 /* Resolves what a node of a group reads to the tensor of the file, as it was and as it is. */
-static const struct value *outside(const struct writer *w, const struct group *g, const struct value *v) {
+static const struct value *outside(const struct writer *w, const struct group *g,
+                                   const struct value *v) {
     v = seen_through(v);
     for (int i = 0; v && i < g->n; i++)
         for (int k = 0; k < w->before[g->first + i].was.n_out; k++)
@@ -512,9 +562,11 @@ static const struct value *outside(const struct writer *w, const struct group *g
     return v;
 }
 
-/* Input k of a node of the group: finds its slot in the old operator and writes the tensor it reads now. */
-static enum status rewire_input(struct writer *w, struct group *g, const struct node *n, const struct node *was, int k,
-                                const struct fb_vector *ins, int32_t *in, bool *moved, bool *fits) {
+/* Input k of a node of the group: finds its slot in the old operator and writes the tensor it reads
+ * now. */
+static enum status rewire_input(struct writer *w, struct group *g, const struct node *n,
+                                const struct node *was, int k, const struct fb_vector *ins,
+                                int32_t *in, bool *moved, bool *fits) {
     const struct value *a = outside(w, g, was->in[k]), *b = outside(w, g, n->in[k]);
     const struct constant_note *note = a ? tflite_constant_note(w->m, a) : NULL;
     int n_in = (int)ins->n, index, slot = 0;
@@ -551,14 +603,16 @@ static const struct node *last_of(const struct writer *w, const struct group *g)
     return last;
 }
 
-/* A group whose nodes are all there and mean what they did, wired to other values: the old operator with other tensors.
- * g->rewired stays false when that is not so. */
+/* A group whose nodes are all there and mean what they did, wired to other values: the old operator
+ * with other tensors. g->rewired stays false when that is not so. */
 static enum status rewire(struct writer *w, struct group *g) {
     const struct node *first = w->before[g->first].node;
     struct fb_table old = old_operator(w, first);
-    struct fb_vector ins = fb_vec(&old, OPERATOR_INPUTS, 4), outs = fb_vec(&old, OPERATOR_OUTPUTS, 4);
+    struct fb_vector ins = fb_vec(&old, OPERATOR_INPUTS, 4),
+                     outs = fb_vec(&old, OPERATOR_OUTPUTS, 4);
     int n_in = (int)ins.n, n_out = (int)outs.n;
-    int32_t *in = NEW_ARRAY(w->arena, n_in + 1, int32_t), *out = NEW_ARRAY(w->arena, n_out + 1, int32_t);
+    int32_t *in = NEW_ARRAY(w->arena, n_in + 1, int32_t),
+            *out = NEW_ARRAY(w->arena, n_out + 1, int32_t);
     bool *moved = NEW_ARRAY(w->arena, n_in + 1, bool), fits = g->here == g->n;
     for (int i = 0; i < n_in; i++)
         in[i] = fb_vec_i32(&ins, (size_t)i);
@@ -571,7 +625,8 @@ static enum status rewire(struct writer *w, struct group *g) {
             TRY(rewire_input(w, g, n, was, k, &ins, in, moved, &fits));
         for (int k = 0; fits && k < n->n_out; k++)
             for (int s = 0; n->out[k] && s < n_out; s++)
-                if (n->out[k] == was->out[k] && fb_vec_i32(&outs, (size_t)s) == n->out[k]->origin.index)
+                if (n->out[k] == was->out[k] &&
+                    fb_vec_i32(&outs, (size_t)s) == n->out[k]->origin.index)
                     out[s] = tensor_of(w, n->out[k]);
     }
     if (!fits)
@@ -587,7 +642,8 @@ static enum status rewire(struct writer *w, struct group *g) {
 static bool options_changed(const struct writer *w, const struct group *g) {
     for (int i = 0; i < w->n_constants; i++) {
         const struct constant_note *note = tflite_constant_note(w->m, w->constants[i].value);
-        if (note && (note->source == FROM_OPTIONS || note->source == FROM_INPUT) && w->constants[i].value->constant != w->constants[i].was &&
+        if (note && (note->source == FROM_OPTIONS || note->source == FROM_INPUT) &&
+            w->constants[i].value->constant != w->constants[i].was &&
             &w->groups[note->graph][note->index] == g)
             return true;
     }
@@ -604,8 +660,9 @@ static enum status check_parts(const struct writer *w, const struct group *g) {
         quantized |= role == ROLE_QUANTIZE;
         parts += b->here && (role == ROLE_MAIN || role == ROLE_HELPER);
     }
-    FAIL_IF(quantized && parts > 1, w->err, STATUS_UNSUPPORTED, "a change inside the quantized operator %s (%s)",
-            w->before[g->first].was.origin.name, w->before[g->first].was.origin.op);
+    FAIL_IF(quantized && parts > 1, w->err, STATUS_UNSUPPORTED,
+            "a change inside the quantized operator %s (%s)", w->before[g->first].was.origin.name,
+            w->before[g->first].was.origin.op);
     return OK;
 }
 
@@ -613,8 +670,9 @@ static enum status write_one(struct writer *w, struct node *n) {
     if (is_absorbed(w, n))
         return OK;
     if (!node_was(w, n)) {
-        FAIL_IF(node_is(n, "DequantizeLinear") || node_is(n, "QuantizeLinear"), w->err, STATUS_UNSUPPORTED,
-                "an added %s cannot be written to a TensorFlow Lite file", n->op);
+        FAIL_IF(node_is(n, "DequantizeLinear") || node_is(n, "QuantizeLinear"), w->err,
+                STATUS_UNSUPPORTED, "an added %s cannot be written to a TensorFlow Lite file",
+                n->op);
         return write_node(w, n);
     }
     struct group *g = &w->groups[n->graph->index][n->origin.index];
@@ -633,11 +691,12 @@ static enum status write_one(struct writer *w, struct node *n) {
     }
     TRY(check_parts(w, g));
     enum node_role role = tflite_role(w->m, n);
-    bool intact = same_op(n, node_was(w, n)) && has_tensor(w, role == ROLE_DEQUANTIZE ? n->in[0] : n->out[0]);
+    bool intact =
+        same_op(n, node_was(w, n)) && has_tensor(w, role == ROLE_DEQUANTIZE ? n->in[0] : n->out[0]);
     if (role == ROLE_DEQUANTIZE && intact)
         return OK;
-    FAIL_IF(role == ROLE_DEQUANTIZE || role == ROLE_QUANTIZE, w->err, STATUS_UNSUPPORTED, "a change of the quantization of %s (%s)",
-            n->origin.name, n->origin.op);
+    FAIL_IF(role == ROLE_DEQUANTIZE || role == ROLE_QUANTIZE, w->err, STATUS_UNSUPPORTED,
+            "a change of the quantization of %s (%s)", n->origin.name, n->origin.op);
     return write_node(w, n);
 }
 
@@ -650,22 +709,26 @@ static enum status write_graph(struct writer *w, struct graph *g) {
     if (!touched)
         return OK;
     for (size_t i = 0; i < w->file.graphs[g->index].operators.n; i++)
-        FAIL_IF(w->groups[g->index][i].n == 0, w->err, STATUS_UNSUPPORTED, "operator %zu has no nodes", i);
+        FAIL_IF(w->groups[g->index][i].n == 0, w->err, STATUS_UNSUPPORTED,
+                "operator %zu has no nodes", i);
     for (int i = 0; i < g->n_nodes; i++)
         TRY(write_one(w, g->nodes[i]));
     /* Nothing but bytes in place: the list of operators is the old one. */
     struct file_graph *f = &w->file.graphs[g->index];
     bool same = f->n_operators == f->operators.n;
     for (size_t i = 0; same && i < f->n_operators; i++)
-        same = !f->operator_refs[i].object && f->operator_refs[i].old == fb_vec_table(&f->operators, i).at;
+        same = !f->operator_refs[i].object &&
+               f->operator_refs[i].old == fb_vec_table(&f->operators, i).at;
     if (same)
         f->operator_refs = NULL;
     return OK;
 }
 
-static enum status check_interface(const struct writer *w, const struct graph *g, struct value *const *inputs) {
+static enum status check_interface(const struct writer *w, const struct graph *g,
+                                   struct value *const *inputs) {
     for (int i = 0; i < g->n_inputs; i++)
-        FAIL_IF(g->inputs[i] != inputs[i], w->err, STATUS_UNSUPPORTED, "another order of the inputs");
+        FAIL_IF(g->inputs[i] != inputs[i], w->err, STATUS_UNSUPPORTED,
+                "another order of the inputs");
     return OK;
 }
 
@@ -691,14 +754,17 @@ static struct graph **copy_ends(struct writer *w) {
         const struct graph *from = w->m->graphs[g];
         ends[g] = arena_copy(w->arena, from, sizeof *from);
         if (from->n_inputs)
-            ends[g]->inputs = arena_copy(w->arena, from->inputs, sizeof *from->inputs * (size_t)from->n_inputs);
+            ends[g]->inputs =
+                arena_copy(w->arena, from->inputs, sizeof *from->inputs * (size_t)from->n_inputs);
         if (from->n_outputs)
-            ends[g]->outputs = arena_copy(w->arena, from->outputs, sizeof *from->outputs * (size_t)from->n_outputs);
+            ends[g]->outputs = arena_copy(w->arena, from->outputs,
+                                          sizeof *from->outputs * (size_t)from->n_outputs);
     }
     return ends;
 }
 
-static enum status write_applied(struct writer *w, const struct patch *const *patches, int n, const char *path) {
+static enum status write_applied(struct writer *w, const struct patch *const *patches, int n,
+                                 const char *path) {
     TRY(file_open(&w->file, w->m, w->arena, w->err));
     remember(w);
     struct graph **ends = copy_ends(w);
@@ -715,8 +781,8 @@ static enum status write_applied(struct writer *w, const struct patch *const *pa
     return s;
 }
 
-enum status tflite_write_patched(const struct model *m, const struct patch *const *patches, int n, const char *path,
-                                 struct err *e) {
+enum status tflite_write_patched(const struct model *m, const struct patch *const *patches, int n,
+                                 const char *path, struct err *e) {
     int edits = 0;
     struct err own = { 0 };
     for (int i = 0; i < n; i++)

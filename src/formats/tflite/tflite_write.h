@@ -1,5 +1,6 @@
-/* Inside the TFLite writer. The patches are applied to the model; what differs from the file then is written: bytes in
- * place where sizes allow, else new tables in front of the old file (wire/flatbuilder.h). */
+/* Inside the TFLite writer. The patches are applied to the model; what differs from the file then
+ * is written: bytes in place where sizes allow, else new tables in front of the old file
+ * (wire/flatbuilder.h). */
 #ifndef FORMATS_TFLITE_WRITE_H
 #define FORMATS_TFLITE_WRITE_H
 
@@ -17,12 +18,12 @@ struct lowered {
     } fields[10];
     int n_fields;
     struct lowered_input {
-        struct value *value;   /* a value of the graph, or NULL */
-        struct tensor *made;   /* a constant to add to the file */
-        bool previous;         /* what the operator before it in the list gives */
-    } *in;
+        struct value *value; /* a value of the graph, or NULL */
+        struct tensor *made; /* a constant to add to the file */
+        bool previous;       /* what the operator before it in the list gives */
+    } * in;
     int n_in;
-    int activation_slot; /* -1: it cannot fuse one */
+    int activation_slot;   /* -1: it cannot fuse one */
     int64_t dim[MAX_RANK]; /* shape of what it gives to the next in the list */
     int rank;
 };
@@ -74,7 +75,7 @@ struct file {
     struct fb_vector codes, buffers, subgraphs;
     struct file_graph *graphs;
     struct fb_ref *code_refs, *buffer_refs; /* NULL until something is added */
-    int32_t *added_codes; /* built-in numbers */
+    int32_t *added_codes;                   /* built-in numbers */
     int n_added_codes, n_added_buffers;
     int *buffer_users;
     struct overwrite *overwrites;
@@ -86,14 +87,18 @@ enum status file_open(struct file *f, const struct model *m, struct arena *a, st
 void file_overwrite(struct file *f, size_t at, const void *data, size_t n);
 /* Index of an operator code for a built-in, added when the file has none. */
 uint32_t file_code(struct file *f, enum builtin code);
-/* Tensor number of a new tensor; t: its constant contents or NULL. like: an old tensor whose quantization it takes, -1. */
-enum status file_add_tensor(struct file *f, int graph, const char *name, enum dtype dtype, int rank, const int64_t *dim,
-                            const struct tensor *t, int like, int *index);
+/* Tensor number of a new tensor; t: its constant contents or NULL. like: an old tensor whose
+ * quantization it takes, -1. */
+enum status file_add_tensor(struct file *f, int graph, const char *name, enum dtype dtype, int rank,
+                            const int64_t *dim, const struct tensor *t, int like, int *index);
 /* New contents of tensor `index`. */
 enum status file_set_constant(struct file *f, int graph, int index, const struct tensor *t);
-enum status file_set_quant(struct file *f, int graph, int index, bool scale, const struct tensor *t);
-/* Tensor `a` becomes what `b` is but keeps its name; used when an output's place is taken by another value. */
-enum status file_take_place(struct file *f, int graph, int a, int b, const int64_t *dim, int rank, enum dtype dtype);
+enum status file_set_quant(struct file *f, int graph, int index, bool scale,
+                           const struct tensor *t);
+/* Tensor `a` becomes what `b` is but keeps its name; used when an output's place is taken by
+ * another value. */
+enum status file_take_place(struct file *f, int graph, int a, int b, const int64_t *dim, int rank,
+                            enum dtype dtype);
 enum status file_write_out(struct file *f, const char *path);
 
 #endif
