@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 BUILD  := build
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all setup configure check conformance demo faults bench bench-count install format clean help
+.PHONY: all setup configure check conformance demo docs faults bench bench-count install format clean help
 
 all: configure ## build the program: build/calque
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -22,6 +22,9 @@ conformance: all ## run the stored conformance cases alone
 
 demo: all ## a faulty conversion found, named, repaired and proved
 	@tools/demo $(BUILD)/calque
+
+docs: all ## write docs/operators.md from the operators' rows
+	@tools/operators-page $(BUILD)/calque
 
 faults: all ## make faults in real files and print what of them is found (needs the corpus)
 	@$(BUILD)/test/mutate/faults $(BUILD)/calque test/mutate/files.tsv "$${CALQUE_CORPUS:-../shared}"

@@ -5,6 +5,22 @@
 #include "ir/ir.h"
 #include "ir/patch.h"
 
+struct op;
+
+/* An operator that a format has, and what calque makes of it. */
+struct format_operator {
+    const char *domain, *name; /* as the format writes them; domain "" where it has none */
+    int code;                  /* the format's number of it, -1: none */
+    int first, last;           /* the domain's versions that have it; last 0: the newest too */
+    const struct op *op;       /* what it is read as; NULL: one or several operators of ai.onnx */
+    const char *refused;       /* why it cannot be run; NULL: it can */
+};
+
+struct format_operators {
+    struct format_operator *items;
+    int n;
+};
+
 struct format {
     const char *name;     /* "onnx" */
     const char *title;    /* "ONNX" */
@@ -19,6 +35,8 @@ struct format {
      */
     enum status (*write_patched)(const struct model *m, const struct patch *const *patches, int n,
                                  const char *path, struct err *e);
+    /* Every operator of the format, also those that are refused. */
+    void (*operators)(struct arena *a, struct format_operators *out);
 };
 
 const struct format *const *format_all(void); /* ends with NULL */

@@ -191,4 +191,5 @@ const struct format format_onnx = {
     .probe = onnx_probe,
     .read = onnx_read,
     .write_patched = onnx_write_patched,
+    .operators = onnx_operators,
 };

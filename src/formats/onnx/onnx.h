@@ -233,6 +233,10 @@ struct value *onnx_lookup(const struct onnx_scope *scope, const char *name, bool
  * what it becomes) to its graph. */
 enum status onnx_upgrade(struct onnx_reader *r, struct node *n);
 
+/* onnx_operators.c: every operator of the specification, and ONNX Runtime's that are read. */
+struct format_operators;
+void onnx_operators(struct arena *a, struct format_operators *out);
+
 extern const struct format format_onnx;
 
 #endif

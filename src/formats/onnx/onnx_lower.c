@@ -5,27 +5,6 @@
 #include "formats/onnx/onnx_upgrade.h"
 #include "ops/op.h"
 
-static const struct since_row {
-    const char *op, *attribute; /* NULL: the operator itself */
-    int version;
-} since_rows[] = {
-#define SINCE(op, attribute, version) { op, attribute, version },
-#include "formats/onnx/onnx_since.def"
-#undef SINCE
-};
-
-enum { N_SINCE = sizeof since_rows / sizeof *since_rows };
-
-int onnx_attribute_since(const char *op, const char *attribute) {
-    for (int i = 0; i < N_SINCE; i++) {
-        const struct since_row *r = &since_rows[i];
-        if (strcmp(r->op, op) == 0 &&
-            (attribute ? r->attribute && strcmp(r->attribute, attribute) == 0 : !r->attribute))
-            return r->version;
-    }
-    return 1;
-}
-
 /* Inputs that an operator has as attributes in sets below `below`. */
 static const struct input_row {
     const char *op;

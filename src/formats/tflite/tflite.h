@@ -226,11 +226,19 @@ enum status tflite_read_tensors(struct tfl_reader *r, struct graph *g,
 enum status tflite_densify(struct tfl_reader *r, const struct fb_table *sparsity, struct tensor *t,
                            const unsigned char *data, size_t size);
 
-/* tflite_op.c */
+/* tflite_op.c: what reads a built-in, or NULL. */
+read_fn *tflite_reader(enum builtin code);
 enum status tflite_read_operator(struct tfl_reader *r, struct graph *g, const struct fb_table *op,
                                  int index);
 /* The sub-graph that an operator calls, read. */
 enum status tflite_subgraph(struct op_reader *x, int32_t number, struct graph **out);
+
+/* tflite_operators.c: why a built-in is not read, or NULL; every built-in for the table of
+ * operators.
+ */
+const char *tflite_refused(enum builtin code);
+struct format_operators;
+void tflite_operators(struct arena *a, struct format_operators *out);
 
 struct patch;
 enum status tflite_write_patched(const struct model *m, const struct patch *const *patches, int n,

@@ -96,7 +96,7 @@ static enum status read_custom(struct op_reader *x) {
     return OK;
 }
 
-static read_fn *find_reader(enum builtin code) {
+read_fn *tflite_reader(enum builtin code) {
     static read_fn *(*const families[])(enum builtin) = {
         map_elementwise, map_spatial, map_data, map_reduce, map_own, map_control,
     };
@@ -132,7 +132,7 @@ static enum status read_meaning(struct op_reader *x) {
     TRY(check_outputs(x));
     if (x->code == BUILTIN_CUSTOM)
         return read_custom(x);
-    read_fn *f = find_reader(x->code);
+    read_fn *f = tflite_reader(x->code);
     if (!f)
         return keep(x, "tflite");
     int nodes = x->g->n_nodes, values = x->g->n_values, ids = x->r->m->next_value_id;

@@ -206,4 +206,5 @@ const struct format format_tflite = {
     .probe = probe,
     .read = tflite_read,
     .write_patched = tflite_write_patched,
+    .operators = tflite_operators,
 };
