@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "compare/metrics.h"
-#include "locate/zipper.h"
+#include "locate/zipper_parts.h"
 #include "ops/random.h"
 
 struct replay {
@@ -13,10 +13,6 @@ struct replay {
     const struct value *goal;
     int k, depth;
 };
-
-static bool is_linked(const struct zipper *z, const struct value *v) {
-    return v->id < z->al.n_link && z->al.link[v->id].source;
-}
 
 static enum status need(struct replay *r, const struct value *v, struct err *e);
 
@@ -43,7 +39,7 @@ static enum status need(struct replay *r, const struct value *v, struct err *e) 
         return OK;
     const struct exec_env *full = r->z->target->env[r->k];
     bool stale = r->z->stale && v->id < r->z->n_stale && r->z->stale[v->id];
-    bool stands = !v->producer || (v != r->goal && !stale && is_linked(r->z, v));
+    bool stands = !v->producer || (v != r->goal && !stale && zipper_linked(r->z, v));
     if (stands && v->id < full->n && full->at[v->id]) {
         exec_env_set(r->env, v, tensor_alias(full->at[v->id]));
         return OK;

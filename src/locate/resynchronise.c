@@ -1,0 +1,325 @@
+/* Resynchronisation: where the two models meet again behind a value without a counterpart. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "locate/zipper_parts.h"
+
+enum {
+    WINDOW = 24,
+    BARREN = 6,
+    TARGETS = 40,
+    SOURCES = 24,
+    VIEWS = 6,
+    MAX_TRIALS = 3000,
+    MAX_REGIONS = 64
+};
+
+struct saved {
+    const struct value *v;
+    struct tensor **at; /* [samples] */
+};
+
+struct trial {
+    struct zipper *z;
+    struct saved *saved;
+    int n_saved;
+    bool *touched; /* by target value id */
+};
+
+static void save(struct trial *t, const struct value *v) {
+    if (t->touched[v->id])
+        return;
+    t->touched[v->id] = true;
+    struct saved s = { v, NEW_ARRAY(t->z->arena, t->z->target->samples, struct tensor *) };
+    for (int k = 0; k < t->z->target->samples; k++) {
+        s.at[k] = t->z->target->env[k]->at[v->id];
+        t->z->target->env[k]->at[v->id] = NULL;
+        if (s.at[k])
+            t->z->target->env[k]->at[v->id] = tensor_alias(s.at[k]);
+    }
+    PUSH(t->z->arena, t->saved, t->n_saved, s);
+}
+
+static void restore(struct trial *t) {
+    for (int i = 0; i < t->n_saved; i++)
+        for (int k = 0; k < t->z->target->samples; k++)
+            exec_env_set(t->z->target->env[k], t->saved[i].v, t->saved[i].at[k]);
+}
+
+static bool reads_touched(const struct trial *t, const struct node *n) {
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && n->in[i]->id < t->z->al.n_link && t->touched[n->in[i]->id])
+            return true;
+    return false;
+}
+
+static bool is_partner(const struct zipper *z, const struct value *output,
+                       const struct value *source) {
+    const struct graph *t = z->target->model->graph;
+    for (int i = 0; i < t->n_outputs; i++)
+        if (t->outputs[i] == output &&
+            (z->output_of[i] < 0 || z->source->model->graph->outputs[z->output_of[i]] == source))
+            return true;
+    return false;
+}
+
+/* How much of what follows matches once target value v is the source's: matched - missed, 0 when
+ * nothing does. */
+static double try_pair(struct zipper *z, const struct value *v, const struct link *l,
+                       const bool *open) {
+    struct trial t = { .z = z, .touched = NEW_ARRAY(z->arena, z->al.n_link + 1, bool) };
+    save(&t, v);
+    zipper_take_over(z, v, l);
+    const struct graph *g = z->target->model->graph;
+    struct link kept = z->al.link[v->id];
+    z->al.link[v->id] = *l;
+    z->al.claims[l->source->id]++;
+    double matched = 0;
+    int evaluated = 0, ends = 0;
+    for (int i = z->al.target_order[v->id] + 1; i < g->n_nodes && evaluated < WINDOW; i++) {
+        const struct node *n = g->nodes[i];
+        if (!reads_touched(&t, n) || n->n_out == 0 || !n->out[0] || !open[n->out[0]->id])
+            continue;
+        for (int k = 0; k < n->n_out; k++)
+            if (n->out[k])
+                save(&t, n->out[k]);
+        struct err e;
+        evaluated++;
+        if (evaluated > BARREN && matched == 0)
+            break;
+        if (!zipper_evaluate(z, n, &e))
+            continue;
+        for (int k = 0; k < n->n_out; k++) {
+            struct link found;
+            if (!n->out[k] || !zipper_dynamic(z, n->out[k]) ||
+                !match_value(&z->al, n->out[k], 1e-6, &found))
+                continue;
+            bool claimed = z->al.claims[found.source->id] > 0 && found.source != l->source;
+            matched += claimed ? 0.5 : 1;
+            zipper_take_over(z, n->out[k], &found);
+            if (n->out[k]->is_output)
+                ends += is_partner(z, n->out[k], found.source) ? 1 : -2;
+        }
+    }
+    z->al.link[v->id] = kept;
+    z->al.claims[l->source->id]--;
+    restore(&t);
+    if (matched == 0)
+        return 0;
+    return matched + 2 * ends - 0.25 * (evaluated - matched);
+}
+
+static int lowest_source_order(const struct zipper *z, const struct node *f) {
+    int low = INT32_MAX;
+    for (int i = 0; i < f->n_in; i++)
+        if (f->in[i] && f->in[i]->id < z->al.n_link && zipper_linked(z, f->in[i])) {
+            int o = z->al.order[z->al.link[f->in[i]->id].source->id];
+            low = o < low ? o : low;
+        }
+    return low == INT32_MAX ? -1 : low;
+}
+
+struct option {
+    const struct value *s;
+    int rank;
+};
+
+static int by_rank(const void *a, const void *b) {
+    const struct option *x = a, *y = b;
+    return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+/* Source values that may stand for t: unclaimed, behind the frontier's inputs, of the same size;
+ * the likeliest first. */
+static int source_options(const struct zipper *z, const struct value *t, int low,
+                          struct option *out) {
+    const struct tensor *tt = trace_value(z->target, t, 0);
+    struct option *all = NEW_ARRAY(z->arena, z->al.n_dynamic + 1, struct option);
+    int n = 0;
+    for (int i = 0; tt && i < z->al.n_dynamic; i++) {
+        const struct value *s = z->al.dynamic[i];
+        const struct tensor *st = trace_value(z->source, s, 0);
+        if (z->al.order[s->id] < low || !st || st->kind != KIND_TENSOR ||
+            tensor_count(st) != tensor_count(tt))
+            continue;
+        bool same = s->producer && t->producer && same_operator(s->producer, t->producer),
+             claimed = z->al.claims[s->id] > 0;
+        if (claimed && !same && z->al.order[s->id] > low)
+            continue;
+        all[n++] = (struct option) { s, z->al.order[s->id] - (same ? 100000 : 0) +
+                                            (claimed ? 200000 : 0) };
+    }
+    if (n > 1)
+        qsort(all, (size_t)n, sizeof *all, by_rank);
+    n = n < SOURCES ? n : SOURCES;
+    memcpy(out, all, (size_t)n * sizeof *all);
+    return n;
+}
+
+struct search {
+    double score;
+    const struct value *t;
+    struct link link;
+    int trials;
+};
+
+static void try_target(struct zipper *z, const struct value *t, int low, const bool *open,
+                       struct search *best) {
+    struct option options[SOURCES];
+    int n = source_options(z, t, low, options);
+    const struct tensor *tt = trace_value(z->target, t, 0);
+    for (int i = 0; i < n && best->score < 6; i++) {
+        struct pair_view views[VIEWS], hints[4];
+        int n_hints = region_hints(z, t, hints, 4);
+        int n_views = layout_candidates(trace_value(z->source, options[i].s, 0), tt, hints, n_hints,
+                                        views, VIEWS);
+        for (int k = 0; k < n_views && best->trials < MAX_TRIALS; k++) {
+            struct link l = {
+                .source = options[i].s, .view = views[k], .by = MATCHED_TOPOLOGY, .pinned = true
+            };
+            best->trials++;
+            double score = try_pair(z, t, &l, open);
+            if (score > best->score + 0.01) {
+                best->score = score;
+                best->t = t;
+                best->link = l;
+            }
+            /* between axes of equal length the plain reading goes first: another is taken only
+             * where it leads nowhere */
+            if (views[k].identity && score > 0)
+                break;
+        }
+    }
+}
+
+static const struct node *find_frontier(const struct zipper *z, const bool *open) {
+    const struct graph *g = z->target->model->graph;
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i]->n_out; k++)
+            if (g->nodes[i]->out[k] && open[g->nodes[i]->out[k]->id])
+                return g->nodes[i];
+    return NULL;
+}
+
+static bool *descendants(const struct zipper *z, const struct node *f) {
+    const struct graph *g = z->target->model->graph;
+    bool *reach = NEW_ARRAY(z->arena, z->al.n_link + 1, bool);
+    for (int i = f->id; i < g->n_nodes; i++) {
+        bool hit = g->nodes[i] == f;
+        for (int k = 0; !hit && k < g->nodes[i]->n_in; k++)
+            hit = g->nodes[i]->in[k] && g->nodes[i]->in[k]->id < z->al.n_link &&
+                  reach[g->nodes[i]->in[k]->id];
+        for (int k = 0; hit && k < g->nodes[i]->n_out; k++)
+            if (g->nodes[i]->out[k])
+                reach[g->nodes[i]->out[k]->id] = true;
+    }
+    return reach;
+}
+
+/* Records the region that ends at t, pins t to its source value and goes on behind it. */
+static void pin(struct zipper *z, const struct value *t, const struct link *l, bool lost) {
+    struct region r = { .target = t, .source = l->source, .view = l->view, .lost = lost };
+    region_fill(z, &r);
+    r.error = zipper_error(z, t, l->source, &l->view);
+    r.floor = zipper_floor(z, &r);
+    r.quantized = !lost && zipper_quantized(z, &r);
+    PUSH(z->arena, z->regions, z->n_regions, r);
+    struct link pinned = *l;
+    pinned.pinned = true;
+    pinned.error = r.error;
+    pinned.scale = r.scale;
+    zipper_pin(z, t, &pinned);
+}
+
+/* An output with no counterpart for its contents: its region is all that is unlinked before it. */
+static bool pin_outputs(struct zipper *z, const bool *open) {
+    const struct graph *g = z->target->model->graph, *s = z->source->model->graph;
+    bool any = false;
+    for (int i = 0; i < g->n_outputs; i++) {
+        const struct value *t = g->outputs[i];
+        if (t->id >= z->al.n_link || !open[t->id] || zipper_linked(z, t) || z->output_of[i] < 0)
+            continue;
+        const struct value *sv = s->outputs[z->output_of[i]];
+        const struct tensor *a = trace_value(z->source, sv, 0), *b = trace_value(z->target, t, 0);
+        if (!a || !b || a->kind != KIND_TENSOR || b->kind != KIND_TENSOR)
+            continue;
+        struct pair_view view = { .identity = true }, hints[4];
+        if (tensor_count(a) == tensor_count(b)) {
+            struct pair_view views[VIEWS];
+            int n = layout_candidates(a, b, hints, region_hints(z, t, hints, 4), views, VIEWS);
+            double best = HUGE_VAL;
+            for (int k = 0; k < n; k++) {
+                double error = zipper_error(z, t, sv, &views[k]);
+                if (error < best) {
+                    best = error;
+                    view = views[k];
+                }
+            }
+        }
+        struct link l = { .source = sv, .view = view, .by = MATCHED_TOPOLOGY };
+        pin(z, t, &l, true);
+        any = true;
+    }
+    return any;
+}
+
+/* A node that changed nothing looks like its own input, and may have been meant to change
+ * something. When what follows goes wrong, its result is taken for unknown again. */
+static bool doubt_inputs(struct zipper *z, const struct node *f) {
+    static const char *const harmless[] = { "Identity",  "Cast",    "Reshape",
+                                            "Transpose", "Flatten", "Squeeze",
+                                            "Unsqueeze", "Dropout", "Expand" };
+    bool any = false;
+    for (int i = 0; i < f->n_in; i++) {
+        const struct value *v = f->in[i];
+        if (!v || v->id >= z->al.n_link || !zipper_linked(z, v) || z->al.link[v->id].pinned ||
+            !v->producer || z->doubted[v->id])
+            continue;
+        bool moves = false, idle = false;
+        for (size_t k = 0; k < sizeof harmless / sizeof *harmless; k++)
+            moves = moves || node_is(v->producer, harmless[k]);
+        for (int k = 0; !moves && k < v->producer->n_in; k++) {
+            const struct value *u = v->producer->in[k];
+            idle = idle || (u && u->id < z->al.n_link &&
+                            z->al.link[u->id].source == z->al.link[v->id].source);
+        }
+        if (!idle)
+            continue;
+        z->doubted[v->id] = true;
+        alignment_unlink(&z->al, v);
+        any = true;
+    }
+    return any;
+}
+
+bool zipper_resynchronise(struct zipper *z) {
+    const struct graph *g = z->target->model->graph;
+    bool *open = zipper_open(z);
+    const struct node *f = find_frontier(z, open);
+    if (!f || z->n_regions >= MAX_REGIONS)
+        return false;
+    if (doubt_inputs(z, f))
+        return true;
+    struct search best = { .score = 0 };
+    const bool *reach = descendants(z, f);
+    int low = lowest_source_order(z, f), tried = 0, samples = z->target->samples;
+    zipper_look_at(z, samples < 2 ? samples : 2);
+    for (int i = f->id; i < g->n_nodes && tried < TARGETS && best.trials < MAX_TRIALS; i++) {
+        for (int k = 0; k < g->nodes[i]->n_out; k++) {
+            const struct value *t = g->nodes[i]->out[k];
+            if (!t || !open[t->id] || !reach[t->id] || zipper_linked(z, t))
+                continue;
+            tried++;
+            try_target(z, t, low, open, &best);
+        }
+        if (best.score >= 1.5)
+            break;
+    }
+    zipper_look_at(z, samples);
+    if (best.score <= 0)
+        return pin_outputs(z, open);
+    pin(z, best.t, &best.link, false);
+    zipper_zip(z, z->al.target_order[best.t->id] + 1);
+    return true;
+}
