@@ -116,8 +116,7 @@ int candidate_closer(const void *a, const void *b) {
     return (x->error > y->error) - (x->error < y->error);
 }
 
-/* The accepted candidate of lowest rank, or NULL. */
-static const struct candidate *choose(struct hunt *h) {
+const struct candidate *hunt_choose(struct hunt *h) {
     struct candidate **list = NEW_ARRAY(h->arena, h->n + 1, struct candidate *);
     int n = 0;
     for (int i = 0; i < h->n; i++)
@@ -148,8 +147,8 @@ static void add_rivals(struct hunt *h, const struct candidate *chosen, struct fa
     }
 }
 
-static struct fault as_fault(const struct region *r, const struct candidate *c,
-                             const struct candidate *part) {
+struct fault hunt_fault(const struct region *r, const struct candidate *c,
+                        const struct candidate *part) {
     const struct candidate *says = part ? part : c;
     return (struct fault) {
         .node = says && says->node ? says->node : r->frontier,
@@ -174,73 +173,21 @@ static struct fault as_fault(const struct region *r, const struct candidate *c,
     };
 }
 
-static void generate(struct hunt *h, bool with_graft) {
-    static void (*const generators[])(
-        struct hunt *) = { hunt_attributes, hunt_constants,  hunt_graph,   hunt_scales,
-                           hunt_pairs,      hunt_enumerated, hunt_gathers, hunt_graft };
-    size_t n = sizeof generators / sizeof *generators - (with_graft ? 0 : 1);
+typedef void generator(struct hunt *);
+
+static void generate(struct hunt *h, generator *const *list, size_t n) {
     for (size_t i = 0; i < n && !h->solved; i++)
-        generators[i](h);
+        list[i](h);
 }
 
-/* A source node of the same operator that reads the counterparts of what target node n reads. */
-static const struct node *twin(const struct zipper *z, const struct region *r,
-                               const struct node *n) {
-    for (int i = 0; i < r->n_source_nodes; i++) {
-        const struct node *m = r->source_nodes[i];
-        if (!same_operator(n, m) || m->out[0] == r->source)
-            continue;
-        bool all = true, any = false;
-        for (int k = 0; all && k < n->n_in; k++) {
-            const struct value *v = n->in[k];
-            if (!v || !trace_dynamic(z->target, v) || v->id >= z->al.n_link)
-                continue;
-            bool read = false;
-            for (int j = 0; j < m->n_in; j++)
-                read = read || (m->in[j] && m->in[j] == z->al.link[v->id].source);
-            any = any || read;
-            all = read;
-        }
-        if (any && all)
-            return m;
-    }
-    return NULL;
+void hunt_singles(struct hunt *h) {
+    static generator *const list[] = { hunt_attributes, hunt_constants, hunt_graph, hunt_scales };
+    generate(h, list, sizeof list / sizeof *list);
 }
 
-/* Two faults in a row: the first node's result is pinned to its twin's, and both halves are hunted
- * apart. */
-static int hunt_halves(struct zipper *z, const struct region *r, struct fault *out, int max,
-                       struct arena *a, int depth) {
-    for (int i = 0; i < r->n_nodes && depth < 4; i++) {
-        const struct node *n = r->nodes[i];
-        const struct value *v = n->n_out ? n->out[0] : NULL;
-        const struct node *m =
-            v && v != r->target && trace_dynamic(z->target, v) ? twin(z, r, n) : NULL;
-        struct link l;
-        struct region first, rest;
-        if (!m || !zipper_split(z, r, v, m->out[0], &l, &first, &rest))
-            continue;
-        struct hunt h1 = { .z = z, .r = &first, .arena = a, .target = z->target->model };
-        generate(&h1, false);
-        const struct candidate *c = choose(&h1);
-        int n_out = 0;
-        if (c && max > 1) {
-            zipper_pin(z, v, &l);
-            struct hunt h2 = { .z = z, .r = &rest, .arena = a, .target = z->target->model };
-            generate(&h2, false);
-            const struct candidate *d = choose(&h2);
-            out[0] = as_fault(&first, c, NULL);
-            if (d)
-                out[1] = as_fault(&rest, d, NULL);
-            int more = d ? 1 : hunt_halves(z, &rest, out + 1, max - 1, a, depth + 1);
-            n_out = more ? 1 + more : 0;
-            if (!n_out)
-                alignment_unlink(&z->al, v);
-        }
-        if (n_out)
-            return n_out;
-    }
-    return 0;
+void hunt_doubles(struct hunt *h) {
+    static generator *const list[] = { hunt_pairs, hunt_enumerated, hunt_gathers };
+    generate(h, list, sizeof list / sizeof *list);
 }
 
 /* Not every format can say every edit: what else brings the error to zero is kept for the writer.
@@ -261,20 +208,21 @@ int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int ma
     if (r->contract)
         hunt_contract(&h);
     else
-        generate(&h, false);
-    if (!h.solved && r->n_nodes > 1) {
-        int n = hunt_halves(z, r, out, max, a, 0);
+        hunt_singles(&h);
+    if (!h.solved && !r->contract) {
+        int n = hunt_split(z, r, out, max, a);
         if (n)
             return n;
+        hunt_doubles(&h);
     }
     if (!h.solved && !r->contract)
         hunt_graft(&h);
-    const struct candidate *c = choose(&h);
+    const struct candidate *c = hunt_choose(&h);
     int n = 0;
     for (int i = 0; c && i < c->n_parts && n < max; i++)
-        out[n++] = as_fault(r, c, &c->parts[i]);
+        out[n++] = hunt_fault(r, c, &c->parts[i]);
     if (!n)
-        out[n++] = as_fault(r, c, NULL);
+        out[n++] = hunt_fault(r, c, NULL);
     add_rivals(&h, c, &out[0]);
     if (n == 1 && c)
         add_others(&h, out[0].repair, &out[0]);

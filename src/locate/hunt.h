@@ -55,6 +55,20 @@ void hunt_graft(struct hunt *h);
 /* For regions of the outputs' contract. */
 void hunt_contract(struct hunt *h);
 
+/* Generators of one edit, and of those that go together or that are tried out; plainest first, each
+ * group until the region is solved. */
+void hunt_singles(struct hunt *h);
+void hunt_doubles(struct hunt *h);
+/* The accepted candidate of lowest rank, or NULL. */
+const struct candidate *hunt_choose(struct hunt *h);
+/* What is reported of the region: the candidate (NULL: nothing explains it) or one part of it. */
+struct fault hunt_fault(const struct region *r, const struct candidate *c,
+                        const struct candidate *part);
+/* Several faults in one region: it is cut at a value between them and each side is hunted apart.
+ * Returns how many faults that gave, 0 when no cut explains all of it. */
+int hunt_split(struct zipper *z, const struct region *r, struct fault *out, int max,
+               struct arena *a);
+
 /* Runs the generators until one explains the region; fills faults (at least one, at most `max`) and
  * returns how many. */
 int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int max, struct arena *a);

@@ -286,18 +286,48 @@ static void insertions(struct hunt *h, const struct node *m) {
     }
 }
 
+/* The transpose exchanges two axes of equal length more, or fewer. */
+static void turn(struct hunt *h, struct node *n) {
+    const struct attr *have = node_attr(n, "perm");
+    const struct tensor *y = n->n_out == 1 ? trace_value(h->z->target, n->out[0], 0) : NULL;
+    if (!have || have->type != ATTR_INTS || !y || have->n != y->rank)
+        return;
+    for (int i = 0; i < y->rank && !h->solved; i++)
+        for (int k = i + 1; k < y->rank && !h->solved; k++) {
+            if (y->dim[i] != y->dim[k] || y->dim[i] < 2)
+                continue;
+            struct attr a = attr_copy(have, h->target->arena);
+            int64_t *perm =
+                arena_copy(h->target->arena, have->ints, (size_t)have->n * sizeof *have->ints);
+            perm[i] = have->ints[k];
+            perm[k] = have->ints[i];
+            a.ints = perm;
+            struct patch *p = patch_new(h->target, "perm");
+            patch_set_attr(p, n, &a);
+            struct candidate *c = hunt_add(h, name_attribute(n, "perm"), n, NULL, p, 21);
+            candidate_detail(h, c, "perm", attr_text(&a, h->arena), attr_text(have, h->arena));
+        }
+}
+
 /* Transposes before the region, through values that matched only under a view. */
-static void bypass_upstream(struct hunt *h, const struct value *v, int depth, int *tries) {
+static void upstream(struct hunt *h, const struct value *v,
+                     void (*edit)(struct hunt *, struct node *), int depth, int *tries) {
     struct node *n = v ? v->producer : NULL;
     if (!n || depth > 8 || *tries > 8 || v->id >= h->z->al.n_link)
         return;
     if (node_is(n, "Transpose") && n->n_out == 1) {
         (*tries)++;
-        bypass_inside(h, n);
+        edit(h, n);
     }
     for (int i = 0; i < n->n_in && !h->solved; i++)
         if (n->in[i] && trace_dynamic(h->z->target, n->in[i]))
-            bypass_upstream(h, n->in[i], depth + 1, tries);
+            upstream(h, n->in[i], edit, depth + 1, tries);
+}
+
+static void all_upstream(struct hunt *h, void (*edit)(struct hunt *, struct node *)) {
+    int tries = 0;
+    for (int i = 0; i < h->r->n_inputs && !h->solved; i++)
+        upstream(h, h->r->inputs[i], edit, 0, &tries);
 }
 
 static bool region_is_small(const struct hunt *h) {
@@ -314,9 +344,11 @@ void hunt_graph(struct hunt *h) {
     }
     for (int i = 0; i < h->r->n_inputs; i++)
         bypass_before(h, h->r->inputs[i]);
-    int tries = 0;
-    for (int i = 0; i < h->r->n_inputs && !h->solved; i++)
-        bypass_upstream(h, h->r->inputs[i], 0, &tries);
+    all_upstream(h, bypass_inside);
+    for (int i = 0; i < h->r->n_nodes && !h->solved; i++)
+        if (node_is(h->r->nodes[i], "Transpose"))
+            turn(h, (struct node *)(size_t)h->r->nodes[i]);
+    all_upstream(h, turn);
     if (h->solved || !region_is_small(h))
         return;
     for (int i = 0; i < h->r->n_nodes && !h->solved; i++)

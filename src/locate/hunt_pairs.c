@@ -29,6 +29,13 @@ static bool removes(const struct patch *p) {
     return false;
 }
 
+/* Is n a Pad in front of m, or a Slice behind it, that makes up for an attribute of m? */
+static bool completes(const struct node *n, const struct node *m) {
+    if (node_is(n, "Pad"))
+        return n->out[0] == m->in[0];
+    return node_is(n, "Slice") && n->in[0] == m->out[0];
+}
+
 /* A node taken away together with an attribute is one fault, named by the attribute (a Slice behind
  * ceil_mode) or by the padding (a Pad before a max pooling). Otherwise two edits are two faults. */
 static const struct candidate *belongs(const struct candidate *a, const struct candidate *b) {
@@ -37,9 +44,9 @@ static const struct candidate *belongs(const struct candidate *a, const struct c
     bool ra = removes(a->patch), rb = removes(b->patch);
     if (ra && rb)
         return a;
-    if (a->rank <= 12 && rb)
+    if (a->rank <= 12 && rb && completes(b->node, a->node))
         return a;
-    if (b->rank <= 12 && ra)
+    if (b->rank <= 12 && ra && completes(a->node, b->node))
         return b;
     return a->node == b->node && strcmp(a->cause, b->cause) == 0 ? a : NULL;
 }

@@ -3,6 +3,8 @@
 
 #include "locate/zipper_parts.h"
 
+enum { MAX_VIEWS = 6 };
+
 struct walk {
     const struct zipper *z;
     bool *seen; /* by value id */
@@ -98,24 +100,32 @@ int region_hints(const struct zipper *z, const struct value *t, struct pair_view
     return n;
 }
 
-bool zipper_split(struct zipper *z, const struct region *r, const struct value *v,
-                  const struct value *s, struct link *l, struct region *first,
-                  struct region *rest) {
+int zipper_views(const struct zipper *z, const struct value *v, const struct value *s,
+                 struct pair_view *out, int max) {
     const struct tensor *a = trace_value(z->source, s, 0), *b = trace_value(z->target, v, 0);
+    struct pair_view hints[4];
     if (!a || !b || a->kind != KIND_TENSOR || b->kind != KIND_TENSOR ||
         tensor_count(a) != tensor_count(b))
-        return false;
-    struct pair_view views[1], hints[4];
-    if (layout_candidates(a, b, hints, region_hints(z, v, hints, 4), views, 1) < 1)
-        return false;
-    *l = (struct link) { .source = s, .view = views[0], .by = MATCHED_TOPOLOGY, .pinned = true };
-    *first = (struct region) { .target = v, .source = s, .view = views[0] };
+        return 0;
+    struct pair_view views[MAX_VIEWS];
+    int n = layout_candidates(a, b, hints, region_hints(z, v, hints, 4), views, MAX_VIEWS),
+        kept = 0;
+    for (int i = 0; i < n && kept < max; i++)
+        if (zipper_natural(z, v, s, &views[i]))
+            out[kept++] = views[i];
+    return kept;
+}
+
+void zipper_split(struct zipper *z, const struct region *r, const struct value *v,
+                  const struct value *s, const struct pair_view *view, struct link *l,
+                  struct region *first, struct region *rest) {
+    *l = (struct link) { .source = s, .view = *view, .by = MATCHED_TOPOLOGY, .pinned = true };
+    *first = (struct region) { .target = v, .source = s, .view = *view };
     region_fill(z, first);
-    first->error = zipper_error(z, v, s, &views[0]);
+    first->error = zipper_error(z, v, s, view);
     first->floor = zipper_floor(z, first);
     alignment_link(&z->al, v, l);
     *rest = *r;
     region_fill(z, rest);
     alignment_unlink(&z->al, v);
-    return true;
 }

@@ -175,6 +175,8 @@ static void try_target(struct zipper *z, const struct value *t, int low, const b
         int n_views = layout_candidates(trace_value(z->source, options[i].s, 0), tt, hints, n_hints,
                                         views, VIEWS);
         for (int k = 0; k < n_views && best->trials < MAX_TRIALS; k++) {
+            if (!zipper_natural(z, t, options[i].s, &views[k]))
+                continue;
             struct link l = {
                 .source = options[i].s, .view = views[k], .by = MATCHED_TOPOLOGY, .pinned = true
             };

@@ -51,10 +51,15 @@ enum status zipper_run(struct zipper *z, struct trace *source, struct trace *tar
                        const struct link *input_links, const struct compare_options *o,
                        struct arena *a, struct err *e);
 
-/* Splits region r at target value v, which stands for source value s: what comes before, what comes
- * behind. False: the two have not the same number of elements. */
-bool zipper_split(struct zipper *z, const struct region *r, const struct value *v,
-                  const struct value *s, struct link *l, struct region *first, struct region *rest);
+/* Views through which target value v may be the source's s, the likeliest first; returns how many
+ * (0: not the same number of elements). */
+int zipper_views(const struct zipper *z, const struct value *v, const struct value *s,
+                 struct pair_view *out, int max);
+/* Splits region r at target value v, which stands for source value s through the view: what comes
+ * before, what comes behind. */
+void zipper_split(struct zipper *z, const struct region *r, const struct value *v,
+                  const struct value *s, const struct pair_view *view, struct link *l,
+                  struct region *first, struct region *rest);
 /* Pins v as l says: its contents are the source's from here on. */
 void zipper_pin(struct zipper *z, const struct value *v, const struct link *l);
 

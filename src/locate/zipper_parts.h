@@ -26,4 +26,9 @@ void region_fill(const struct zipper *z, struct region *r);
 /* Views of linked values before t, the nearest first. */
 int region_hints(const struct zipper *z, const struct value *t, struct pair_view *out, int max);
 
+/* May t stand for s through this view? Their operators' layouts say so; true when they say nothing.
+ */
+bool zipper_natural(const struct zipper *z, const struct value *t, const struct value *s,
+                    const struct pair_view *view);
+
 #endif
