@@ -1,5 +1,4 @@
-/* Operators whose results are indices or come from them: OneHot, EyeLike, NonZero, Unique,
- * NonMaxSuppression. */
+/* Operators whose results are indices or come from them: OneHot, EyeLike, NonZero, Unique. */
 #include "ops/move.h"
 #include "ops/row.h"
 
@@ -262,142 +261,6 @@ static enum status eval_unique(struct op_ctx *c) {
     return give_list(c, 3, d.count, d.n);
 }
 
-/* --- NonMaxSuppression --- */
-
-struct box {
-    double low[2], high[2]; /* y and x */
-};
-
-static struct box read_box(const struct tensor *t, int64_t i, bool center) {
-    double a[4];
-    struct box b;
-    for (int k = 0; k < 4; k++)
-        a[k] = tensor_f64(t, 4 * i + k);
-    for (int k = 0; k < 2; k++) {
-        if (center) { /* x, y, width, height */
-            b.low[k] = a[1 - k] - a[3 - k] / 2;
-            b.high[k] = a[1 - k] + a[3 - k] / 2;
-        } else {
-            b.low[k] = a[k] < a[k + 2] ? a[k] : a[k + 2];
-            b.high[k] = a[k] < a[k + 2] ? a[k + 2] : a[k];
-        }
-    }
-    return b;
-}
-
-/* Intersection over union, 0 where either box is empty. In float64 whatever the precision. */
-static double overlap(const struct box *a, const struct box *b) {
-    double side[2];
-    for (int k = 0; k < 2; k++) {
-        double low = a->low[k] > b->low[k] ? a->low[k] : b->low[k],
-               high = a->high[k] < b->high[k] ? a->high[k] : b->high[k];
-        side[k] = high - low;
-        if (!(side[k] > 0))
-            return 0;
-    }
-    double common = side[0] * side[1];
-    double area_a = (a->high[0] - a->low[0]) * (a->high[1] - a->low[1]),
-           area_b = (b->high[0] - b->low[0]) * (b->high[1] - b->low[1]);
-    double all = area_a + area_b - common;
-    return area_a > 0 && area_b > 0 && all > 0 ? common / all : 0;
-}
-
-static enum status shape_non_max_suppression(struct shape_ctx *c) {
-    const struct fact *boxes = &c->in[0], *scores = &c->in[1];
-    SHAPE_FAIL_IF((boxes->rank >= 0 && boxes->rank != 3) ||
-                      (scores->rank >= 0 && scores->rank != 3),
-                  c, "boxes and scores must have rank 3");
-    if (boxes->rank == 3 && scores->rank == 3)
-        SHAPE_FAIL_IF(
-            (boxes->dim[2] >= 0 && boxes->dim[2] != 4) ||
-                (boxes->dim[0] >= 0 && scores->dim[0] >= 0 && boxes->dim[0] != scores->dim[0]) ||
-                (boxes->dim[1] >= 0 && scores->dim[2] >= 0 && boxes->dim[1] != scores->dim[2]),
-            c, "boxes must be [batch, boxes, 4] and scores [batch, classes, boxes]");
-    fact_set(&c->out[0], DT_I64, 2, (int64_t[]) { DIM_UNKNOWN, 3 });
-    return OK;
-}
-
-struct candidate {
-    double score;
-    int64_t box;
-};
-
-/* Highest score first, equal scores by box number. */
-static void sort_candidates(struct candidate *v, struct candidate *spare, int64_t n) {
-    if (n < 2)
-        return;
-    int64_t half = n / 2, i = 0, j = half, k = 0;
-    sort_candidates(v, spare, half);
-    sort_candidates(v + half, spare, n - half);
-    memcpy(spare, v, (size_t)n * sizeof *v);
-    while (i < half || j < n)
-        v[k++] = j == n || (i < half && spare[i].score >= spare[j].score) ? spare[i++] : spare[j++];
-}
-
-struct suppression {
-    const struct tensor *boxes, *scores;
-    bool center, filter;
-    int64_t limit;
-    double iou, score;
-    struct candidate *candidates, *spare;
-    struct box *kept;
-    int64_t *found, n_found; /* triples */
-};
-
-/* A score equal to the threshold is dropped, as ONNX Runtime and TensorFlow do; the specification
- * names only scores below. */
-static void suppress_class(struct suppression *s, struct arena *a, int64_t batch, int64_t class_) {
-    int64_t n_boxes = s->boxes->dim[1], n = 0, n_kept = 0;
-    for (int64_t i = 0; i < n_boxes; i++) {
-        double score = tensor_f64(s->scores, (batch * s->scores->dim[1] + class_) * n_boxes + i);
-        if (score == score && (!s->filter || score > s->score))
-            s->candidates[n++] = (struct candidate) { score, i };
-    }
-    sort_candidates(s->candidates, s->spare, n);
-    for (int64_t i = 0; i < n && n_kept < s->limit; i++) {
-        struct box b = read_box(s->boxes, batch * n_boxes + s->candidates[i].box, s->center);
-        bool free_ = true;
-        for (int64_t k = 0; k < n_kept && free_; k++)
-            free_ = !(overlap(&b, &s->kept[k]) > s->iou);
-        if (!free_)
-            continue;
-        s->kept[n_kept++] = b;
-        int64_t triple[] = { batch, class_, s->candidates[i].box };
-        for (int k = 0; k < 3; k++)
-            PUSH(a, s->found, s->n_found, triple[k]);
-    }
-}
-
-static const struct tensor *scalar_input(const struct op_ctx *c, int i) {
-    return i < c->n_in && c->in[i] && tensor_count(c->in[i]) ? c->in[i] : NULL;
-}
-
-static enum status eval_non_max_suppression(struct op_ctx *c) {
-    const struct tensor *boxes = c->in[0], *scores = c->in[1];
-    const struct tensor *limit = scalar_input(c, 2), *iou = scalar_input(c, 3),
-                        *score = scalar_input(c, 4);
-    int64_t n = boxes->dim[1];
-    struct suppression s = { .boxes = boxes,
-                             .scores = scores,
-                             .center = attr_int(c->node, "center_point_box") != 0,
-                             .filter = score != NULL,
-                             .limit = limit ? tensor_i64(limit, 0) : 0,
-                             .iou = iou ? tensor_f64(iou, 0) : 0,
-                             .score = score ? tensor_f64(score, 0) : 0 };
-    FAIL_IF(!dtype_is_float(boxes->dtype) || !dtype_is_float(scores->dtype), c->err, STATUS_CORRUPT,
-            "boxes are %s and scores %s", dtype_name(boxes->dtype), dtype_name(scores->dtype));
-    s.candidates = NEW_ARRAY(c->scratch, n + 1, struct candidate);
-    s.spare = NEW_ARRAY(c->scratch, n + 1, struct candidate);
-    s.kept = NEW_ARRAY(c->scratch, n + 1, struct box);
-    for (int64_t b = 0; b < boxes->dim[0] && n; b++)
-        for (int64_t k = 0; k < scores->dim[1]; k++)
-            suppress_class(&s, c->scratch, b, k);
-    TRY(op_output(c, 0, DT_I64, 2, (int64_t[]) { s.n_found / 3, 3 }));
-    if (s.n_found)
-        memcpy(c->out[0]->data, s.found, (size_t)s.n_found * sizeof *s.found);
-    return OK;
-}
-
 /* clang-format off */
 const struct op ops_search[] = {
     { ONNX("OneHot", 28, 3, 3), .flags = OP_MOVES, .attrs = ATTRS(INT("axis", -1)), .shape = shape_one_hot, .eval = eval_one_hot,
@@ -406,7 +269,5 @@ const struct op ops_search[] = {
     { ONNX("NonZero", 13, 1, 1), .flags = OP_DATA_SHAPE, .shape = shape_non_zero, .eval = eval_non_zero },
     { .name = "Unique", .domain = "", .spec = "ONNX Unique-28", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 4,
       .flags = OP_DATA_SHAPE, .attrs = ATTRS(PLAIN("axis", INT), INT("sorted", 1)), .shape = shape_unique, .eval = eval_unique },
-    { ONNX("NonMaxSuppression", 11, 2, 5), .flags = OP_DATA_SHAPE, .attrs = ATTRS(INT("center_point_box", 0)),
-      .shape = shape_non_max_suppression, .eval = eval_non_max_suppression },
     { 0 },
 };

@@ -32,12 +32,25 @@ static struct tensor **aliases(struct op_ctx *c, int first) {
     return t;
 }
 
-static enum status run_once(struct op_ctx *c, const char *attr, int first) {
+static enum status run_graph(struct op_ctx *c, const struct graph *g, int first) {
     struct tensor **in = aliases(c, first);
-    enum status s =
-        c->run_graph(c, attr_graph(c->node, attr), in, c->n_in - first, c->out, c->n_out);
+    enum status s = c->run_graph(c, g, in, c->n_in - first, c->out, c->n_out);
     free_all(in, c->n_in - first);
     return s;
+}
+
+static enum status run_once(struct op_ctx *c, const char *attr, int first) {
+    return run_graph(c, attr_graph(c->node, attr), first);
+}
+
+/* An index outside takes the last branch (StableHLO, case). */
+static enum status eval_case(struct op_ctx *c) {
+    const struct attr *branches = attr_find(c->node, "branches");
+    FAIL_IF(c->in[0]->kind != KIND_TENSOR || !dtype_is_int(c->in[0]->dtype) ||
+                tensor_count(c->in[0]) != 1,
+            c->err, STATUS_CORRUPT, "the branch's number must be one integer");
+    int64_t i = tensor_i64(c->in[0], 0);
+    return run_graph(c, branches->graphs[i < 0 || i >= branches->n ? branches->n - 1 : i], 1);
 }
 
 static enum status eval_if(struct op_ctx *c) {
@@ -112,6 +125,7 @@ const struct op ops_tflite_control[] = {
     { CALLS("IF", 1, NEEDED("then_branch", GRAPH), NEEDED("else_branch", GRAPH)), .eval = eval_if },
     { CALLS("WHILE", 0, NEEDED("cond", GRAPH), NEEDED("body", GRAPH)), .eval = eval_while },
     { CALLS("STABLEHLO_WHILE", 0, NEEDED("cond", GRAPH), NEEDED("body", GRAPH)), .eval = eval_while },
+    { CALLS("STABLEHLO_CASE", 1, NEEDED("branches", GRAPHS)), .eval = eval_case },
     { CALLS("STABLEHLO_COMPOSITE", 0, NEEDED("decomposition", GRAPH), STRING("name", "")), .eval = eval_call },
     { CALLS("CALL", 0, NEEDED("decomposition", GRAPH)), .eval = eval_call },
     { CALLS("CALL_ONCE", 0, NEEDED("init", GRAPH)), .eval = eval_call_once },

@@ -152,6 +152,10 @@ const char *fb_text(const struct fb_table *t, int id, size_t *n) {
     return v.present ? (const char *)v.fb->data + v.at : NULL;
 }
 
+uint8_t fb_vec_u8(const struct fb_vector *v, size_t i) {
+    return v->fb->data[v->at + i];
+}
+
 int32_t fb_vec_i32(const struct fb_vector *v, size_t i) {
     return (int32_t)load_u32le(v->fb->data + v->at + 4 * i);
 }

@@ -62,6 +62,7 @@ struct fb_vector fb_vec(const struct fb_table *t, int id, size_t width);
 const char *fb_text(const struct fb_table *t, int id, size_t *n);
 
 /* Elements; i < n. */
+uint8_t fb_vec_u8(const struct fb_vector *v, size_t i);
 int32_t fb_vec_i32(const struct fb_vector *v, size_t i);
 int64_t fb_vec_i64(const struct fb_vector *v, size_t i);
 float fb_vec_f32(const struct fb_vector *v, size_t i);

@@ -18,14 +18,20 @@ static struct node *emit_call(struct op_reader *x, int n_out) {
     return n;
 }
 
+static enum status called(struct op_reader *x, int32_t number, int inputs, int outputs,
+                          struct graph **out) {
+    TRY(tflite_subgraph(x, number, out));
+    FAIL_IF((*out)->n_inputs != inputs || (outputs >= 0 && (*out)->n_outputs != outputs), x->r->err,
+            STATUS_CORRUPT,
+            "sub-graph %d has %d inputs and %d outputs, the operator gives %d and takes %d", number,
+            (*out)->n_inputs, (*out)->n_outputs, inputs, outputs);
+    return OK;
+}
+
 static enum status set_graph(struct op_reader *x, struct node *n, const char *name, int32_t number,
                              int inputs, int outputs) {
     struct graph *g;
-    TRY(tflite_subgraph(x, number, &g));
-    FAIL_IF(g->n_inputs != inputs || (outputs >= 0 && g->n_outputs != outputs), x->r->err,
-            STATUS_CORRUPT,
-            "sub-graph %d has %d inputs and %d outputs, the operator gives %d and takes %d", number,
-            g->n_inputs, g->n_outputs, inputs, outputs);
+    TRY(called(x, number, inputs, outputs, &g));
     struct attr *a = node_set_attr(n, name, ATTR_GRAPH);
     a->graph = g;
     return OK;
@@ -46,6 +52,21 @@ static enum status read_if(struct op_reader *x) {
     struct node *n = emit_call(x, x->n_out);
     TRY(set_graph(x, n, "then_branch", fb_i32(&x->options, 0, 0), x->n_in - 1, x->n_out));
     return set_graph(x, n, "else_branch", fb_i32(&x->options, 1, 0), x->n_in - 1, x->n_out);
+}
+
+/* The branch of the number that input 0 is; the last one where there is none of that number. */
+static enum status read_case(struct op_reader *x) {
+    struct fb_vector numbers = fb_vec(&x->options2, 0, 4);
+    TRY(need_inputs(x, 1));
+    FAIL_IF(!numbers.n, x->r->err, STATUS_CORRUPT, "no branches");
+    struct node *n = emit_call(x, x->n_out);
+    struct graph **branches = NEW_ARRAY(x->r->m->arena, numbers.n, struct graph *);
+    for (size_t i = 0; i < numbers.n; i++)
+        TRY(called(x, fb_vec_i32(&numbers, i), x->n_in - 1, x->n_out, &branches[i]));
+    struct attr *a = node_set_attr(n, "branches", ATTR_GRAPHS);
+    a->graphs = branches;
+    a->n = (int64_t)numbers.n;
+    return OK;
 }
 
 static enum status read_composite(struct op_reader *x) {
@@ -203,6 +224,8 @@ read_fn *map_control(enum builtin code) {
         return read_while;
     case BUILTIN_IF:
         return read_if;
+    case BUILTIN_STABLEHLO_CASE:
+        return read_case;
     case BUILTIN_STABLEHLO_COMPOSITE:
         return read_composite;
     case BUILTIN_CALL:

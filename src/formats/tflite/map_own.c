@@ -48,9 +48,10 @@ static const struct own_row {
     { BUILTIN_COMPLEX_ABS, PASS_RAW, 1, { { 0 } } },
     { BUILTIN_RANDOM_UNIFORM, PASS_RAW, 1, { { 0 } } },
     { BUILTIN_RANDOM_STANDARD_NORMAL, PASS_RAW, 1, { { 0 } } },
-    { BUILTIN_MULTINOMIAL, PASS_RAW, 2, { { 0 } } },
     { BUILTIN_NON_MAX_SUPPRESSION_V4, PASS_RAW, 5, { { 0 } } },
     { BUILTIN_NON_MAX_SUPPRESSION_V5, PASS_RAW, 6, { { 0 } } },
+    { BUILTIN_HASHTABLE_LOOKUP, PASS_RAW, 3, { { 0 } } },
+    { BUILTIN_EMBEDDING_LOOKUP_SPARSE, PASS_RAW, 5, { { "combiner", 0, 'e' } } },
     { BUILTIN_DILATE, PASS_MOVED, 3, { { 0 } } },
     { BUILTIN_SVDF, PASS_SCALED, 5, { { "rank", 0, 'i' }, { "activation", 1, 'e' } } },
     { BUILTIN_RNN, PASS_SCALED, 5, { { "activation", 0, 'e' } } },
@@ -166,6 +167,21 @@ static enum status read_bitcast(struct op_reader *x) {
     return OK;
 }
 
+/* MULTINOMIAL: scores of the classes, number of samples. */
+static enum status read_multinomial(struct op_reader *x) {
+    const int64_t *count;
+    int64_t n;
+    TRY(need_inputs(x, 2));
+    TRY(need_const_ints(x, 1, "the number of samples", &count, &n));
+    FAIL_IF(n != 1, x->r->err, STATUS_CORRUPT, "%lld numbers of samples", (long long)n);
+    struct node *m = emit(x, "Multinomial", "", 1, 1, ROLE_MAIN);
+    m->in[0] = raw_in(x, 0);
+    node_set_int(m, "sample_size", count[0]);
+    node_set_int(m, "dtype", dtype_to_onnx(x->out[0]->dtype));
+    node_set_output(m, 0, x->out[0]);
+    return OK;
+}
+
 static enum status set_long_list(struct op_reader *x, struct node *n, const char *name, int slot) {
     struct fb_vector v = fb_vec(&x->options2, slot, 8);
     if (!v.n)
@@ -190,8 +206,7 @@ static enum status read_stablehlo_pad(struct op_reader *x) {
     return OK;
 }
 
-/* The name of the reduction that a body of one operator on its two inputs is. */
-static enum status reducer_of(struct op_reader *x, int32_t body, const char **name) {
+enum status tflite_reducer(struct op_reader *x, int32_t body, const char **name) {
     static const struct {
         enum builtin code;
         const char *name;
@@ -205,6 +220,10 @@ static enum status reducer_of(struct op_reader *x, int32_t body, const char **na
     };
     struct graph *g;
     TRY(tflite_subgraph(x, body, &g));
+    if (!g->n_nodes && g->n_inputs == 2 && g->n_outputs == 1 && g->outputs[0] == g->inputs[1]) {
+        *name = "set";
+        return OK;
+    }
     const char *op = g->n_nodes == 1 && g->n_inputs == 2 ? g->nodes[0]->origin.op : "";
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(builtin_row((int)known[i].code)->name, op) == 0) {
@@ -219,7 +238,7 @@ static enum status read_stablehlo_window(struct op_reader *x) {
     FAIL_IF(x->n_in != 2 || x->n_out != 1, x->r->err, STATUS_UNSUPPORTED,
             "a window over several tensors");
     TRY(need_inputs(x, 2));
-    TRY(reducer_of(x, fb_i32(&x->options2, 5, 0), &reducer));
+    TRY(tflite_reducer(x, fb_i32(&x->options2, 5, 0), &reducer));
     struct node *n = emit(x, "REDUCE_WINDOW", "tflite", 2, 1, ROLE_MAIN);
     n->in[0] = raw_in(x, 0);
     n->in[1] = raw_in(x, 1);
@@ -261,6 +280,8 @@ read_fn *map_own(enum builtin code) {
         return read_bucketize;
     case BUILTIN_BITCAST:
         return read_bitcast;
+    case BUILTIN_MULTINOMIAL:
+        return read_multinomial;
     case BUILTIN_STABLEHLO_PAD:
         return read_stablehlo_pad;
     case BUILTIN_STABLEHLO_REDUCE_WINDOW:

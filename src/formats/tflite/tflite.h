@@ -213,6 +213,10 @@ read_fn *map_data(enum builtin code);
 read_fn *map_reduce(enum builtin code);
 read_fn *map_own(enum builtin code);
 read_fn *map_control(enum builtin code);
+read_fn *map_stablehlo(enum builtin code);
+/* map_own.c: the name of the reduction that a sub-graph of one operator on its two inputs is: add,
+ * mul, max, min; set where it gives its second input. */
+enum status tflite_reducer(struct op_reader *x, int32_t body, const char **name);
 
 /* --- tflite_read.c --- */
 enum status tflite_read(struct model *m, struct err *e);

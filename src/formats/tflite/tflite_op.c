@@ -98,7 +98,7 @@ static enum status read_custom(struct op_reader *x) {
 
 read_fn *tflite_reader(enum builtin code) {
     static read_fn *(*const families[])(enum builtin) = {
-        map_elementwise, map_spatial, map_data, map_reduce, map_own, map_control,
+        map_elementwise, map_spatial, map_data, map_reduce, map_own, map_control, map_stablehlo,
     };
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         read_fn *f = families[i](code);
@@ -133,8 +133,10 @@ static enum status read_meaning(struct op_reader *x) {
     if (x->code == BUILTIN_CUSTOM)
         return read_custom(x);
     read_fn *f = tflite_reader(x->code);
-    if (!f)
+    if (!f) {
+        model_warn(x->r->m, "%s %s: %s", x->op_name, x->name, tflite_refused(x->code));
         return keep(x, "tflite");
+    }
     int nodes = x->g->n_nodes, values = x->g->n_values, ids = x->r->m->next_value_id;
     enum status s = f(x);
     if (s != STATUS_UNSUPPORTED)
