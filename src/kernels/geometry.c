@@ -52,3 +52,17 @@ void tap_of(const struct geometry *g, int64_t tap, int64_t at[AXES]) {
     at[1] = tap / g->kernel[2] % g->kernel[1];
     at[0] = tap / g->kernel[2] / g->kernel[1];
 }
+
+static void next(const int64_t size[AXES], int64_t at[AXES]) {
+    for (int i = AXES - 1; i >= 0; at[i--] = 0)
+        if (++at[i] < size[i] || i == 0)
+            return;
+}
+
+void next_position(const struct geometry *g, int64_t at[AXES]) {
+    next(g->out, at);
+}
+
+void next_tap(const struct geometry *g, int64_t at[AXES]) {
+    next(g->kernel, at);
+}

@@ -29,5 +29,8 @@ void tap_range(const struct geometry *g, int axis, int64_t at, int64_t range[2])
 /* Indices of a flat output position and of a flat kernel position, both row-major. */
 void position_of(const struct geometry *g, int64_t p, int64_t at[AXES]);
 void tap_of(const struct geometry *g, int64_t tap, int64_t at[AXES]);
+/* The next of each. */
+void next_position(const struct geometry *g, int64_t at[AXES]);
+void next_tap(const struct geometry *g, int64_t at[AXES]);
 
 #endif

@@ -27,6 +27,8 @@ enum { BINARY_PLAIN(BINARY_ID) BINARY_COUNT };
 #undef UNARY_ID
 #undef BINARY_ID
 
+enum { PLANE_TAPS = 16 }; /* kernel columns of a depthwise plane at most */
+
 /* A run of columns of a panel: `n` elements from x[from], `step` apart, or zeros. */
 struct run {
     int64_t to, from, n; /* from < 0: zeros */
@@ -46,6 +48,18 @@ struct run {
         const T *row_init, *column_init; /* what the chain starts from, one of them; neither: 0 */ \
         bool carry;                      /* the chain starts from what lies in c instead */        \
     };                                                                                             \
+    /* One plane of a depthwise convolution. Column tap q of output column j is                    \
+     * column[q][across * j] in row 0, for from[q] <= j < to[q], else in the padding. Weights: w[q * taps_down + kernel row].*/ \
+    struct plane_##S {                                                                             \
+        const T *column[PLANE_TAPS];                                                               \
+        int64_t from[PLANE_TAPS], to[PLANE_TAPS];                                                  \
+        /* across: 1; or 2 when stride is 2, dilation 1 and taps_down 3 or 5 */                    \
+        int taps_across, taps_down, across;                                                        \
+        int64_t row_step, in_rows, top, stride, dilation; /* of rows */                            \
+        int64_t rows, columns;                            /* of y */                               \
+        const T *w;                                                                                \
+        T init, *y;                                                                                \
+    };                                                                                             \
     struct micro_##S {                                                                             \
         int lanes, rows, columns; /* columns = 3 * lanes */                                        \
         void (*tile)(const struct tile_##S *t, bool panel, int rows, int columns);                 \
@@ -55,6 +69,11 @@ struct run {
         /* Channels last: y[i] = init[i] (NULL: 0), then fma(x[tap][i], w[w_at[tap] + i], y[i]). */\
         void (*taps_channels)(T *y, int64_t n, const T *init, int taps, const T *const *x,         \
                               const T *w, const int64_t *w_at);                                    \
+        /* Each output of the plane: init, then the taps that lie inside in the order (column, row).*/ \
+        void (*plane)(const struct plane_##S *d);                                                  \
+        /* to[k * to_step + i] = from[i * from_step + k], i < rows, k < columns. */                \
+        void (*turn)(const T *from, int64_t from_step, int64_t rows, int64_t columns, T *to,       \
+                     int64_t to_step);                                                             \
         /* Fills `rows` rows of a panel, `width` apart, each by the same runs; row r reads from x + r * x_step. */           \
         void (*gather)(T *to, int64_t width, int64_t rows, const T *x, int64_t x_step, const struct run *runs,             \
                        int count, int64_t step);                                                   \

@@ -44,53 +44,50 @@ static int add_run(struct run *runs, int count, int64_t to, int64_t from, int64_
     return count;
 }
 
-/* What one kernel position reads of a channel of x for output positions [n0, n1). */
-static int list_runs(const struct geometry *g, const int64_t tap[AXES], int64_t n0, int64_t n1,
-                     struct run *runs) {
+/* Output positions of a panel that lie in one row. */
+struct segment {
+    int64_t to, n, at[AXES];
+};
+
+static int list_segments(const struct geometry *g, int64_t n0, int64_t n1,
+                         struct segment segments[MAX_COLUMNS]) {
     int count = 0;
-    int64_t step = g->stride[2] * g->x[2];
-    for (int64_t p = n0; p < n1;) {
-        int64_t at[AXES], base = 0, n, lo, hi;
-        position_of(g, p, at);
-        n = g->out[2] - at[2] < n1 - p ? g->out[2] - at[2] : n1 - p;
-        bool inside = true;
-        for (int i = 0; i < AXES - 1; i++) {
-            int64_t v = at[i] * g->stride[i] - g->begin[i] + tap[i] * g->dilation[i];
-            inside = inside && v >= 0 && v < g->in[i];
-            base += v * g->x[i];
-        }
-        int64_t start = at[2] * g->stride[2] - g->begin[2] + tap[2] * g->dilation[2];
-        lo = start < 0 ? (-start + g->stride[2] - 1) / g->stride[2] : 0;
-        hi = start < g->in[2] ? (g->in[2] - start + g->stride[2] - 1) / g->stride[2] : 0;
-        hi = hi < n ? hi : n;
-        if (!inside || lo >= hi)
-            lo = hi = n;
-        count = add_run(runs, count, p - n0, -1, lo, step);
-        count = add_run(runs, count, p - n0 + lo, base + (start + lo * g->stride[2]) * g->x[2],
-                        hi - lo, step);
-        count = add_run(runs, count, p - n0 + hi, -1, n - hi, step);
-        p += n;
+    for (int64_t p = n0; p < n1; p += segments[count++].n) {
+        struct segment *s = &segments[count];
+        position_of(g, p, s->at);
+        s->to = p - n0;
+        s->n = g->out[2] - s->at[2] < n1 - p ? g->out[2] - s->at[2] : n1 - p;
     }
     return count;
 }
 
-/* How a channel's plane is laid out for a depthwise convolution that takes all its outputs as one
- * row. */
-struct split {
-    int64_t rows, width;  /* of each plane of one remainder of rows and columns */
-    int64_t copied, sums; /* elements of all planes; of the row of outputs, unwanted ones between
-                             lines included */
-    bool copies;          /* else x serves as it is */
-};
-
-static struct split split_of(const struct geometry *g) {
-    struct split s;
-    s.copies = g->padded || g->stride[1] != 1 || g->stride[2] != 1 || g->begin[1] || g->begin[2];
-    s.rows = g->out[1] + (g->kernel[1] - 1) * g->dilation[1] / g->stride[1];
-    s.width = s.copies ? g->out[2] + (g->kernel[2] - 1) * g->dilation[2] / g->stride[2] : g->in[2];
-    s.copied = s.copies ? g->stride[1] * g->stride[2] * s.rows * s.width : 0;
-    s.sums = (g->out[1] - 1) * s.width + g->out[2];
-    return s;
+/* What one kernel position reads of a channel of x for the segments. */
+static int list_runs(const struct geometry *g, const int64_t tap[AXES],
+                     const struct segment *segments, int n_segments, struct run *runs) {
+    int count = 0;
+    const int64_t stride = g->stride[2], step = stride * g->x[2];
+    for (int k = 0; k < n_segments; k++) {
+        const struct segment *s = &segments[k];
+        int64_t base = 0, lo = 0, hi = s->n;
+        bool inside = true;
+        for (int i = 0; i < AXES - 1; i++) {
+            int64_t v = s->at[i] * g->stride[i] - g->begin[i] + tap[i] * g->dilation[i];
+            inside = inside && v >= 0 && v < g->in[i];
+            base += v * g->x[i];
+        }
+        int64_t start = s->at[2] * stride - g->begin[2] + tap[2] * g->dilation[2];
+        if (start < 0)
+            lo = (-start + stride - 1) / stride;
+        if (start + (hi - 1) * stride >= g->in[2])
+            hi = start < g->in[2] ? (g->in[2] - start + stride - 1) / stride : 0;
+        if (!inside || lo >= hi)
+            lo = hi = s->n;
+        count = add_run(runs, count, s->to, -1, lo, step);
+        count = add_run(runs, count, s->to + lo, base + (start + lo * stride) * g->x[2], hi - lo,
+                        step);
+        count = add_run(runs, count, s->to + hi, -1, s->n - hi, step);
+    }
+    return count;
 }
 
 #define REAL float

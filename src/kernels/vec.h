@@ -9,6 +9,12 @@
  *     FMA_s(a, b, c)           a * b + c with one rounding
  *     ADD_s(a, b) DIV_s(a, b)
  *     LARGER_s(v, m)           v where it is larger than m or NaN, else m
+ *     EVEN_s(a, b)             the elements 0, 2, 4, ... of a and b in a row
+ *     MASK_s                   some lanes; MASK_OF_s(lo, hi): lanes [lo, hi), 0 <= lo <= hi
+ *     LOAD_M_s(p, m)           those lanes alone are read, the others zero
+ *     FMA_M_s(m, a, b, c)      FMA_s in those lanes, c in the others
+ *     TURN_s(p, ps, q, qs)     transposes a block of TURNED_s rows and columns, rows ps and qs
+ * apart
  *
  * A file defines VEC_PORTABLE to ask for plain C. Nothing here may change a bit from one set to the
  * next. */
@@ -39,6 +45,18 @@ typedef __m512d VEC_d;
 #define ADD_d(a, b) _mm512_add_pd(a, b)
 #define DIV_f(a, b) _mm512_div_ps(a, b)
 #define DIV_d(a, b) _mm512_div_pd(a, b)
+#define EVEN_f(a, b)        \
+    _mm512_permutex2var_ps( \
+        a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b)
+#define EVEN_d(a, b) _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), b)
+typedef __mmask16 MASK_f;
+typedef __mmask8 MASK_d;
+#define MASK_OF_f(lo, hi) (__mmask16)((1u << (hi)) - (1u << (lo)))
+#define MASK_OF_d(lo, hi) (__mmask8)((1u << (hi)) - (1u << (lo)))
+#define LOAD_M_f(p, m) _mm512_maskz_loadu_ps(m, p)
+#define LOAD_M_d(p, m) _mm512_maskz_loadu_pd(m, p)
+#define FMA_M_f(m, a, b, c) _mm512_mask3_fmadd_ps(a, b, c, m)
+#define FMA_M_d(m, a, b, c) _mm512_mask3_fmadd_pd(a, b, c, m)
 /* The machine's maximum gives its second operand unless the first is larger. */
 static inline __m512 LARGER_f(__m512 v, __m512 m) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), _mm512_max_ps(v, m), v);
@@ -75,6 +93,18 @@ static inline __m256i first_lanes_d(int n) {
 #define ADD_d(a, b) _mm256_add_pd(a, b)
 #define DIV_f(a, b) _mm256_div_ps(a, b)
 #define DIV_d(a, b) _mm256_div_pd(a, b)
+static inline __m256 EVEN_f(__m256 a, __m256 b) {
+    __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(pairs, 0xd8));
+}
+#define EVEN_d(a, b) _mm256_permute4x64_pd(_mm256_unpacklo_pd(a, b), 0xd8)
+typedef __m256i MASK_f, MASK_d;
+#define MASK_OF_f(lo, hi) _mm256_andnot_si256(first_lanes_f(lo), first_lanes_f(hi))
+#define MASK_OF_d(lo, hi) _mm256_andnot_si256(first_lanes_d(lo), first_lanes_d(hi))
+#define LOAD_M_f(p, m) _mm256_maskload_ps(p, m)
+#define LOAD_M_d(p, m) _mm256_maskload_pd(p, m)
+#define FMA_M_f(m, a, b, c) _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), _mm256_castsi256_ps(m))
+#define FMA_M_d(m, a, b, c) _mm256_blendv_pd(c, _mm256_fmadd_pd(a, b, c), _mm256_castsi256_pd(m))
 /* The machine's maximum gives its second operand unless the first is larger. */
 static inline __m256 LARGER_f(__m256 v, __m256 m) {
     return _mm256_blendv_ps(_mm256_max_ps(v, m), v, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
@@ -170,6 +200,86 @@ PARTIAL(float, f)
 PARTIAL(double, d)
 #undef PARTIAL
 
+typedef struct {
+    int lo, hi;
+} MASK_f, MASK_d;
+#define MASK_OF_f(lo, hi) ((MASK_f) { lo, hi })
+#define MASK_OF_d(lo, hi) ((MASK_d) { lo, hi })
+#define SELECTED(T, S)                                                             \
+    static inline VEC_##S LOAD_M_##S(const T *p, MASK_##S m) {                     \
+        T all[LANES_##S] = { 0 };                                                  \
+        for (int i = m.lo; i < m.hi; i++)                                          \
+            all[i] = p[i];                                                         \
+        return LOAD_##S(all);                                                      \
+    }                                                                              \
+    static inline VEC_##S FMA_M_##S(MASK_##S m, VEC_##S a, VEC_##S b, VEC_##S c) { \
+        T sum[LANES_##S], all[LANES_##S];                                          \
+        STORE_##S(sum, FMA_##S(a, b, c));                                          \
+        STORE_##S(all, c);                                                         \
+        for (int i = m.lo; i < m.hi; i++)                                          \
+            all[i] = sum[i];                                                       \
+        return LOAD_##S(all);                                                      \
+    }                                                                              \
+    static inline VEC_##S EVEN_##S(VEC_##S a, VEC_##S b) {                         \
+        T from[2 * LANES_##S], to[LANES_##S];                                      \
+        STORE_##S(from, a);                                                        \
+        STORE_##S(from + LANES_##S, b);                                            \
+        for (int i = 0; i < LANES_##S; i++)                                        \
+            to[i] = from[2 * i];                                                   \
+        return LOAD_##S(to);                                                       \
+    }
+SELECTED(float, f)
+SELECTED(double, d)
+#undef SELECTED
+
+#endif
+
+/* Transposed blocks. */
+#if !defined(VEC_PORTABLE) && defined(__AVX2__)
+enum { TURNED_f = 8, TURNED_d = 4 };
+static inline void TURN_f(const float *p, int64_t ps, float *q, int64_t qs) {
+    __m256 r[8], s[8];
+    for (int i = 0; i < 8; i++)
+        r[i] = _mm256_loadu_ps(p + i * ps);
+    for (int i = 0; i < 8; i += 4)
+        for (int k = 0; k < 2; k++) { /* rows i + 2k and the next: pairs of elements */
+            s[i + k] = _mm256_unpacklo_ps(r[i + 2 * k], r[i + 2 * k + 1]);
+            s[i + k + 2] = _mm256_unpackhi_ps(r[i + 2 * k], r[i + 2 * k + 1]);
+        }
+    for (int i = 0; i < 8; i += 4)
+        for (int k = 0; k < 2; k++) { /* columns 2k and 2k + 1 of four rows, and those 4 further */
+            r[i + 2 * k] = _mm256_shuffle_ps(s[i + 2 * k], s[i + 2 * k + 1], 0x44);
+            r[i + 2 * k + 1] = _mm256_shuffle_ps(s[i + 2 * k], s[i + 2 * k + 1], 0xee);
+        }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(q + i * qs, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(q + (i + 4) * qs, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+static inline void TURN_d(const double *p, int64_t ps, double *q, int64_t qs) {
+    __m256d r[4], s[4];
+    for (int i = 0; i < 4; i++)
+        r[i] = _mm256_loadu_pd(p + i * ps);
+    for (int i = 0; i < 4; i += 2) {
+        s[i] = _mm256_unpacklo_pd(r[i], r[i + 1]);
+        s[i + 1] = _mm256_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        _mm256_storeu_pd(q + i * qs, _mm256_permute2f128_pd(s[i], s[i + 2], 0x20));
+        _mm256_storeu_pd(q + (i + 2) * qs, _mm256_permute2f128_pd(s[i], s[i + 2], 0x31));
+    }
+}
+#else
+enum { TURNED_f = 4, TURNED_d = 4 };
+#define TURN(T, S)                                                          \
+    static inline void TURN_##S(const T *p, int64_t ps, T *q, int64_t qs) { \
+        for (int i = 0; i < 4; i++)                                         \
+            for (int k = 0; k < 4; k++)                                     \
+                q[k * qs + i] = p[i * ps + k];                              \
+    }
+TURN(float, f)
+TURN(double, d)
+#undef TURN
 #endif
 
 #endif
