@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "kernels/follow.h"
 #include "kernels/kernels.h"
 
 enum { MAX_DEPTH = 64 }; /* of sub-graphs and function bodies in each other */
@@ -226,7 +227,7 @@ static enum status read_inputs(struct exec *x, const struct exec_env *env, const
 }
 
 static enum status eval_node(struct exec *x, struct exec_env *env, const struct node *n,
-                             struct tensor **out, struct err *e) {
+                             struct follower *follower, struct tensor **out, struct err *e) {
     if (x->o.deadline > 0 && now() - x->started > x->o.deadline)
         return err_set(e, STATUS_UNSUPPORTED, "the time allowed (--timeout) ran out");
     FAIL_IF(x->depth >= MAX_DEPTH, e, STATUS_UNSUPPORTED, "sub-graphs more than %d deep",
@@ -253,6 +254,7 @@ static enum status eval_node(struct exec *x, struct exec_env *env, const struct 
             .exec = &call,
             .packs = x->packs,
             .recycler = x->recycler,
+            .follower = follower,
         };
         x->active[x->depth++] = n->graph;
         double t0 = x->o.profile ? now() : 0;
@@ -267,7 +269,7 @@ static enum status eval_node(struct exec *x, struct exec_env *env, const struct 
 
 enum status exec_node_detached(struct exec *x, const struct exec_env *env, const struct node *n,
                                struct tensor **out, struct err *e) {
-    return eval_node(x, (struct exec_env *)(size_t)env, n, out, e);
+    return eval_node(x, (struct exec_env *)(size_t)env, n, NULL, out, e);
 }
 
 static void store_outputs(struct exec *x, struct exec_env *env, const struct node *n,
@@ -286,7 +288,7 @@ static void store_outputs(struct exec *x, struct exec_env *env, const struct nod
 enum status exec_node(struct exec *x, struct exec_env *env, const struct node *n, struct err *e) {
     struct tensor **out = calloc((size_t)n->n_out + 1, sizeof *out);
     FAIL_IF(!out, e, STATUS_UNSUPPORTED, "not enough memory for a node of %d outputs", n->n_out);
-    enum status s = eval_node(x, env, n, out, e);
+    enum status s = eval_node(x, env, n, NULL, out, e);
     if (s == OK)
         store_outputs(x, env, n, out);
     free(out);
@@ -302,13 +304,89 @@ static void release_dead(struct exec *x, struct exec_env *env, const struct node
         drop(env, (int)id - 1);
 }
 
-static enum status run_nodes(struct exec *x, const struct graph *g, struct exec_env *env,
-                             struct err *e) {
-    for (int i = 0; i < g->n_nodes; i++) {
-        TRY(exec_node(x, env, g->nodes[i], e));
-        release_dead(x, env, g->nodes[i]);
+/* Whether somebody asks for the value of node i of g, other than node i + 1. */
+static bool is_shown(const struct exec *x, const struct value *v, int i) {
+    return x->o.tap || x->o.keep_values || v->is_output || v->is_variable ||
+           x->last_use[v->id] != i + 1;
+}
+
+/* The nodes after node i that are elementwise on what the one before them makes. */
+static enum status find_followers(struct exec *x, const struct graph *g, const struct exec_env *env,
+                                  int i, struct arena *a, struct follower *f, struct err *e) {
+    *f = (struct follower) { 0 };
+    if (x->o.reference_only || x->o.profile || x->o.deadline > 0 || !kernel_leads(g->nodes[i]))
+        return OK;
+    const struct value *v = g->nodes[i]->out[0];
+    for (int k = i + 1; v && k < g->n_nodes && f->n < FOLLOWERS; k++) {
+        const struct node *n = g->nodes[k];
+        if (!n->def || v->id >= x->n_values || !kernel_follows(n, v))
+            break;
+        const struct tensor **in = NEW_ARRAY(a, n->n_in + 1, const struct tensor *);
+        bool known = true;
+        for (int j = 0; j < n->n_in; j++) {
+            if (n->in[j] && n->in[j] != v)
+                TRY(exec_value(x, env, n->in[j], &in[j], e));
+            known = known && (!n->in[j] || n->in[j] == v || in[j]);
+        }
+        if (!known)
+            break;
+        f->step[f->n++] =
+            (struct follow_step) { .node = n, .in = in, .shown = is_shown(x, v, k - 1) };
+        v = n->out[0];
     }
     return OK;
+}
+
+/* Node *i of g and those that were computed along with it; *i is the last of them then. */
+static enum status run_chain(struct exec *x, const struct graph *g, struct exec_env *env, int *i,
+                             struct follower *f, struct err *e) {
+    const struct node *n = g->nodes[*i];
+    struct tensor *out = NULL;
+    enum status s = eval_node(x, env, n, f, &out, e);
+    for (int k = 0; k < f->begun && s != OK; k++)
+        tensor_free(f->step[k].out);
+    if (s != OK)
+        return s;
+    if (f->begun == 0 || f->step[0].shown)
+        store_outputs(x, env, n, &out);
+    else
+        tensor_free(out);
+    release_dead(x, env, n);
+    for (int k = 0; k < f->begun; k++) {
+        const struct node *next = f->step[k].node;
+        if (k + 1 == f->begun || f->step[k + 1].shown)
+            store_outputs(x, env, next, &f->step[k].out);
+        else
+            tensor_free(f->step[k].out);
+        release_dead(x, env, next);
+    }
+    *i += f->begun;
+    return OK;
+}
+
+static enum status run_nodes(struct exec *x, const struct graph *g, struct exec_env *env,
+                             struct err *e) {
+    struct arena *a = NULL;
+    enum status s = OK;
+    for (int i = 0; i < g->n_nodes && s == OK; i++) {
+        const struct node *n = g->nodes[i];
+        struct follower f = { 0 };
+        if (!a && n->def && kernel_leads(n))
+            a = arena_new();
+        if (a)
+            s = find_followers(x, g, env, i, a, &f, e);
+        if (s == OK && f.n) {
+            s = run_chain(x, g, env, &i, &f, e);
+            arena_reset(a);
+            continue;
+        }
+        if (s == OK)
+            s = exec_node(x, env, n, e);
+        if (s == OK)
+            release_dead(x, env, n);
+    }
+    arena_free(a);
+    return s;
 }
 
 /* Nothing of an iteration is seen by the next. Variables keep what they hold. */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "kernels/buffers.h"
+#include "kernels/follow.h"
 #include "kernels/gemm.h"
 #include "kernels/geometry.h"
 #include "kernels/kernels.h"

@@ -50,46 +50,41 @@ static enum status run_unary(struct op_ctx *c, struct unary_job *j) {
     return OK;
 }
 
-static int unary_id(const char *op) {
+int kernel_unary_id(const struct node *n, double v[2]) {
 #define NAME(name) [UNARY_##name] = #name,
     static const char *const names[] = { UNARY_PLAIN(NAME) UNARY_CALLING(NAME) };
 #undef NAME
-    int i = 0;
-    while (i < UNARY_COUNT && strcmp(names[i], op) != 0)
+    int i = 0, count = 0;
+    while (i < UNARY_COUNT && strcmp(names[i], n->op) != 0)
         i++;
-    return i;
+    for (const struct attr_def *d = n->def->attrs; d && d->name && count < 2; d++)
+        if (d->type == ATTR_FLOAT)
+            v[count++] = attr_float(n, d->name);
+    return i < UNARY_COUNT ? i : -1;
+}
+
+static enum status unary_of(struct op_ctx *c, int id, const double v[2]) {
+    struct unary_job j = { .id = id, .a = v[0], .b = v[1] };
+    return is_real(c->in[0]) && id >= 0 ? run_unary(c, &j) : kernel_reference(c);
 }
 
 enum status kernel_unary(struct op_ctx *c) {
-    struct unary_job j = { .id = unary_id(c->node->op) };
-    if (!is_real(c->in[0]) || j.id == UNARY_COUNT)
-        return kernel_reference(c);
     double v[2] = { 0, 0 };
-    int count = 0;
-    for (const struct attr_def *d = c->node->def->attrs; d && d->name && count < 2; d++)
-        if (d->type == ATTR_FLOAT)
-            v[count++] = attr_float(c->node, d->name);
-    j.a = v[0];
-    j.b = v[1];
-    return run_unary(c, &j);
+    return unary_of(c, kernel_unary_id(c->node, v), v);
+}
+
+int kernel_gelu_id(const struct node *n, double v[2]) {
+    if (strcmp(n->op, "QuickGelu") == 0) { /* x * sigmoid(alpha * x) */
+        v[0] = attr_float(n, "alpha");
+        return UNARY_Swish;
+    }
+    const char *name = n->domain[0] == '\0' ? attr_str(n, "approximate") : "none";
+    return strcmp(name, "tanh") == 0 ? UNARY_FastGelu : strcmp(name, "none") == 0 ? UNARY_Gelu : -1;
 }
 
 enum status kernel_gelu(struct op_ctx *c) {
-    bool plain = true, tanh_form = false;
-    struct unary_job j = { .id = UNARY_Gelu };
-    if (strcmp(c->node->op, "QuickGelu") == 0) { /* x * sigmoid(alpha * x) */
-        j.id = UNARY_Swish;
-        j.a = attr_float(c->node, "alpha");
-    } else if (c->node->domain[0] == '\0') {
-        const char *name = attr_str(c->node, "approximate");
-        tanh_form = strcmp(name, "tanh") == 0;
-        plain = strcmp(name, "none") == 0;
-    }
-    if (!is_real(c->in[0]) || (!plain && !tanh_form))
-        return kernel_reference(c);
-    if (tanh_form)
-        j.id = UNARY_FastGelu;
-    return run_unary(c, &j);
+    double v[2] = { 0, 0 };
+    return unary_of(c, kernel_gelu_id(c->node, v), v);
 }
 
 enum status kernel_clip(struct op_ctx *c) {
@@ -103,23 +98,23 @@ enum status kernel_clip(struct op_ctx *c) {
     return fits ? run_unary(c, &j) : kernel_reference(c);
 }
 
-static int binary_id(const char *op) {
+int kernel_binary_id(const struct node *n) {
 #define NAME(name) [BINARY_##name] = #name,
     static const char *const names[] = { BINARY_PLAIN(NAME) };
 #undef NAME
     int i = 0;
-    if (strcmp(op, "Sum") == 0)
+    if (strcmp(n->op, "Sum") == 0)
         return BINARY_Add;
-    while (i < BINARY_COUNT && strcmp(names[i], op) != 0)
+    while (i < BINARY_COUNT && strcmp(names[i], n->op) != 0)
         i++;
-    return i;
+    return i < BINARY_COUNT ? i : -1;
 }
 
 enum status kernel_binary(struct op_ctx *c) {
-    int id = binary_id(c->node->op);
+    int id = kernel_binary_id(c->node);
     struct broadcast plan;
-    if (c->n_in != 2 || id == BINARY_COUNT || !is_real(c->in[0]) ||
-        c->in[0]->store != c->in[1]->store || c->out[0]->store != c->in[0]->store)
+    if (c->n_in != 2 || id < 0 || !is_real(c->in[0]) || c->in[0]->store != c->in[1]->store ||
+        c->out[0]->store != c->in[0]->store)
         return kernel_reference(c);
     TRY(broadcast_plan(&plan, c->out[0]->rank, c->out[0]->dim, 2, c->in, c->err));
     const struct isa *isa = isa_best();

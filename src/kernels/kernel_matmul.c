@@ -2,6 +2,7 @@
 #include "ops/matmul.h"
 
 #include "kernels/buffers.h"
+#include "kernels/follow.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 #include "kernels/pack.h"
@@ -43,6 +44,7 @@ enum status kernel_matmul(struct op_ctx *c) {
     if (!same_float(c, 2))
         return kernel_reference(c);
     TRY(matmul_plan(c->node, c->in[0], c->in[1], c->scratch, &p, c->err));
+    follow_begin(c);
     if (c->in[0]->store == DT_F32)
         product_f(c, &p, NULL, false);
     else

@@ -17,6 +17,12 @@ enum status kernel_reference(struct op_ctx *c);
  * the model, else new in scratch (ready is false). */
 struct packed *kernel_packed(struct op_ctx *c, int i, uint64_t tag, size_t bytes);
 
+/* The function of isa.h that an elementwise node applies, -1 where there is none; v: its float
+ * attributes in order. */
+int kernel_unary_id(const struct node *n, double v[2]);
+int kernel_gelu_id(const struct node *n, double v[2]);
+int kernel_binary_id(const struct node *n);
+
 /* One a family; the reference's contract. */
 enum status kernel_conv(struct op_ctx *c);
 enum status kernel_matmul(struct op_ctx *c);

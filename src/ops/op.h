@@ -26,6 +26,7 @@
 #include "ir/ir.h"
 
 struct pack_cache;
+struct follower;
 
 enum precision {
     PREC_F64,    /* every float in float64: the meaning */
@@ -73,6 +74,7 @@ struct op_ctx {
     const struct op_env *env;  /* what the node is run with (for call.h) */
     struct pack_cache *packs;  /* src/kernels' cache of packed weights; NULL: none is kept */
     struct recycler *recycler; /* may be NULL */
+    struct follower *follower; /* src/kernels': nodes to compute along with this one; NULL: none */
     bool fills; /* the kernel writes every element of its outputs: they need not be zeroed */
     struct err *err;
 };
@@ -199,6 +201,7 @@ struct op_env {
     void *exec;
     struct pack_cache *packs;  /* may be NULL */
     struct recycler *recycler; /* may be NULL */
+    struct follower *follower; /* may be NULL */
 };
 /* Runs node n on `in` (stores as kernels want them: see tensor_for_kernel). out[i] are new
  * references, NULL where the node has no such output. Errors carry the node's label and operator.

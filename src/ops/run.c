@@ -139,6 +139,7 @@ static enum status run(const struct op_env *env, const struct node *n,
         .env = env,
         .packs = env->packs,
         .recycler = env->recycler,
+        .follower = env->follower,
         .err = e,
     };
     op_eval_fn *fast = env->fast ? env->fast(n, &c.fills) : NULL;
