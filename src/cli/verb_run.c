@@ -7,6 +7,7 @@
 #include "compare/inputs.h"
 #include "exec/exec.h"
 #include "npz/npz.h"
+#include "passes/fixed_point.h"
 #include "report/outputs.h"
 
 struct running {
@@ -191,6 +192,8 @@ static enum precision precision_of(const struct args *a) {
 }
 
 static enum status run_model(struct running *r, const char **text, struct err *e) {
+    if (r->options.precision == PREC_NATIVE)
+        TRY(fixed_point(r->m, e));
     TRY(choose_values(r, e));
     TRY(exec_new(&r->exec, r->m, &r->options, e));
     enum status s = compute(r, e);

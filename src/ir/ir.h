@@ -165,6 +165,8 @@ struct model {
     struct patch *applied; /* the patch applied last, the first to be taken back; NULL: as read */
     const char **warnings;
     int n_warnings;
+    bool fixed_point;  /* the format's kernels compute quantized groups in integers:
+                          passes/fixed_point.h */
     void *format_data; /* the reader's own notes for the writer of the same format */
 };
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "ops/real.h"
+#include "ops/row.h"
 #include "ops/split.h"
 
 #define REAL double
@@ -249,31 +250,8 @@ static enum status conv_transpose(struct op_ctx *c) {
     return run_with(c, conv_transpose_plan, conv_transpose_taps);
 }
 
-static const struct attr_def conv_attrs[] = {
-    { "auto_pad", .type = ATTR_STRING, .s = "NOTSET" },
-    { "dilations", .type = ATTR_INTS },
-    { "group", .type = ATTR_INT, .i = 1 },
-    { "kernel_shape", .type = ATTR_INTS },
-    { "pads", .type = ATTR_INTS },
-    { "strides", .type = ATTR_INTS },
-    { "layout", .type = ATTR_STRING, .s = "NCHW" },
-    { "kernel_layout", .type = ATTR_STRING, .s = "OIHW" },
-    { 0 },
-};
-
-static const struct attr_def conv_transpose_attrs[] = {
-    { "auto_pad", .type = ATTR_STRING, .s = "NOTSET" },
-    { "dilations", .type = ATTR_INTS },
-    { "group", .type = ATTR_INT, .i = 1 },
-    { "kernel_shape", .type = ATTR_INTS },
-    { "output_padding", .type = ATTR_INTS },
-    { "output_shape", .type = ATTR_INTS },
-    { "pads", .type = ATTR_INTS },
-    { "strides", .type = ATTR_INTS },
-    { "layout", .type = ATTR_STRING, .s = "NCHW" },
-    { "kernel_layout", .type = ATTR_STRING, .s = "IOHW" },
-    { 0 },
-};
+static const struct attr_def conv_attrs[] = { CONV_ATTRS, { 0 } };
+static const struct attr_def conv_transpose_attrs[] = { CONV_TRANSPOSE_ATTRS, { 0 } };
 
 const struct op ops_conv[] = {
     { .name = "Conv",

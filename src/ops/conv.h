@@ -33,6 +33,17 @@ enum status conv_transpose_plan(const struct node *n, int x_rank, const int64_t 
 int64_t conv_taps(const struct conv_plan *p, int64_t at, struct tap *taps);
 int64_t conv_transpose_taps(const struct conv_plan *p, int64_t at, struct tap *taps);
 
+/* Attributes of every form of the two operators, for tables of rows (ops/row.h). */
+#define CONV_ATTRS                                                                \
+    STRING("auto_pad", "NOTSET"), PLAIN("dilations", INTS), INT("group", 1),      \
+        PLAIN("kernel_shape", INTS), PLAIN("pads", INTS), PLAIN("strides", INTS), \
+        STRING("layout", "NCHW"), STRING("kernel_layout", "OIHW")
+#define CONV_TRANSPOSE_ATTRS                                                                     \
+    STRING("auto_pad", "NOTSET"), PLAIN("dilations", INTS), INT("group", 1),                     \
+        PLAIN("kernel_shape", INTS), PLAIN("output_padding", INTS), PLAIN("output_shape", INTS), \
+        PLAIN("pads", INTS), PLAIN("strides", INTS), STRING("layout", "NCHW"),                   \
+        STRING("kernel_layout", "IOHW")
+
 op_grad_fn conv_grad, conv_transpose_grad;
 
 #endif

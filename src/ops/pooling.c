@@ -291,19 +291,8 @@ static enum status max_unpool(struct op_ctx *c) {
     return OK;
 }
 
-#define POOL_ATTRS                                                                               \
-    { "kernel_shape", .type = ATTR_INTS, .required = true }, { "strides", .type = ATTR_INTS },   \
-        { "dilations", .type = ATTR_INTS }, { "pads", .type = ATTR_INTS },                       \
-        { "auto_pad", .type = ATTR_STRING, .s = "NOTSET" }, { "ceil_mode", .type = ATTR_INT }, { \
-        "layout", .type = ATTR_STRING, .s = "NCHW"                                               \
-    }
-
-static const struct attr_def max_attrs[] = { POOL_ATTRS,
-                                             { "storage_order", .type = ATTR_INT },
-                                             { 0 } };
-static const struct attr_def average_attrs[] = { POOL_ATTRS,
-                                                 { "count_include_pad", .type = ATTR_INT },
-                                                 { 0 } };
+static const struct attr_def max_attrs[] = { MAX_POOL_ATTRS, { 0 } };
+static const struct attr_def average_attrs[] = { AVERAGE_POOL_ATTRS, { 0 } };
 static const struct attr_def lp_attrs[] = { POOL_ATTRS, { "p", .type = ATTR_INT, .i = 2 }, { 0 } };
 static const struct attr_def global_attrs[] = { { "layout", .type = ATTR_STRING, .s = "NCHW" },
                                                 { 0 } };

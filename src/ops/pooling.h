@@ -22,6 +22,14 @@ enum status pool_plan(const struct node *n, bool global, enum pool_kind kind, in
  * ceil_mode adds past that is not counted. */
 int64_t pool_padded_count(const struct window *w, int64_t at);
 
+/* Attributes of every form of the pools, for tables of rows (ops/row.h). */
+#define POOL_ATTRS                                                                  \
+    NEEDED("kernel_shape", INTS), PLAIN("strides", INTS), PLAIN("dilations", INTS), \
+        PLAIN("pads", INTS), STRING("auto_pad", "NOTSET"), INT("ceil_mode", 0),     \
+        STRING("layout", "NCHW")
+#define MAX_POOL_ATTRS POOL_ATTRS, INT("storage_order", 0)
+#define AVERAGE_POOL_ATTRS POOL_ATTRS, INT("count_include_pad", 0)
+
 op_grad_fn max_pool_grad, average_pool_grad, lp_pool_grad, global_max_pool_grad,
     global_average_pool_grad, global_lp_pool_grad;
 

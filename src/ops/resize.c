@@ -9,6 +9,7 @@
 
 #include "ops/move.h"
 #include "ops/real.h"
+#include "ops/resize.h"
 #include "ops/row.h"
 #include "ops/split.h"
 
@@ -427,18 +428,7 @@ static enum status resize_grad(struct grad_ctx *c) {
     return OK;
 }
 
-static const struct attr_def resize_attrs[] = {
-    INT("antialias", 0),
-    PLAIN("axes", INTS),
-    STRING("coordinate_transformation_mode", "half_pixel"),
-    FLOAT("cubic_coeff_a", -0.75),
-    INT("exclude_outside", 0),
-    FLOAT("extrapolation_value", 0),
-    STRING("keep_aspect_ratio_policy", "stretch"),
-    STRING("mode", "nearest"),
-    STRING("nearest_mode", "round_prefer_floor"),
-    { 0 },
-};
+static const struct attr_def resize_attrs[] = { RESIZE_ATTRS, { 0 } };
 
 const struct op ops_resize[] = {
     { ONNX("Resize", 19, 1, 4), .attrs = resize_attrs, .shape = shape_resize, .eval = resize,

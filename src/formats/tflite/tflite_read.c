@@ -177,6 +177,7 @@ enum status tflite_read(struct model *m, struct err *e) {
     intmap_init(&r.notes->constants, m->arena);
     m->format = "tflite";
     m->format_data = r.notes;
+    m->fixed_point = true;
     struct fb_table model = fb_root(&r.fb);
     TRY(flatbuffer_check(&r.fb, r.err));
     return read_model(&r, &model);

@@ -1,0 +1,16 @@
+/* The form for runs in native precision: quantized operators in integer arithmetic.
+ *
+ * A reader gives a quantized operator as a group of nodes, dequantize - operator - quantize, which
+ * is its meaning. This pass puts one node of domain "fixed" (ops/fixed.h) in place of each group;
+ * an operator of quantized weights on float activations becomes one of domain "hybrid"
+ * (ops/hybrid.h). What only moves elements moves the integers as they are. */
+#ifndef PASSES_FIXED_POINT_H
+#define PASSES_FIXED_POINT_H
+
+#include "ir/ir.h"
+
+/* Changes every graph of a model that says so (model->fixed_point); others stay as they are.
+ * STATUS_UNSUPPORTED names the operator that has no integer kernel. */
+enum status fixed_point(struct model *m, struct err *e);
+
+#endif
