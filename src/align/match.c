@@ -21,6 +21,7 @@ bool samples_of(const struct trace *t, const struct value *v, const struct tenso
 static struct sketch sketch_of(const struct tensor *x) {
     struct sketch s = { .low = HUGE_VAL, .high = -HUGE_VAL };
     int64_t n = tensor_count(x);
+    tensor_touch(x);
     for (int64_t i = 0; i < n; i++) {
         double y = x->store == DT_F64 ? ((const double *)x->data)[i] : tensor_f64(x, i);
         if (!(fabs(y) < 1e150))

@@ -70,9 +70,15 @@ static enum status set_inputs(struct trace *t, struct tensor *const *inputs, str
         if (dtype_is_float(as.dtype) && dtype_is_float(g->inputs[i]->dtype))
             as.dtype = g->inputs[i]->dtype;
         TRY(tensor_for_kernel(&x, &as, PREC_F64, e));
+        tensor_to_paged(&x, t->recycler);
         exec_env_set(env, g->inputs[i], x);
     }
     return OK;
+}
+
+void trace_set(struct trace *t, const struct value *v, int k, struct tensor *as) {
+    tensor_to_paged(&as, t->recycler);
+    exec_env_set(t->env[k], v, as);
 }
 
 static bool inputs_there(const struct trace *t, const struct node *n, int k) {
@@ -83,15 +89,17 @@ static bool inputs_there(const struct trace *t, const struct node *n, int k) {
 }
 
 enum status trace_new(struct trace **out, struct model *m, struct tensor ***samples, int n_samples,
-                      struct pool *pool, double deadline, struct arena *a, struct err *e) {
+                      const struct trace_options *o, struct arena *a, struct err *e) {
     struct trace *t = NEW(a, struct trace);
-    *t = (struct trace) { .model = m, .samples = n_samples };
-    struct exec_options o = { .precision = PREC_F64,
-                              .pool = pool,
-                              .keep_values = true,
-                              .keep_casts = true,
-                              .deadline = deadline };
-    TRY(exec_new(&t->exec, m, &o, e));
+    *t = (struct trace) { .model = m, .samples = n_samples, .recycler = o->recycler };
+    struct exec_options how = { .precision = PREC_F64,
+                                .pool = o->pool,
+                                .keep_values = true,
+                                .keep_casts = true,
+                                .deadline = o->deadline,
+                                .recycler = o->recycler,
+                                .constant_bytes = o->constant_bytes };
+    TRY(exec_new(&t->exec, m, &how, e));
     mark_dynamic(t, a);
     t->env = NEW_ARRAY(a, n_samples + 1, struct exec_env *);
     t->failed = NEW_ARRAY(a, m->graph->n_nodes + 1, const char *);

@@ -7,7 +7,8 @@
 struct trace {
     struct model *model;
     struct exec *exec;
-    struct exec_env **env; /* [samples] */
+    struct recycler *recycler; /* may be NULL */
+    struct exec_env **env;     /* [samples] */
     int samples;
     bool *dynamic;       /* by value id: depends on the contents of the inputs */
     int n_dynamic;       /* entries in dynamic */
@@ -15,9 +16,19 @@ struct trace {
     int n_failed;
 };
 
+/* What a trace may take. */
+struct trace_options {
+    struct pool *pool;         /* may be NULL */
+    double deadline;           /* seconds, 0: none */
+    struct recycler *recycler; /* where values lie; NULL: its own memory */
+    size_t constant_bytes;     /* converted constants kept at a time; 0: all */
+};
+
 /* Sets the inputs of every sample; runs nothing. */
 enum status trace_new(struct trace **out, struct model *m, struct tensor ***samples, int n_samples,
-                      struct pool *pool, double deadline, struct arena *a, struct err *e);
+                      const struct trace_options *o, struct arena *a, struct err *e);
+/* Puts `as` (ownership passes) at v in sample k. */
+void trace_set(struct trace *t, const struct value *v, int k, struct tensor *as);
 /* Runs the samples. Nodes that cannot be run are noted in `failed`; what depends on them is not
  * computed. When the first sample shows that all would take more than max_bytes, fewer are run (at
  * least one) and `samples` says how many. */

@@ -238,6 +238,9 @@ static enum status make_array(struct tensor **out, const struct value *v, const 
 
 static enum status derive_target(struct input_set *out, struct model *source, struct model *target,
                                  const struct input_pairs *p, int k, struct err *e) {
+    for (int i = 0; i < p->n_source; i++)
+        if (out->source[k][i])
+            tensor_to_paged(&out->source[k][i], out->recycler);
     for (int i = 0; i < p->n_target; i++) {
         int from = p->of_target[i];
         if (from < 0 || !out->source[k][from])
@@ -259,6 +262,7 @@ static enum status derive_target(struct input_set *out, struct model *source, st
             tensor_free(out->target[k][i]);
             out->target[k][i] = converted;
         }
+        tensor_to_paged(&out->target[k][i], out->recycler);
     }
     (void)source;
     return OK;
@@ -304,7 +308,7 @@ enum status inputs_rederive(struct input_set *s, struct model *source, struct mo
 }
 
 static void set_alloc(struct input_set *s, int n, const struct input_pairs *p, struct arena *a) {
-    *s = (struct input_set) { .n = n };
+    *s = (struct input_set) { .n = n, .recycler = s->recycler };
     s->source = NEW_ARRAY(a, n + 1, struct tensor **);
     s->target = NEW_ARRAY(a, n + 1, struct tensor **);
     for (int k = 0; k < n; k++) {

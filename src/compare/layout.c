@@ -210,6 +210,7 @@ static double array_scale(const struct tensor *t) {
     double size[TAKEN], largest = 0;
     int n = 0;
     int64_t count = tensor_count(t), step = count / TAKEN + 1;
+    tensor_touch(t);
     for (int64_t i = 0; i < count; i++) {
         double v = fabs(t->store == DT_F64 ? ((const double *)t->data)[i] : tensor_f64(t, i));
         if (!(v < HUGE_VAL))
@@ -278,6 +279,8 @@ bool layout_find(const struct tensor *const *source, const struct tensor *const 
         for (int k = 0; k < samples && worst <= best; k++) {
             struct pair_view v = views[i];
             int64_t count = tensor_count(source[k]);
+            tensor_touch(source[k]);
+            tensor_touch(target[k]);
             if (!view_fits(&v, count))
                 worst = INFINITY; /* a sample of another shape */
             else
@@ -301,6 +304,7 @@ bool layout_find(const struct tensor *const *source, const struct tensor *const 
 static enum status move(struct tensor **out, const struct tensor *in, const struct pair_view *view,
                         int rank, const int64_t *dim, bool undo, struct err *e) {
     int64_t n = tensor_count(in), m;
+    tensor_touch(in);
     FAIL_IF(!dims_count(dim, rank, &m) || m != n || !view_fits(view, n), e, STATUS_MISMATCH,
             "a view does not fit the value's shape");
     if (view->n_permute == 0) {

@@ -9,6 +9,7 @@ double tensor_scale(const struct tensor *t) {
         return 0;
     double scale = 0;
     int64_t n = tensor_count(t);
+    tensor_touch(t);
     for (int64_t i = 0; i < n; i++) {
         double v = fabs(t->store == DT_F64 ? ((const double *)t->data)[i] : tensor_f64(t, i));
         if (v > scale && v < HUGE_VAL)
@@ -46,6 +47,8 @@ static double element(const struct tensor *t, int64_t i) {
 void metrics_add(struct metrics *m, const struct tensor *source, const struct tensor *target,
                  double atol, double rtol) {
     int64_t n = tensor_count(target);
+    tensor_touch(source);
+    tensor_touch(target);
     enum dtype_class cs = dtype_row(source->store)->class_, ct = dtype_row(target->store)->class_;
     if (cs == CLASS_STRING && ct == CLASS_STRING) {
         add_strings(m, source, target);

@@ -20,6 +20,7 @@ struct exec {
     const struct tensor *
         *converted_from;       /* by value id: the constant that constants[] was made of */
     struct tensor **constants; /* by value id, converted on first use */
+    size_t constant_bytes;     /* of constants[] */
     int n_values;
     int *last_use; /* by value id: position of the last node of its graph that needs it, -1 none */
     /* Values to let go after a node: from the node to the first one's id + 1, from there to the
@@ -102,7 +103,11 @@ enum status exec_new(struct exec **out, struct model *m, const struct exec_optio
     *x = (struct exec) { .model = m, .o = *o, .arena = a, .n_values = m->next_value_id };
     x->started = now();
     x->packs = pack_cache_new();
-    x->recycler = recycler_new();
+    x->recycler = o->recycler;
+    if (x->recycler)
+        recycler_hold(x->recycler);
+    else
+        x->recycler = recycler_new(NULL);
     x->converted_from = NEW_ARRAY(a, x->n_values + 1, const struct tensor *);
     x->constants = NEW_ARRAY(a, x->n_values + 1, struct tensor *);
     x->last_use = NEW_ARRAY(a, x->n_values + 1, int);
@@ -171,6 +176,22 @@ static void drop(struct exec_env *env, int id) {
     env->at[id] = NULL;
 }
 
+static void forget_constant(struct exec *x, int id) {
+    if (x->constants[id])
+        x->constant_bytes -= tensor_bytes(x->constants[id]);
+    tensor_free(x->constants[id]);
+    x->constants[id] = NULL;
+    x->converted_from[id] = NULL;
+}
+
+/* Between nodes of the main graph nothing points at them. */
+static void forget_constants(struct exec *x) {
+    for (int i = 0; i < x->n_values; i++)
+        forget_constant(x, i);
+    pack_cache_free(x->packs);
+    x->packs = pack_cache_new();
+}
+
 static enum status constant(struct exec *x, const struct value *v, const struct tensor **out,
                             struct err *e) {
     if (v->id >= x->n_values) {
@@ -186,10 +207,10 @@ static enum status constant(struct exec *x, const struct value *v, const struct 
     struct tensor **slot = &x->constants[v->id];
     if (x->converted_from[v->id] !=
         v->constant) { /* first use, or a patch gave it other contents */
-        tensor_free(*slot);
-        *slot = NULL;
+        forget_constant(x, v->id);
         TRY(tensor_for_kernel(slot, v->constant, x->o.precision, e));
         x->converted_from[v->id] = v->constant;
+        x->constant_bytes += tensor_bytes(*slot);
     }
     *out = *slot;
     return OK;
@@ -198,6 +219,8 @@ static enum status constant(struct exec *x, const struct value *v, const struct 
 enum status exec_value(struct exec *x, const struct exec_env *env, const struct value *v,
                        const struct tensor **out, struct err *e) {
     *out = v->id < env->n ? env->at[v->id] : NULL;
+    if (*out)
+        tensor_touch(*out);
     if (*out || !v->constant)
         return OK;
     return constant(x, v, out, e);
@@ -286,6 +309,8 @@ static void store_outputs(struct exec *x, struct exec_env *env, const struct nod
 }
 
 enum status exec_node(struct exec *x, struct exec_env *env, const struct node *n, struct err *e) {
+    if (x->o.constant_bytes && x->depth == 0 && x->constant_bytes > x->o.constant_bytes)
+        forget_constants(x);
     struct tensor **out = calloc((size_t)n->n_out + 1, sizeof *out);
     FAIL_IF(!out, e, STATUS_UNSUPPORTED, "not enough memory for a node of %d outputs", n->n_out);
     enum status s = eval_node(x, env, n, NULL, out, e);

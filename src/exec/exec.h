@@ -20,7 +20,9 @@ struct exec_options {
                        */
     double deadline;  /* seconds of wall clock the run may take; 0 no limit. Past it:
                          STATUS_UNSUPPORTED */
-    bool reference_only; /* no fast kernels */
+    bool reference_only;       /* no fast kernels */
+    struct recycler *recycler; /* where results lie; NULL: its own */
+    size_t constant_bytes;     /* converted constants kept from node to node; 0: all */
     /* Called for every value as soon as it is computed (constants and inputs excepted); may be
      * NULL. */
     void (*tap)(void *arg, const struct value *v, const struct tensor *t);

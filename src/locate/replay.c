@@ -88,6 +88,8 @@ static double distance(const struct tensor *a, const struct tensor *b, double sc
     int64_t n = tensor_count(a);
     if (n != tensor_count(b))
         return INFINITY;
+    tensor_touch(a);
+    tensor_touch(b);
     for (int64_t i = 0; i < n; i++) {
         double x = tensor_f64(a, i), y = tensor_f64(b, i);
         if (x == y || (x != x && y != y))

@@ -6,7 +6,42 @@
 #include "ops/op.h"
 #include "passes/canonical.h"
 
-enum { TRACE_BYTES = 256 << 20 }; /* of one model's values, all samples together */
+enum {
+    TRACE_BYTES = 256 << 20, /* of one model's values, all samples together */
+    LEAST_RESIDENT = 16 << 20,
+    MOST_RESIDENT = 128 << 20,
+    LEAST_CONSTANTS = 1 << 20,
+    MOST_CONSTANTS = 64 << 20
+};
+
+/* Bytes of the larger model's files. */
+static size_t larger_file(const struct session *s) {
+    size_t size[2] = { 0, 0 };
+    const struct model *m[2] = { s->source, s->target };
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < m[k]->n_files; i++)
+            size[k] += m[k]->files[i].size;
+    return size[0] > size[1] ? size[0] : size[1];
+}
+
+static size_t within(size_t low, size_t x, size_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+/* What is kept in memory at a time goes with the size of the files, so that a comparison costs a
+ * small multiple of them whatever its values come to. */
+static void plan_memory(struct session *s) {
+    size_t file = larger_file(s);
+    struct paged *paged = paged_new(within(LEAST_RESIDENT, 3 * file, MOST_RESIDENT));
+    s->recycler = recycler_new(paged);
+    paged_drop(paged);
+    s->inputs.recycler = s->recycler;
+    s->run =
+        (struct trace_options) { .pool = s->options->pool,
+                                 .deadline = s->options->timeout,
+                                 .recycler = s->recycler,
+                                 .constant_bytes = within(LEAST_CONSTANTS, file, MOST_CONSTANTS) };
+}
 
 static bool same_output_dtype(const struct value *a, const struct value *b) {
     return a->dtype == b->dtype || a->dtype == DT_NONE || b->dtype == DT_NONE;
@@ -47,6 +82,7 @@ enum status session_open(struct session *s, struct model *source, struct model *
                          const struct compare_options *o, struct err *e) {
     *s =
         (struct session) { .arena = arena_new(), .source = source, .target = target, .options = o };
+    plan_memory(s);
     ops_bind(source);
     ops_bind(target);
     TRY(inputs_pair(&s->pairs, source, target, o, s->arena, e));
@@ -64,8 +100,8 @@ static enum status read_inputs(struct session *s, struct err *e) {
 }
 
 static enum status run_source(struct session *s, struct err *e) {
-    TRY(trace_new(&s->source_trace, s->source, s->inputs.source, s->inputs.n, s->options->pool,
-                  s->options->timeout, s->arena, e));
+    TRY(trace_new(&s->source_trace, s->source, s->inputs.source, s->inputs.n, &s->run, s->arena,
+                  e));
     trace_run(s->source_trace, TRACE_BYTES, s->arena);
     return OK;
 }
@@ -102,16 +138,15 @@ enum status session_run(struct session *s, struct err *e) {
         TRY(make_inputs(s, e));
     }
     int n = s->source_trace->samples;
-    TRY(trace_new(&s->plain, s->target, s->inputs.target, n, s->options->pool, s->options->timeout,
-                  s->arena, e));
+    TRY(trace_new(&s->plain, s->target, s->inputs.target, n, &s->run, s->arena, e));
     trace_run(s->plain, TRACE_BYTES, s->arena);
     trace_keep(s->source_trace, s->plain->samples);
     return OK;
 }
 
 static enum status zip(struct session *s, struct err *e) {
-    TRY(trace_new(&s->zipped, s->target, s->inputs.target, s->plain->samples, s->options->pool,
-                  s->options->timeout, s->arena, e));
+    TRY(trace_new(&s->zipped, s->target, s->inputs.target, s->plain->samples, &s->run, s->arena,
+                  e));
     const struct graph *t = s->target->graph;
     struct link *links = NEW_ARRAY(s->arena, t->n_inputs + 1, struct link);
     for (int i = 0; i < t->n_inputs; i++) {
@@ -137,8 +172,8 @@ static enum status run_again(struct session *s, struct err *e) {
     trace_free(s->zipped);
     s->plain = s->zipped = NULL;
     TRY(inputs_rederive(&s->inputs, s->source, s->target, &s->pairs, e));
-    TRY(trace_new(&s->plain, s->target, s->inputs.target, s->source_trace->samples,
-                  s->options->pool, s->options->timeout, s->arena, e));
+    TRY(trace_new(&s->plain, s->target, s->inputs.target, s->source_trace->samples, &s->run,
+                  s->arena, e));
     trace_run(s->plain, TRACE_BYTES, s->arena);
     return zip(s, e);
 }
@@ -162,6 +197,7 @@ void session_close(struct session *s) {
     trace_free(s->zipped);
     if (s->inputs.n)
         inputs_free(&s->inputs, s->source, s->target);
+    recycler_drop(s->recycler);
     arena_free(s->arena);
     *s = (struct session) { 0 };
 }

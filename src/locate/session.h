@@ -19,6 +19,8 @@ struct session {
     struct zipper zipper;
     const char *proof; /* not NULL: equal canonical forms, nothing was run */
     struct digest *source_digest, *target_digest;
+    struct recycler *recycler; /* values that are not in use lie on disk */
+    struct trace_options run;
 };
 
 /* Everything up to and including the canonical comparison. */

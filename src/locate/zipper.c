@@ -33,7 +33,7 @@ void zipper_take_over(struct zipper *z, const struct value *t, const struct link
                 continue;
             as->dtype = declared;
         }
-        exec_env_set(z->target->env[k], t, as);
+        trace_set(z->target, t, k, as);
     }
 }
 

@@ -6,25 +6,33 @@
 #include <stdlib.h>
 
 enum { SLOTS = 32 };
-static const size_t KEPT_AT_MOST = (size_t)48 << 20;
+static const size_t KEPT_AT_MOST = (size_t)48 << 20, KEPT_BESIDE_PAGED = (size_t)1 << 20;
 
 struct recycler {
     pthread_mutex_t lock;
     int holders, n;
-    size_t kept;
+    size_t kept, kept_at_most;
+    struct paged *paged;
     struct slot {
         void *p;
         size_t capacity;
     } slots[SLOTS]; /* the oldest first */
 };
 
-struct recycler *recycler_new(void) {
+struct recycler *recycler_new(struct paged *paged) {
     struct recycler *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
     pthread_mutex_init(&r->lock, NULL);
     r->holders = 1;
+    r->kept_at_most = paged ? KEPT_BESIDE_PAGED : KEPT_AT_MOST;
+    r->paged = paged;
+    paged_hold(paged);
     return r;
+}
+
+struct paged *recycler_paged(const struct recycler *r) {
+    return r->paged;
 }
 
 void recycler_hold(struct recycler *r) {
@@ -45,6 +53,7 @@ void recycler_drop(struct recycler *r) {
         return;
     for (int i = 0; i < r->n; i++)
         free(r->slots[i].p);
+    paged_drop(r->paged);
     pthread_mutex_destroy(&r->lock);
     free(r);
 }
@@ -78,9 +87,9 @@ void recycler_give(struct recycler *r, void *p, size_t capacity) {
     struct slot out[SLOTS];
     int n = 0;
     pthread_mutex_lock(&r->lock);
-    while (r->n > 0 && (r->n == SLOTS || r->kept + capacity > KEPT_AT_MOST))
+    while (r->n > 0 && (r->n == SLOTS || r->kept + capacity > r->kept_at_most))
         out[n++] = slot_out(r, 0);
-    bool keep = r->kept + capacity <= KEPT_AT_MOST;
+    bool keep = r->kept + capacity <= r->kept_at_most;
     if (keep) {
         r->slots[r->n++] = (struct slot) { p, capacity };
         r->kept += capacity;

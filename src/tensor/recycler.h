@@ -8,9 +8,14 @@
 
 #include <stddef.h>
 
+#include "tensor/paged.h"
+
 struct recycler;
 
-struct recycler *recycler_new(void);
+/* With paged memory (NULL: none; it is held) large tensors lie there, and little is kept beside it.
+ */
+struct recycler *recycler_new(struct paged *paged);
+struct paged *recycler_paged(const struct recycler *r);
 /* One more holder, one less; the last one frees what is kept. NULL is fine. */
 void recycler_hold(struct recycler *r);
 void recycler_drop(struct recycler *r);

@@ -10,6 +10,7 @@ struct buffer {
     void *data;            /* 64-byte aligned, inside this allocation */
     struct recycler *from; /* where the allocation goes back to, or NULL */
     size_t capacity;
+    struct paged_block *block; /* where data lies, or NULL */
 };
 
 bool dims_count(const int64_t *dim, int rank, int64_t *count) {
@@ -78,8 +79,27 @@ enum status tensor_new(struct tensor **out, enum dtype dtype, enum dtype store, 
 /* Smaller ones come quickly from the C library. */
 static const size_t RECYCLED_FROM = 32768;
 
+/* NULL: no such memory, or none left there. */
+static struct buffer *buffer_paged(struct recycler *r, bool clear, size_t bytes) {
+    void *data;
+    if (!r || bytes < PAGED_FROM || !recycler_paged(r))
+        return NULL;
+    struct paged_block *block = paged_take(recycler_paged(r), bytes, &data);
+    if (!block)
+        return NULL;
+    struct buffer *b = zeroed(sizeof *b);
+    b->block = block;
+    b->data = data;
+    if (clear)
+        memset(data, 0, bytes);
+    return b;
+}
+
 static struct buffer *buffer_new(struct recycler *r, bool clear, size_t bytes) {
     size_t size = sizeof(struct buffer) + bytes + 64, capacity = 0;
+    struct buffer *paged = buffer_paged(r, clear, bytes);
+    if (paged)
+        return paged;
     if (!r || bytes < RECYCLED_FROM)
         return calloc(1, size);
     struct buffer *b = recycler_take(r, size, &capacity);
@@ -95,6 +115,8 @@ static struct buffer *buffer_new(struct recycler *r, bool clear, size_t bytes) {
 static void buffer_free(struct buffer *b) {
     struct recycler *r = b->from;
     arena_free(b->strings);
+    if (b->block)
+        paged_give(b->block);
     if (r)
         recycler_give(r, b, b->capacity);
     else
@@ -116,13 +138,30 @@ enum status tensor_new_from(struct tensor **out, struct recycler *r, bool clear,
     FAIL_IF(!b, e, STATUS_UNSUPPORTED,
             "not enough memory for a tensor of %lld elements (%zu bytes)", (long long)n, bytes);
     atomic_init(&b->refs, 1);
-    b->data = (void *)(((uintptr_t)(b + 1) + 63) & ~(uintptr_t)63);
+    if (!b->data)
+        b->data = (void *)(((uintptr_t)(b + 1) + 63) & ~(uintptr_t)63);
     struct tensor *t = zeroed(sizeof *t);
     set_dims(t, dtype, store, rank, dim);
     t->buf = b;
     t->data = b->data;
     *out = t;
     return OK;
+}
+
+void tensor_touch(const struct tensor *t) {
+    if (t->buf && t->buf->block)
+        paged_touch(t->buf->block);
+}
+
+void tensor_to_paged(struct tensor **t, struct recycler *r) {
+    struct tensor *old = *t, *copy;
+    if (!r || !recycler_paged(r) || old->kind != KIND_TENSOR || old->store == DT_STRING ||
+        tensor_bytes(old) < PAGED_FROM || (old->buf && old->buf->block) ||
+        tensor_new_from(&copy, r, false, old->dtype, old->store, old->rank, old->dim, NULL) != OK)
+        return;
+    memcpy(copy->data, old->data, tensor_bytes(old));
+    tensor_free(old);
+    *t = copy;
 }
 
 struct tensor *tensor_in_arena(struct arena *a, enum dtype dtype, enum dtype store, int rank,

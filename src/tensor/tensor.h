@@ -54,6 +54,11 @@ struct tensor *tensor_alias(const struct tensor *t);
 struct tensor *tensor_new_list(enum tensor_kind kind, enum dtype dtype, int64_t n_items);
 /* Frees the tensor, its items, and its buffer when this was the last use. NULL is fine. */
 void tensor_free(struct tensor *t);
+/* The elements are about to be used: what lies in paged memory counts as used most recently. */
+void tensor_touch(const struct tensor *t);
+/* Moves the elements of *t to paged memory when they are many enough for it; the tensor is
+ * replaced. */
+void tensor_to_paged(struct tensor **t, struct recycler *r);
 /* Bytes of elements in memory. */
 size_t tensor_bytes(const struct tensor *t);
 

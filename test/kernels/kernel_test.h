@@ -182,7 +182,7 @@ static inline void bench_compare(struct bench *b, enum precision precision) {
     enum status expected = bench_run(b, &env, want);
     bool fills = false;
     assert_non_null(kernel_find(b->node, &fills));
-    struct recycler *recycler = recycler_new();
+    struct recycler *recycler = recycler_new(NULL);
     for (int k = 0; isa_at(k); k++) {
         isa_force(isa_at(k));
         struct pack_cache *packs = pack_cache_new();

@@ -1,0 +1,240 @@
+#define _GNU_SOURCE /* madvise */
+#include "tensor/paged.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+struct paged_block {
+    struct paged *owner;
+    struct paged_block *older, *newer; /* among the resident ones, by last touch */
+    struct paged_block *next;          /* among the free ones */
+    void *data;
+    size_t size;
+    bool resident;
+};
+
+/* The file grows by so much at a time, and is mapped in as large pieces. */
+static const size_t PIECE = (size_t)64 << 20;
+/* A multiple of every page size. A fault also maps the pages about it, up to this boundary: blocks
+ * that share no such stretch do not bring each other back. */
+static const size_t GRAIN = (size_t)64 << 10;
+
+struct piece {
+    struct piece *next;
+    void *data;
+    size_t size, used;
+};
+
+enum { SENT = 16 };
+
+struct paged {
+    pthread_mutex_t lock;
+    int holders, file; /* -1: not made yet, -2: cannot be made */
+    off_t end;
+    size_t allowed, resident; /* bytes */
+    int n_resident;
+    struct paged_block *oldest, *newest, *free;
+    struct paged_block *sent[SENT]; /* the last to be sent away */
+    unsigned n_sent;
+    struct piece *pieces;
+};
+
+struct paged *paged_new(size_t resident) {
+    struct paged *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    pthread_mutex_init(&p->lock, NULL);
+    p->holders = 1;
+    p->file = -1;
+    p->allowed = resident;
+    return p;
+}
+
+void paged_hold(struct paged *p) {
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->holders++;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void paged_drop(struct paged *p) {
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    int left = --p->holders;
+    pthread_mutex_unlock(&p->lock);
+    if (left > 0)
+        return;
+    while (p->pieces) {
+        struct piece *piece = p->pieces;
+        p->pieces = piece->next;
+        munmap(piece->data, piece->size);
+        free(piece);
+    }
+    while (p->free) {
+        struct paged_block *b = p->free;
+        p->free = b->next;
+        free(b);
+    }
+    if (p->file >= 0)
+        close(p->file);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+static int open_file(void) {
+    const char *folder = getenv("TMPDIR");
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/calque-XXXXXX", folder && *folder ? folder : "/tmp");
+    if (n < 0 || (size_t)n >= sizeof path)
+        return -2;
+    int file = mkostemp(path, O_CLOEXEC);
+    if (file < 0)
+        return -2;
+    unlink(path);
+    return file;
+}
+
+/* --- which blocks are resident; the lock is held --- */
+
+static void unlist(struct paged *p, struct paged_block *b) {
+    *(b->older ? &b->older->newer : &p->oldest) = b->newer;
+    *(b->newer ? &b->newer->older : &p->newest) = b->older;
+    b->older = b->newer = NULL;
+    b->resident = false;
+    p->resident -= b->size;
+    p->n_resident--;
+}
+
+static void list_newest(struct paged *p, struct paged_block *b) {
+    b->older = p->newest;
+    *(p->newest ? &p->newest->newer : &p->oldest) = b;
+    p->newest = b;
+    b->resident = true;
+    p->resident += b->size;
+    p->n_resident++;
+}
+
+/* What was sent away while it was still being read comes back unnoticed: it is sent once more, a
+ * little later. */
+static void send_away(struct paged *p, struct paged_block *b) {
+    madvise(b->data, b->size, MADV_DONTNEED);
+    struct paged_block **place = &p->sent[p->n_sent++ % SENT], *before = *place;
+    *place = b;
+    if (before && !before->resident)
+        madvise(before->data, before->size, MADV_DONTNEED);
+}
+
+/* The newest stay, however large they are: an operator reads two and writes one. */
+static void make_room(struct paged *p) {
+    enum { IN_USE = 3 };
+    while (p->resident > p->allowed && p->n_resident > IN_USE) {
+        struct paged_block *b = p->oldest;
+        unlist(p, b);
+        send_away(p, b);
+    }
+}
+
+/* --- blocks; the lock is held --- */
+
+/* The file's space is reserved first: a write to a mapped hole of a full disk would end the
+ * process.
+ */
+static bool add_piece(struct paged *p, size_t size) {
+    struct piece *piece = calloc(1, sizeof *piece);
+    if (p->file == -1)
+        p->file = open_file();
+    if (!piece || p->file < 0 || posix_fallocate(p->file, p->end, (off_t)size) != 0) {
+        free(piece);
+        return false;
+    }
+    piece->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, p->file, p->end);
+    if (piece->data == MAP_FAILED) {
+        free(piece);
+        return false;
+    }
+    /* else the file cache makes large folios, and a fault brings a whole one: the neighbours too */
+    madvise(piece->data, size, MADV_RANDOM);
+    piece->size = size;
+    piece->next = p->pieces;
+    p->pieces = piece;
+    p->end += (off_t)size;
+    return true;
+}
+
+/* The smallest free block that fits without wasting half of it. */
+static struct paged_block *reuse(struct paged *p, size_t size) {
+    struct paged_block **best = NULL;
+    for (struct paged_block **at = &p->free; *at; at = &(*at)->next)
+        if ((*at)->size >= size && (*at)->size / 2 <= size &&
+            (!best || (*at)->size < (*best)->size))
+            best = at;
+    if (!best)
+        return NULL;
+    struct paged_block *b = *best;
+    *best = b->next;
+    return b;
+}
+
+static struct paged_block *cut(struct paged *p, size_t size) {
+    if ((!p->pieces || p->pieces->size - p->pieces->used < size) &&
+        !add_piece(p, size > PIECE ? size : PIECE))
+        return NULL;
+    struct paged_block *b = calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    *b = (struct paged_block) { .owner = p,
+                                .data = (char *)p->pieces->data + p->pieces->used,
+                                .size = size };
+    p->pieces->used += size;
+    return b;
+}
+
+struct paged_block *paged_take(struct paged *p, size_t size, void **data) {
+    if (size > SIZE_MAX / 4)
+        return NULL;
+    size = (size + GRAIN - 1) / GRAIN * GRAIN;
+    pthread_mutex_lock(&p->lock);
+    struct paged_block *b = reuse(p, size);
+    if (!b)
+        b = cut(p, size);
+    if (b) {
+        p->holders++;
+        list_newest(p, b);
+        make_room(p);
+        *data = b->data;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return b;
+}
+
+void paged_touch(struct paged_block *b) {
+    struct paged *p = b->owner;
+    pthread_mutex_lock(&p->lock);
+    if (b != p->newest) {
+        if (b->resident)
+            unlist(p, b);
+        list_newest(p, b);
+        make_room(p);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+void paged_give(struct paged_block *b) {
+    struct paged *p = b->owner;
+    pthread_mutex_lock(&p->lock);
+    if (b->resident)
+        unlist(p, b);
+    madvise(b->data, b->size, MADV_DONTNEED);
+    b->next = p->free;
+    p->free = b;
+    pthread_mutex_unlock(&p->lock);
+    paged_drop(p);
+}
