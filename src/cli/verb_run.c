@@ -80,7 +80,7 @@ static enum status made_samples(struct running *r, int variant, struct err *e) {
         .samples = (int)a->samples, .seed = a->seed, .shapes = a->shapes, .n_shapes = a->n_shapes
     };
     struct input_pairs pairs;
-    struct input_set set;
+    struct input_set set = { 0 };
     TRY(inputs_pair(&pairs, r->m, r->m, &o, a->arena, e));
     TRY(inputs_make(&set, r->m, r->m, &pairs, (int)a->samples, a->seed, variant, a->arena, e));
     r->samples = (struct samples) { .n = set.n, .joined = true };

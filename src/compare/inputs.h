@@ -10,7 +10,7 @@ struct input_set { /* samples of both models; arrays owned by the set */
     struct tensor ***source; /* [n][source graph's inputs], NULL: the model's default */
     struct tensor ***target;
     bool made;
-    struct recycler *recycler; /* where the arrays lie; NULL: anywhere. Set before they are made */
+    struct recycler *recycler; /* where the arrays lie, set by the caller; NULL: anywhere */
 };
 
 /* How the inputs of two models correspond: by name where the shapes allow, else by place. */

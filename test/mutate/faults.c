@@ -122,7 +122,7 @@ static double files_apart(const char *one, const char *two, uint64_t seed) {
         a->graph->n_outputs == b->graph->n_outputs) {
         struct compare_options o = { .samples = SAMPLES, .seed = seed };
         struct input_pairs pairs;
-        struct input_set set;
+        struct input_set set = { 0 };
         if (inputs_pair(&pairs, a, b, &o, arena, &e) == OK &&
             inputs_make(&set, a, b, &pairs, SAMPLES, seed, 0, arena, &e) == OK) {
             struct outputs ya = { .n = 0 }, yb = { .n = 0 };
