@@ -46,10 +46,11 @@ static bool edits(const struct patch *p, const struct node *n) {
     return false;
 }
 
-/* By target value id: computed by an edited node, from an edited constant or from rewired values.
- */
+/* By target value id: the region's end, and what is computed by an edited node, from an edited
+ * constant or from rewired values. */
 static const bool *behind(const struct hunt *h, const struct patch *p) {
     bool *stale = NEW_ARRAY(h->arena, h->target->next_value_id + 1, bool);
+    stale[h->r->target->id] = !h->r->contract;
     for (int i = 0; i < p->n; i++)
         if (p->edits[i].kind == EDIT_SET_CONSTANT)
             stale[p->edits[i].value->id] = true;
@@ -116,7 +117,8 @@ int candidate_closer(const void *a, const void *b) {
     return (x->error > y->error) - (x->error < y->error);
 }
 
-const struct candidate *hunt_choose(struct hunt *h) {
+/* The accepted candidate of lowest rank, or NULL. */
+static const struct candidate *choose(struct hunt *h) {
     struct candidate **list = NEW_ARRAY(h->arena, h->n + 1, struct candidate *);
     int n = 0;
     for (int i = 0; i < h->n; i++)
@@ -147,8 +149,8 @@ static void add_rivals(struct hunt *h, const struct candidate *chosen, struct fa
     }
 }
 
-struct fault hunt_fault(const struct region *r, const struct candidate *c,
-                        const struct candidate *part) {
+static struct fault fault_of(const struct region *r, const struct candidate *c,
+                             const struct candidate *part) {
     const struct candidate *says = part ? part : c;
     return (struct fault) {
         .node = says && says->node ? says->node : r->frontier,
@@ -171,6 +173,16 @@ struct fault hunt_fault(const struct region *r, const struct candidate *c,
         .details = says ? says->details : NULL,
         .n_details = says ? says->n_details : 0,
     };
+}
+
+int hunt_report(struct hunt *h, struct fault *out, int max) {
+    const struct candidate *c = choose(h);
+    int n = 0;
+    for (int i = 0; c && i < c->n_parts && n < max; i++)
+        out[n++] = fault_of(h->r, c, &c->parts[i]);
+    if (c && !n && max > 0)
+        out[n++] = fault_of(h->r, c, NULL);
+    return n;
 }
 
 typedef void generator(struct hunt *);
@@ -210,19 +222,17 @@ int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int ma
     else
         hunt_singles(&h);
     if (!h.solved && !r->contract) {
-        int n = hunt_split(z, r, out, max, a);
+        int n = region_is_formula(&h) ? 0 : hunt_split(z, r, out, max, a);
         if (n)
             return n;
         hunt_doubles(&h);
     }
     if (!h.solved && !r->contract)
         hunt_graft(&h);
-    const struct candidate *c = hunt_choose(&h);
-    int n = 0;
-    for (int i = 0; c && i < c->n_parts && n < max; i++)
-        out[n++] = hunt_fault(r, c, &c->parts[i]);
+    const struct candidate *c = choose(&h);
+    int n = hunt_report(&h, out, max);
     if (!n)
-        out[n++] = hunt_fault(r, c, NULL);
+        out[n++] = fault_of(r, NULL, NULL);
     add_rivals(&h, c, &out[0]);
     if (n == 1 && c)
         add_others(&h, out[0].repair, &out[0]);

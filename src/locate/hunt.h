@@ -59,15 +59,15 @@ void hunt_contract(struct hunt *h);
  * group until the region is solved. */
 void hunt_singles(struct hunt *h);
 void hunt_doubles(struct hunt *h);
-/* The accepted candidate of lowest rank, or NULL. */
-const struct candidate *hunt_choose(struct hunt *h);
-/* What is reported of the region: the candidate (NULL: nothing explains it) or one part of it. */
-struct fault hunt_fault(const struct region *r, const struct candidate *c,
-                        const struct candidate *part);
+/* The faults that the accepted candidate of lowest rank stands for; 0: none is accepted. */
+int hunt_report(struct hunt *h, struct fault *out, int max);
 /* Several faults in one region: it is cut at a value between them and each side is hunted apart.
  * Returns how many faults that gave, 0 when no cut explains all of it. */
 int hunt_split(struct zipper *z, const struct region *r, struct fault *out, int max,
                struct arena *a);
+
+/* Do both sides spell out one formula, in another form? Its nodes are no faults of their own. */
+bool region_is_formula(const struct hunt *h);
 
 /* Runs the generators until one explains the region; fills faults (at least one, at most `max`) and
  * returns how many. */
@@ -77,6 +77,8 @@ int hunt_run(struct zipper *z, const struct region *r, struct fault *out, int ma
  * copied back to values that the target has. NULL when that cannot be done. */
 struct value *graft_value(struct hunt *h, struct patch *p, struct node *before,
                           const struct value *s);
+/* A new constant of the target with the contents of a source's; NULL when it holds no numbers. */
+struct value *graft_constant(struct hunt *h, struct patch *p, const struct value *s);
 /* The target's value that holds source value s, as it lies there: with its view. NULL: none before
  * `before`. */
 struct value *target_of(const struct hunt *h, const struct node *before, const struct value *s,

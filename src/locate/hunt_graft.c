@@ -95,13 +95,13 @@ static struct value *from_target(struct graft *gr, const struct value *s) {
     return have && want ? through_view(gr, t, &view, have, want, true) : NULL;
 }
 
-static struct value *constant_copy(struct graft *gr, const struct value *s) {
+struct value *graft_constant(struct hunt *h, struct patch *p, const struct value *s) {
     const struct tensor *c = s->constant;
     if (c->kind != KIND_TENSOR || c->store == DT_STRING)
         return NULL;
-    struct tensor *t = tensor_in_arena(gr->h->target->arena, c->dtype, c->store, c->rank, c->dim);
+    struct tensor *t = tensor_in_arena(h->target->arena, c->dtype, c->store, c->rank, c->dim);
     memcpy(t->data, c->data, tensor_bytes(t));
-    return patch_constant(gr->p, gr->g, s->name[0] ? s->name : "constant", t);
+    return patch_constant(p, h->target->graph, s->name[0] ? s->name : "constant", t);
 }
 
 static bool copy_node(struct graft *gr, const struct node *m);
@@ -110,7 +110,8 @@ static struct value *made(struct graft *gr, const struct value *s) {
     uint64_t at;
     if (intmap_get(&gr->made, (uint64_t)s->id, &at))
         return (struct value *)(uintptr_t)at;
-    struct value *v = s->constant && !s->is_input ? constant_copy(gr, s) : from_target(gr, s);
+    struct value *v =
+        s->constant && !s->is_input ? graft_constant(gr->h, gr->p, s) : from_target(gr, s);
     if (v) {
         intmap_put(&gr->made, (uint64_t)s->id, (uint64_t)(uintptr_t)v);
         return v;
@@ -213,6 +214,10 @@ static const char *name_region(const struct hunt *h) {
     if (source_any(h, "Transpose") != target_any(h, "Transpose"))
         return "transpose-equal-dims";
     return "structure";
+}
+
+bool region_is_formula(const struct hunt *h) {
+    return strcmp(name_region(h), "gelu-form") == 0;
 }
 
 struct value *graft_value(struct hunt *h, struct patch *p, struct node *before,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "locate/hunt.h"
+#include "ops/op.h"
 
 static bool moves_data(const struct node *n) {
     static const char *const ops[] = { "Transpose", "Reshape",   "Flatten",
@@ -10,6 +11,10 @@ static bool moves_data(const struct node *n) {
         if (node_is(n, ops[i]))
             return true;
     return false;
+}
+
+static bool is_elementwise(const struct node *n) {
+    return n->def && n->def->flags & OP_ELEMENTWISE;
 }
 
 static bool feeds_op(const struct uses *u, const struct value *v, const char *op, int depth) {
@@ -164,14 +169,6 @@ static const char *name_exchange(const struct node *n, const struct node *m) {
     return "activation-constant";
 }
 
-static struct value *copy_constant(struct hunt *h, struct patch *p, struct graph *g,
-                                   const struct value *v) {
-    struct tensor *t = tensor_in_arena(h->target->arena, v->constant->dtype, v->constant->store,
-                                       v->constant->rank, v->constant->dim);
-    memcpy(t->data, v->constant->data, tensor_bytes(t));
-    return patch_constant(p, g, v->name[0] ? v->name : "constant", t);
-}
-
 static bool copyable(const struct node *m) {
     for (int i = 0; i < m->n_attrs; i++)
         if (!attr_copyable(&m->attrs[i]))
@@ -179,40 +176,49 @@ static bool copyable(const struct node *m) {
     return !m->body && m->n_out >= 1 && m->out[0];
 }
 
-/* A node of the source's kind in n's place: n's data inputs, the source's constants and attributes.
- */
-static void replace_operator(struct hunt *h, struct node *n, const struct node *m) {
-    if (!copyable(m) || n->n_out != 1 || m->n_in < 1 || strcmp(n->op, m->op) == 0 ||
-        h->r->view.n_permute)
-        return;
+/* A new node that does what source node m does, on these values of the target in place of what m
+ * reads; m's constants and attributes are copied. NULL: there are not enough values. */
+static struct node *like(struct hunt *h, struct patch *p, struct node *before, const struct node *m,
+                         struct value *const *data, int n_data) {
     struct value *in[8];
-    if (m->n_in > 8)
-        return;
-    struct patch *p = patch_new(h->target, "operator");
+    if (!copyable(m) || m->n_in < 1 || m->n_in > 8)
+        return NULL;
     int next = 0;
     for (int i = 0; i < m->n_in; i++) {
         in[i] = NULL;
         if (!m->in[i])
             continue;
-        if (m->in[i]->constant && m->in[i]->constant->kind == KIND_TENSOR &&
-            m->in[i]->constant->store != DT_STRING) {
-            in[i] = copy_constant(h, p, n->graph, m->in[i]);
-            continue;
-        }
-        if (!trace_dynamic(h->z->source, m->in[i]))
-            return;
-        while (next < n->n_in && !(n->in[next] && trace_dynamic(h->z->target, n->in[next])))
-            next++;
-        if (next == n->n_in)
-            return;
-        in[i] = n->in[next++];
+        if (m->in[i]->constant)
+            in[i] = graft_constant(h, p, m->in[i]);
+        else if (trace_dynamic(h->z->source, m->in[i]) && next < n_data)
+            in[i] = data[next++];
+        if (!in[i])
+            return NULL;
     }
-    struct node *fresh = patch_node(p, n->graph, n, arena_str(h->target->arena, m->op),
-                                    arena_str(h->target->arena, m->domain), in, m->n_in, 1);
+    struct arena *a = h->target->arena;
+    struct node *fresh = patch_node(p, h->target->graph, before, arena_str(a, m->op),
+                                    arena_str(a, m->domain), in, m->n_in, 1);
     for (int i = 0; i < m->n_attrs; i++) {
-        struct attr a = attr_copy(&m->attrs[i], h->target->arena);
-        *node_set_attr(fresh, a.name, a.type) = a;
+        struct attr c = attr_copy(&m->attrs[i], a);
+        *node_set_attr(fresh, c.name, c.type) = c;
     }
+    return fresh;
+}
+
+/* A node of the source's kind in n's place: n's data inputs, the source's constants and attributes.
+ */
+static void replace_operator(struct hunt *h, struct node *n, const struct node *m) {
+    if (n->n_out != 1 || strcmp(n->op, m->op) == 0 || h->r->view.n_permute)
+        return;
+    struct value *data[8];
+    int n_data = 0;
+    for (int i = 0; i < n->n_in && n_data < 8; i++)
+        if (n->in[i] && trace_dynamic(h->z->target, n->in[i]))
+            data[n_data++] = n->in[i];
+    struct patch *p = patch_new(h->target, "operator");
+    struct node *fresh = like(h, p, n, m, data, n_data);
+    if (!fresh)
+        return;
     fresh->out[0]->dtype = n->out[0]->dtype;
     patch_replace_uses(p, n->out[0], fresh->out[0]);
     patch_remove_node(p, n);
@@ -237,6 +243,30 @@ static const struct node *first_meaning(const struct hunt *h, const struct node 
     return moves_data(n) ? m : n;
 }
 
+static int count_op(const struct node *const *nodes, int n, const char *op) {
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        count += strcmp(nodes[i]->op, op) == 0;
+    return count;
+}
+
+/* Is an operator added that the target's region has as often as the source's? Then that node is
+ * there and would only be computed again, with the source's constants. */
+static bool computes_again(const struct hunt *h, const struct patch *p) {
+    for (int i = 0; i < p->n; i++) {
+        const struct node *n = p->edits[i].kind == EDIT_ADD_NODE ? p->edits[i].node : NULL;
+        int added = 0;
+        if (!n || moves_data(n))
+            continue;
+        for (int k = 0; k < p->n; k++)
+            added += p->edits[k].kind == EDIT_ADD_NODE && strcmp(p->edits[k].node->op, n->op) == 0;
+        if (count_op(h->r->nodes, h->r->n_nodes, n->op) + added >
+            count_op(h->r->source_nodes, h->r->n_source_nodes, n->op))
+            return true;
+    }
+    return false;
+}
+
 /* The value that source node m makes, put on the edge from `at` to input k of the region's node n.
  */
 static void insert_copy(struct hunt *h, const struct node *m, struct value *at, struct node *n,
@@ -248,7 +278,7 @@ static void insert_copy(struct hunt *h, const struct node *m, struct value *at, 
         return;
     struct patch *p = patch_new(h->target, "insert");
     struct value *fresh = graft_value(h, p, n, m->out[0]);
-    if (!fresh)
+    if (!fresh || computes_again(h, p))
         return;
     patch_set_input(p, n, k, fresh);
     const struct node *says = first_meaning(h, m);
@@ -264,12 +294,8 @@ static void insert_copy(struct hunt *h, const struct node *m, struct value *at, 
 }
 
 static bool target_has(const struct hunt *h, const struct node *m) {
-    int have = 0, want = 0;
-    for (int i = 0; i < h->r->n_nodes; i++)
-        have += strcmp(h->r->nodes[i]->op, m->op) == 0;
-    for (int i = 0; i < h->r->n_source_nodes; i++)
-        want += strcmp(h->r->source_nodes[i]->op, m->op) == 0;
-    return have >= want;
+    return count_op(h->r->nodes, h->r->n_nodes, m->op) >=
+           count_op(h->r->source_nodes, h->r->n_source_nodes, m->op);
 }
 
 static void insertions(struct hunt *h, const struct node *m) {
@@ -330,6 +356,22 @@ static void all_upstream(struct hunt *h, void (*edit)(struct hunt *, struct node
         upstream(h, h->r->inputs[i], edit, 0, &tries);
 }
 
+/* The source's last node is missing: it is added behind the region's end. */
+static void append(struct hunt *h) {
+    const struct node *m = h->r->source->producer;
+    struct value *t = (struct value *)(size_t)h->r->target;
+    if (!m || !t->producer || target_has(h, m) || (h->r->view.n_permute && !is_elementwise(m)))
+        return;
+    struct patch *p = patch_new(h->target, "append");
+    struct node *fresh = like(h, p, NULL, m, &t, 1);
+    if (!fresh)
+        return;
+    fresh->out[0]->dtype = t->dtype;
+    patch_replace_uses(p, t, fresh->out[0]);
+    struct candidate *c = hunt_add(h, name_operator(h, m, t, true), t->producer, m, p, 23);
+    candidate_detail(h, c, m->op, "present", "(absent)");
+}
+
 static bool region_is_small(const struct hunt *h) {
     return h->r->n_nodes <= 24 && h->r->n_source_nodes <= 24;
 }
@@ -355,6 +397,7 @@ void hunt_graph(struct hunt *h) {
         for (int k = 0; k < h->r->n_source_nodes && !h->solved; k++)
             if (data_input(h, h->r->nodes[i]) >= 0)
                 replace_operator(h, (struct node *)(size_t)h->r->nodes[i], h->r->source_nodes[k]);
+    append(h);
     for (int k = 0; k < h->r->n_source_nodes && !h->solved; k++)
         insertions(h, h->r->source_nodes[k]);
 }

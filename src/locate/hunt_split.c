@@ -17,7 +17,8 @@ struct cut {
 struct split {
     struct zipper *z;
     struct arena *arena;
-    int hunts; /* so far, of the whole region */
+    int hunts;    /* so far, of the whole region */
+    bool doubles; /* edits that go together are tried where one edit explains nothing */
 };
 
 static bool is_any(const struct node *n, const char *const *ops, size_t count) {
@@ -120,14 +121,13 @@ static void unpin(struct zipper *z, const struct value *v) {
     zipper_evaluate(z, v->producer, &e);
 }
 
-static int single(struct split *p, const struct region *r, struct fault *out) {
+static int simple(struct split *p, const struct region *r, struct fault *out, int max) {
     struct hunt h = { .z = p->z, .r = r, .arena = p->arena, .target = p->z->target->model };
     p->hunts++;
     hunt_singles(&h);
-    const struct candidate *c = hunt_choose(&h);
-    if (c)
-        *out = hunt_fault(r, c, NULL);
-    return c ? 1 : 0;
+    if (!h.solved && p->doubles)
+        hunt_doubles(&h);
+    return hunt_report(&h, out, max);
 }
 
 /* Both sides of one cut. */
@@ -136,13 +136,14 @@ static int try_cut(struct split *p, const struct region *r, const struct cut *c,
     struct link l;
     struct region first, rest;
     zipper_split(p->z, r, c->t, c->s, view, &l, &first, &rest);
-    if (first.error <= first.floor || !single(p, &first, out))
+    int n = first.error > first.floor ? simple(p, &first, out, max) : 0;
+    if (!n)
         return 0;
     zipper_pin(p->z, c->t, &l);
-    int more = explain(p, &rest, out + 1, max - 1, depth + 1);
+    int more = explain(p, &rest, out + n, max - n, depth + 1);
     if (!more)
         unpin(p->z, c->t);
-    return more ? 1 + more : 0;
+    return more ? n + more : 0;
 }
 
 static int cut_in_two(struct split *p, const struct region *r, struct fault *out, int max,
@@ -165,7 +166,7 @@ static int cut_in_two(struct split *p, const struct region *r, struct fault *out
 static int explain(struct split *p, const struct region *r, struct fault *out, int max, int depth) {
     if (max < 1)
         return 0;
-    int found = single(p, r, out);
+    int found = simple(p, r, out, max);
     if (!found)
         found = cut_in_two(p, r, out, max, depth);
     return found;
@@ -174,5 +175,10 @@ static int explain(struct split *p, const struct region *r, struct fault *out, i
 int hunt_split(struct zipper *z, const struct region *r, struct fault *out, int max,
                struct arena *a) {
     struct split p = { .z = z, .arena = a };
-    return r->n_nodes > 1 ? cut_in_two(&p, r, out, max, 0) : 0;
+    int found = r->n_nodes > 1 ? cut_in_two(&p, r, out, max, 0) : 0;
+    if (!found && r->n_nodes > 1) {
+        p = (struct split) { .z = z, .arena = a, .doubles = true };
+        found = cut_in_two(&p, r, out, max, 0);
+    }
+    return found;
 }
