@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 BUILD  := build
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all setup configure check conformance demo docs faults bench bench-count install format clean help
+.PHONY: all setup configure check conformance demo docs coverage faults bench bench-count install format clean help
 
 all: configure ## build the program: build/calque
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -25,6 +25,9 @@ demo: all ## a faulty conversion found, named, repaired and proved
 
 docs: all ## write docs/operators.md from the operators' rows
 	@tools/operators-page $(BUILD)/calque
+
+coverage: setup ## how much of src/ops the tests run (gcovr); fails below 95 %
+	@tools/coverage
 
 faults: all ## make faults in real files and print what of them is found (needs the corpus)
 	@$(BUILD)/test/mutate/faults $(BUILD)/calque test/mutate/files.tsv "$${CALQUE_CORPUS:-../shared}"

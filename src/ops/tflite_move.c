@@ -557,7 +557,7 @@ static enum status eval_set_diag(struct op_ctx *c) {
 /* clang-format off */
 #define MOVES(name_, least, most, shape_, eval_)                                                   \
     .name = name_, .domain = "tflite", .spec = "TFLite " name_, .min_in = least, .max_in = most,   \
-    .min_out = 1, .max_out = 1, .flags = OP_MOVES, .shape = shape_, .eval = eval_
+    .min_out = 1, .max_out = 1, .flags = OP_MOVES, .shape = shape_, .eval = eval_, .grad = grad_moves
 
 const struct op ops_tflite_move[] = {
     { MOVES("SLICE", 3, 3, shape_slice, eval_slice) },
@@ -571,7 +571,8 @@ const struct op ops_tflite_move[] = {
     { MOVES("REVERSE_SEQUENCE", 2, 2, shape_same, eval_reverse_sequence), .attrs = ATTRS(INT("seq_dim", 0), INT("batch_dim", 0)) },
     { MOVES("DYNAMIC_UPDATE_SLICE", 3, 3, shape_same, eval_update_slice) },
     { MOVES("ONE_HOT", 4, 4, shape_one_hot, eval_one_hot), .attrs = ATTRS(INT("axis", -1)) },
-    { MOVES("BROADCAST_ARGS", 2, 2, shape_broadcast_args, eval_broadcast_args) },
+    { .name = "BROADCAST_ARGS", .domain = "tflite", .spec = "TFLite BROADCAST_ARGS", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
+      .flags = OP_MOVES, .shape = shape_broadcast_args, .eval = eval_broadcast_args },
     { MOVES("MATRIX_DIAG", 1, 1, shape_diag, eval_diag) },
     { MOVES("MATRIX_SET_DIAG", 2, 2, shape_same, eval_set_diag) },
     { 0 },

@@ -233,8 +233,8 @@ const struct op ops_tflite_window[] = {
     { WINDOW("REDUCE_WINDOW", 2, 2), .shape = shape_window, .eval = eval_window,
       .attrs = ATTRS(NEEDED("reducer", STRING), PLAIN("window", INTS), PLAIN("strides", INTS), PLAIN("base_dilations", INTS),
                      PLAIN("dilations", INTS), PLAIN("pads", INTS)) },
-    { WINDOW("STABLEHLO_PAD", 2, 2), .flags = OP_MOVES, .shape = shape_pad, .eval = eval_pad,
+    { WINDOW("STABLEHLO_PAD", 2, 2), .flags = OP_MOVES, .shape = shape_pad, .eval = eval_pad, .grad = grad_moves,
       .attrs = ATTRS(PLAIN("low", INTS), PLAIN("high", INTS), PLAIN("interior", INTS)) },
-    { WINDOW("DILATE", 3, 3), .flags = OP_MOVES, .shape = shape_dilate, .eval = eval_dilate },
+    { WINDOW("DILATE", 3, 3), .flags = OP_MOVES, .shape = shape_dilate, .eval = eval_dilate, .grad = grad_moves },
     { 0 },
 };
