@@ -108,11 +108,27 @@ static const struct {
     { "Relu", int_Relu },
 };
 
+/* Shrink: in float64, cut towards zero. */
+static enum status shrink_integers(struct op_ctx *c) {
+    const struct tensor *x = c->in[0];
+    double lambd = attr_float(c->node, "lambd"), bias = attr_float(c->node, "bias");
+    for (int64_t i = 0, n = tensor_count(x); i < n; i++) {
+        double v = tensor_f64(x, i), y = v < -lambd ? v + bias : v > lambd ? v - bias : 0;
+        if (y >= 9223372036854775808.0)
+            tensor_set_i64(c->out[0], i, y < 18446744073709551616.0 ? (int64_t)(uint64_t)y : -1);
+        else
+            tensor_set_i64(c->out[0], i, y > -9223372036854775808.0 ? (int64_t)y : INT64_MIN);
+    }
+    return OK;
+}
+
 enum status unary_integer(struct op_ctx *c) {
     if (dtype_is_int(c->in[0]->store))
         for (size_t i = 0; i < sizeof integer_forms / sizeof *integer_forms; i++)
             if (strcmp(c->node->op, integer_forms[i].op) == 0)
                 return integers(c, integer_forms[i].f);
+    if (dtype_is_int(c->in[0]->store) && strcmp(c->node->op, "Shrink") == 0)
+        return shrink_integers(c);
     return op_bad_type(c, 0);
 }
 

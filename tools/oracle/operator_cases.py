@@ -284,6 +284,11 @@ def refusals():
     refused("FusedMatMul", [real(2, 2), real(2, 2)], "transBatchA", MS, transBatchA=1)
 
 
-for part in (fused, norms, attention, layouts, rest, refusals):
+def integers():
+    case("Shrink", [ints([-7, -3, -2, 0, 2, 3, 9])], opset=9, lambd=1.5, bias=1.25)
+    case("Shrink", [ints([0, 1, 2, 3, 200], np.uint8)], opset=9, lambd=1.5, bias=1.25)
+
+
+for part in (fused, norms, attention, layouts, rest, refusals, integers):
     part()
 out.close()
