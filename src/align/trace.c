@@ -164,3 +164,36 @@ const struct tensor *trace_value(const struct trace *t, const struct value *v, i
 bool trace_dynamic(const struct trace *t, const struct value *v) {
     return v && v->id < t->n_dynamic && t->dynamic[v->id];
 }
+
+const char *trace_still(const struct trace *t, const struct value *v) {
+    bool zero = true, any = false;
+    double first = 0;
+    for (int k = 0; k < t->samples; k++) {
+        const struct tensor *x = trace_value(t, v, k);
+        if (!x || x->kind != KIND_TENSOR || x->store == DT_STRING ||
+            dtype_row(x->store)->class_ == CLASS_COMPLEX)
+            return NULL;
+        int64_t n = tensor_count(x);
+        for (int64_t i = 0; i < n; i++) {
+            double y = tensor_f64(x, i);
+            if (!any)
+                first = y;
+            any = true;
+            if (y != first && !(y != y && first != first))
+                return NULL;
+            zero = zero && y == 0;
+        }
+    }
+    return !any ? NULL : zero ? "all zero" : "constant";
+}
+
+int trace_count_still(const struct trace *t) {
+    const struct graph *g = t->model->graph;
+    int n = 0;
+    for (int i = 0; i < g->n_nodes; i++)
+        for (int k = 0; k < g->nodes[i]->n_out; k++) {
+            const struct value *v = g->nodes[i]->out[k];
+            n += v && trace_dynamic(t, v) && trace_still(t, v) != NULL;
+        }
+    return n;
+}

@@ -40,5 +40,10 @@ void trace_free(struct trace *t);
 /* Value v in sample k: run time value or constant in kernel form; NULL when not computed. */
 const struct tensor *trace_value(const struct trace *t, const struct value *v, int k);
 bool trace_dynamic(const struct trace *t, const struct value *v);
+/* "constant" or "all zero" when all elements of v are the same in all samples; NULL when they move,
+ * and for what is not made of real numbers. */
+const char *trace_still(const struct trace *t, const struct value *v);
+/* How many values that depend on the inputs do not move. */
+int trace_count_still(const struct trace *t);
 
 #endif

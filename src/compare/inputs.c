@@ -320,11 +320,14 @@ static void set_alloc(struct input_set *s, int n, const struct input_pairs *p, s
 enum status inputs_make(struct input_set *out, struct model *source, struct model *target,
                         const struct input_pairs *p, int samples, uint64_t seed, int variant,
                         struct arena *a, struct err *e) {
+    static const double spreads[INPUT_SPREADS] = { 1, 6, 0.25 };
     set_alloc(out, samples, p, a);
     out->made = true;
     struct input_range *ranges = NEW_ARRAY(a, p->n_source + 1, struct input_range);
-    for (int i = 0; i < p->n_source; i++)
-        ranges[i] = input_range_of(source, i, p->dim, variant, a);
+    for (int i = 0; i < p->n_source; i++) {
+        ranges[i] = input_range_of(source, i, p->dim, variant % INPUT_RANGES, a);
+        ranges[i].deviation *= spreads[variant / INPUT_RANGES];
+    }
     for (int k = 0; k < samples; k++) {
         for (int i = 0; i < p->n_source; i++) {
             const struct value *v = source->graph->inputs[i];

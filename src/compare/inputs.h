@@ -33,8 +33,11 @@ bool inputs_flip(struct input_pairs *p, const struct model *source, const struct
 enum status inputs_rederive(struct input_set *s, struct model *source, struct model *target,
                             const struct input_pairs *p, struct err *e);
 
-/* Made arrays: seeded; ranges learnt from what reads each input. `variant` > 0 tries other integer
- * ranges. */
+/* Variants of made inputs: variant = ranges of integers + INPUT_RANGES * spread of floats. 0 is the
+ * best guess; another spread scales how far floats go from their mean. */
+enum { INPUT_RANGES = 3, INPUT_SPREADS = 3 };
+
+/* Made arrays: seeded; ranges learnt from what reads each input. */
 enum status inputs_make(struct input_set *out, struct model *source, struct model *target,
                         const struct input_pairs *p, int samples, uint64_t seed, int variant,
                         struct arena *a, struct err *e);

@@ -106,28 +106,57 @@ static enum status run_source(struct session *s, struct err *e) {
     return OK;
 }
 
-/* Integer inputs of a wrong range make nodes fail: other ranges are tried, and the one with fewest
- * failures kept. */
-static enum status make_inputs(struct session *s, struct err *e) {
-    int best = 0, best_failed = -1;
-    for (int variant = 0; variant < 3; variant++) {
-        TRY(inputs_make(&s->inputs, s->source, s->target, &s->pairs, s->options->samples,
-                        s->options->seed, variant, s->arena, e));
-        TRY(run_source(s, e));
-        int failed = s->source_trace->n_failed;
-        if (failed == 0)
-            return OK;
-        if (best_failed < 0 || failed < best_failed) {
-            best = variant;
-            best_failed = failed;
-        }
-        trace_free(s->source_trace);
-        s->source_trace = NULL;
-        inputs_free(&s->inputs, s->source, s->target);
-    }
+static void forget_source_run(struct session *s) {
+    trace_free(s->source_trace);
+    s->source_trace = NULL;
+    inputs_free(&s->inputs, s->source, s->target);
+}
+
+static enum status run_made(struct session *s, int variant, struct err *e) {
     TRY(inputs_make(&s->inputs, s->source, s->target, &s->pairs, s->options->samples,
-                    s->options->seed, best, s->arena, e));
+                    s->options->seed, variant, s->arena, e));
     return run_source(s, e);
+}
+
+/* How far from what is wanted: nodes that fail weigh more than values that do not move. Of a model
+ * too large for all samples to be kept, one try must do for the latter. */
+static int64_t shortcoming(const struct session *s) {
+    const struct trace *t = s->source_trace;
+    int64_t still = t->samples < s->inputs.n ? 0 : trace_count_still(t);
+    return (int64_t)t->n_failed << 32 | still;
+}
+
+struct choice {
+    int best, last; /* variants of made inputs */
+    int64_t least;  /* shortcoming of the best */
+};
+
+static enum status try_inputs(struct session *s, int variant, struct choice *c, struct err *e) {
+    if (s->source_trace)
+        forget_source_run(s);
+    TRY(run_made(s, variant, e));
+    int64_t is = shortcoming(s);
+    c->last = variant;
+    if (is < c->least) {
+        c->best = variant;
+        c->least = is;
+    }
+    return OK;
+}
+
+/* Integers of a wrong range make nodes fail, and numbers too small or too large leave units asleep:
+ * other inputs are tried until every value moves, and the best kept. */
+static enum status make_inputs(struct session *s, struct err *e) {
+    struct choice c = { .least = INT64_MAX };
+    for (int ranges = 0; ranges < INPUT_RANGES && c.least >> 32 > 0; ranges++)
+        TRY(try_inputs(s, ranges, &c, e));
+    int ranges = c.best;
+    for (int spread = 1; spread < INPUT_SPREADS && c.least > 0; spread++)
+        TRY(try_inputs(s, ranges + spread * INPUT_RANGES, &c, e));
+    if (c.last == c.best)
+        return OK;
+    forget_source_run(s);
+    return run_made(s, c.best, e);
 }
 
 enum status session_run(struct session *s, struct err *e) {

@@ -107,28 +107,6 @@ static void whole_error(const struct session *s, const struct value *source,
     *out = m.stats;
 }
 
-/* NULL when the value moves over the samples and its elements. */
-static const char *not_exercised(const struct session *s, const struct value *v) {
-    bool constant = true, zero = true, any = false;
-    double first = 0;
-    for (int k = 0; k < s->plain->samples; k++) {
-        const struct tensor *x = trace_value(s->plain, v, k);
-        if (!x || x->kind != KIND_TENSOR || x->store == DT_STRING ||
-            dtype_row(x->store)->class_ == CLASS_COMPLEX)
-            return NULL;
-        int64_t n = tensor_count(x);
-        for (int64_t i = 0; i < n && constant; i++) {
-            double y = tensor_f64(x, i);
-            if (!any)
-                first = y;
-            any = true;
-            constant = constant && (y == first || (y != y && first != first));
-            zero = zero && y == 0;
-        }
-    }
-    return !any || !constant ? NULL : zero ? "all zero" : "constant";
-}
-
 static const struct region *region_ending(const struct zipper *z, const struct value *v) {
     for (int i = 0; i < z->n_regions; i++)
         if (z->regions[i].target == v && !z->regions[i].contract)
@@ -150,7 +128,7 @@ static void add_pair(struct session *s, struct result *r, const struct value *v,
                       .own_error = l->error,
                       .noise_floor = region ? region->floor : fmax(1e-9 * l->scale, l->error) };
     whole_error(s, l->source, v, &l->view, &p.whole);
-    p.not_exercised = trace_dynamic(s->plain, v) ? not_exercised(s, v) : NULL;
+    p.not_exercised = trace_dynamic(s->plain, v) ? trace_still(s->plain, v) : NULL;
     if (region)
         p.status = region->quantized ? PAIR_QUANTIZED : PAIR_DIFFERENT;
     else if (upstream_faulty && p.whole.max_abs > 1e-6 * fmax(l->scale, 1e-30))
@@ -294,7 +272,7 @@ static void judge(struct session *s, struct result *r) {
         }
         if (!trace_dynamic(s->plain, v) && computed && !ok)
             different = true;
-        idle = idle || (trace_dynamic(s->plain, v) && not_exercised(s, v));
+        idle = idle || (trace_dynamic(s->plain, v) && trace_still(s->plain, v));
     }
     if (s->source->graph->n_outputs > t->n_outputs) {
         r->why = "the target has fewer outputs than the source";
