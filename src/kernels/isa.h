@@ -89,6 +89,8 @@ struct run {
         /* y[i] over x[tap][i] in order: the largest; the sum by the divisor. */                   \
         void (*pool_max)(T *y, int64_t n, int taps, const T *const *x);                            \
         void (*pool_mean)(T *y, int64_t n, int taps, const T *const *x, T divisor);                \
+        /* y[r] = the sum of x[r * n + i], i < n in order, by the divisor; r < 8. */                 \
+        void (*mean_rows)(const T *x, int64_t n, T *y, T divisor);                                 \
         void (*softmax)(const T *x, T *y, int64_t n);                                              \
         /* y = fma((x - mean) * inverse, scale, bias), each of these per element when `each`, else the first of them.       */ \
         void (*affine)(const T *x, T *y, int64_t n, bool each, const T *mean, const T *inverse,    \

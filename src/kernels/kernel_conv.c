@@ -84,8 +84,8 @@ static int list_runs(const struct geometry *g, const int64_t tap[AXES],
         if (!inside || lo >= hi)
             lo = hi = s->n;
         count = add_run(runs, count, s->to, -1, lo, step);
-        count = add_run(runs, count, s->to + lo, base + (start + lo * stride) * g->x[2], hi - lo,
-                        step);
+        count =
+            add_run(runs, count, s->to + lo, base + (start + lo * stride) * g->x[2], hi - lo, step);
         count = add_run(runs, count, s->to + hi, -1, s->n - hi, step);
     }
     return count;

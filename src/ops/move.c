@@ -101,18 +101,74 @@ static bool simplify(const struct move *m, struct move *s) {
     return true;
 }
 
+enum { BLOCK = 16 };
+
+/* The last two axes in blocks, so that both sides touch each cache line once. */
+#define TURN_BLOCKS(type)                                                                          \
+    for (int64_t i0 = 0; i0 < n[0]; i0 += BLOCK)                                                   \
+        for (int64_t k0 = 0; k0 < n[1]; k0 += BLOCK)                                               \
+            for (int64_t i = i0; i < n[0] && i < i0 + BLOCK; i++)                                  \
+                for (int64_t k = k0; k < n[1] && k < k0 + BLOCK; k++)                              \
+    memcpy(dst + (i * ds + k) * (int64_t)sizeof(type), src + (i + k * ss) * (int64_t)sizeof(type), \
+           sizeof(type))
+
+/* dst[i * ds + k] = src[i + k * ss], i < n[0], k < n[1]. */
+static void turn_plane(char *dst, const char *src, size_t size, const int64_t n[2], int64_t ds,
+                       int64_t ss) {
+    switch (size) {
+    case 1:
+        TURN_BLOCKS(uint8_t);
+        break;
+    case 2:
+        TURN_BLOCKS(uint16_t);
+        break;
+    case 4:
+        TURN_BLOCKS(uint32_t);
+        break;
+    case 8:
+        TURN_BLOCKS(uint64_t);
+        break;
+    default:
+        TURN_BLOCKS(struct pair64);
+    }
+}
+
+/* Brings the axis along which the source lies side by side next to the last one, along which the
+ * destination does; false when there is no such pair. */
+static bool pair_axes(struct move *s) {
+    int last = s->rank - 1, side = last - 1;
+    while (side >= 0 && s->src_step[side] != 1)
+        side--;
+    if (side < 0 || s->dst_step[last] != 1 || s->src_step[last] == 1)
+        return false;
+    int64_t dim = s->dim[side], dst = s->dst_step[side];
+    for (int i = side; i < last - 1; i++) {
+        s->dim[i] = s->dim[i + 1];
+        s->dst_step[i] = s->dst_step[i + 1];
+        s->src_step[i] = s->src_step[i + 1];
+    }
+    s->dim[last - 1] = dim;
+    s->dst_step[last - 1] = dst;
+    s->src_step[last - 1] = 1;
+    return true;
+}
+
 void move_run(const struct move *m) {
     struct move s;
     if (!simplify(m, &s))
         return;
+    bool turns = pair_axes(&s);
     int last = s.rank - 1;
     int64_t at[MOVE_RANK] = { 0 };
     int64_t size = (int64_t)m->size;
     char *dst = m->dst;
     const char *src = m->src;
     for (;;) {
-        copy_line(dst, src, m->size, s.dim[last], s.dst_step[last], s.src_step[last]);
-        int i = last - 1;
+        if (turns)
+            turn_plane(dst, src, m->size, &s.dim[last - 1], s.dst_step[last - 1], s.src_step[last]);
+        else
+            copy_line(dst, src, m->size, s.dim[last], s.dst_step[last], s.src_step[last]);
+        int i = last - 1 - turns;
         while (i >= 0 && at[i] == s.dim[i] - 1) {
             dst -= at[i] * s.dst_step[i] * size;
             src -= at[i] * s.src_step[i] * size;

@@ -128,7 +128,9 @@ static void pool_case(struct bench *b, const char *op) {
     enum values kind = random_chance(r, 60) ? ORDINARY : (enum values)random_in(r, 0, VALUES - 1);
     bool last = random_chance(r, 50), global = strncmp(op, "Global", 6) == 0;
     int n = random_chance(r, 70) ? 2 : random_chance(r, 50) ? 1 : 3;
-    int64_t channels = random_chance(r, 30) ? random_in(r, 1, 150) : random_in(r, 1, 10),
+    int64_t channels = random_chance(r, 30)   ? random_in(r, 1, 150)
+                       : random_chance(r, 30) ? 8 * random_in(r, 1, 4)
+                                              : random_in(r, 1, 10),
             batch = random_in(r, 1, 2);
     int64_t x[5], kernel[3], stride[3], dilation[3], pads[6];
     x[0] = batch;
@@ -166,8 +168,8 @@ static void test_pool(void **state) {
                                          "GlobalMaxPool" };
     struct bench b;
     bench_open(&b, 8);
-    for (int i = 0; i < 640; i++)
-        pool_case(&b, names[i % 16 < 14 ? i % 2 : 2 + i % 2]);
+    for (int i = 0; i < 1200; i++)
+        pool_case(&b, names[i % 8 < 3 ? 0 : i % 8 < 6 ? 1 : i % 4]);
     bench_close(&b);
 }
 
