@@ -221,7 +221,7 @@ static enum status shape_pair(struct shape_ctx *c) {
     }
 #define TRUTH(name_)                                                                               \
     {                                                                                              \
-        .name = name_, .domain = "fixed", .spec = "TFLite reference kernels, " name_, .min_in = 8, \
+        .name = name_, .domain = "fixed", .spec = "TFLite reference kernels, " name_, .min_in = 6, \
         .max_in = 8, .min_out = 1, .max_out = 1, .shape = shape_truth, .eval = compare             \
     }
 

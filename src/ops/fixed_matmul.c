@@ -31,8 +31,20 @@ static void rows(void *arg, struct part part) {
     }
 }
 
-static enum status run(struct op_ctx *c, struct job *j) {
+/* The reference's fully connected kernel multiplies the sum by the exact factor in float64 and
+ * rounds, ties away from zero; only 16-bit weights go by the fixed-point factor. */
+static void multiply_in_reals(struct op_ctx *c, struct fixed_sums *s) {
+    if (s->k.dtype == DT_I16)
+        return;
+    s->real = NEW_ARRAY(c->scratch, s->k.n, double);
+    for (int64_t i = 0; i < s->k.n; i++)
+        s->real[i] = (double)s->x.scale[0] * (double)s->k.scale[i] / (double)s->y.scale[0];
+}
+
+static enum status run(struct op_ctx *c, struct job *j, bool in_reals) {
     TRY(fixed_sums_read(c, &j->s, j->p.columns));
+    if (in_reals)
+        multiply_in_reals(c, &j->s);
     j->y = c->out[0];
     split_run(c, j->p.n_batch * j->p.rows, j->p.inner * j->p.columns, rows, j);
     return OK;
@@ -43,13 +55,13 @@ static enum status gemm(struct op_ctx *c) {
     FAIL_IF(attr_float(c->node, "alpha") != 1 || attr_float(c->node, "beta") != 1, c->err,
             STATUS_UNSUPPORTED, "alpha and beta in integer arithmetic");
     TRY(gemm_plan(c->node, c->in[0], c->in[1], c->scratch, &j.p, c->err));
-    return run(c, &j);
+    return run(c, &j, true);
 }
 
 static enum status matmul(struct op_ctx *c) {
     struct job j = { 0 };
     TRY(matmul_plan(c->node, c->in[0], c->in[1], c->scratch, &j.p, c->err));
-    return run(c, &j);
+    return run(c, &j, false);
 }
 
 const struct op ops_fixed_matmul[] = {

@@ -102,7 +102,8 @@ static enum status mean_or_sum(struct op_ctx *c, bool mean) {
     struct tensor *sums;
     TRY(fixed_in_one(c, 0, &x));
     TRY(fixed_out_one(c, 0, &y));
-    if (x.dtype != y.dtype)
+    /* The reference's sums of signed integers are not described by its source. */
+    if (x.dtype != y.dtype || (!mean && x.dtype != DT_U8))
         return fixed_bad_type(c, x.dtype);
     TRY(reduced(c, "ReduceSum", &sums));
     int64_t n = tensor_count(sums), count = n ? tensor_count(c->in[0]) / n : 0;
@@ -172,6 +173,32 @@ static int32_t between(const int32_t *v, const struct axis_position *y,
     return (int32_t)((sum + (sum > 0 ? 1 << 19 : -(1 << 19))) / (1 << 20));
 }
 
+/* uint8 is resized in float32: the four products of two weights each, added in this order, and a
+ * half; then truncated. */
+struct real_position {
+    float at;
+    int64_t low, high;
+};
+
+static struct real_position real_position(int64_t i, int64_t in, int64_t out, bool corners,
+                                          bool half) {
+    float step = corners && out > 1 ? (float)(in - 1) / (float)(out - 1) : (float)in / (float)out;
+    struct real_position p = { half ? ((float)i + 0.5f) * step - 0.5f : (float)i * step, 0, 0 };
+    p.low = p.at > 0 ? (int64_t)floorf(p.at) : 0;
+    p.high = (int64_t)ceilf(p.at) < in - 1 ? (int64_t)ceilf(p.at) : in - 1;
+    return p;
+}
+
+static int32_t between_real(const int32_t *v, struct real_position y, struct real_position x,
+                            int64_t row, int64_t channels) {
+    float dy = y.at - (float)y.low, dx = x.at - (float)x.low;
+    const int32_t *top = v + y.low * row, *bottom = v + y.high * row;
+    int64_t left = x.low * channels, right = x.high * channels;
+    float sum = (float)top[left] * (1 - dy) * (1 - dx) + (float)bottom[left] * dy * (1 - dx) +
+                (float)top[right] * (1 - dy) * dx + (float)bottom[right] * dy * dx + 0.5f;
+    return fixed_clamp((int32_t)sum, 0, 255);
+}
+
 static enum status need_bilinear(struct op_ctx *c) {
     int n;
     const int64_t *axes = attr_ints(c->node, "axes", &n);
@@ -201,7 +228,13 @@ static enum status resize(struct op_ctx *c) {
         for (int64_t i = 0; i < y->dim[1]; i++)
             for (int64_t j = 0; j < y->dim[2]; j++)
                 for (int64_t k = 0; k < channels; k++) {
-                    int32_t q = between(v + b * image + k, &py[i], &px[j], row, channels);
+                    const int32_t *at = v + b * image + k;
+                    int32_t q = x->dtype == DT_U8
+                                    ? between_real(
+                                          at, real_position(i, x->dim[1], y->dim[1], corners, half),
+                                          real_position(j, x->dim[2], y->dim[2], corners, half),
+                                          row, channels)
+                                    : between(at, &py[i], &px[j], row, channels);
                     fixed_store(y, to++, 1, &q);
                 }
     return OK;

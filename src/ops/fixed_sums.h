@@ -20,7 +20,7 @@ struct fixed_sums {
 /* Reads inputs 0 (activation), 1 (weights, perhaps with one scale a channel) and 2 (bias, when
  * bias_given). */
 enum status fixed_sums_read(struct op_ctx *c, struct fixed_sums *s, int64_t channels);
-/* Whether output channel `channel` may be computed in 32 bits; the sum without its bias. */
+/* The output's integer of a sum without its bias. */
 int32_t fixed_sums_narrow(const struct fixed_sums *s, int32_t sum, int64_t channel);
 int32_t fixed_sums_wide(const struct fixed_sums *s, int64_t sum, int64_t channel);
 

@@ -129,14 +129,21 @@ static enum status look_up(struct op_ctx *c, real_fn *f, float parameter, bool u
 
 /* --- Tanh and Sigmoid of 16 bits --- */
 
-/* 65536 * sigmoid(i / 24), rounded, at most 65535. */
+/* 65536 * sigmoid(i / 24), rounded, at most 65535. The reference's table was not computed exactly:
+ * some of its entries are one more than that. */
 static const uint16_t *sigmoid_table(void) {
+    static const uint8_t one_more[] = { 4,  8,  12, 14, 15, 16,  17,  19,  20,  21,  22,
+                                        25, 27, 28, 29, 30, 31,  33,  34,  35,  37,  39,
+                                        40, 41, 43, 44, 45, 46,  49,  50,  54,  62,  63,
+                                        64, 66, 82, 86, 93, 100, 103, 112, 116, 135, 255 };
     static uint16_t table[256];
     static bool ready;
     for (int i = 0; !ready && i < 256; i++) {
         double v = fixed_round(65536 / (1 + exp_d(-i / 24.0)));
         table[i] = (uint16_t)(v > 65535 ? 65535 : v);
     }
+    for (size_t i = 0; !ready && i < sizeof one_more; i++)
+        table[one_more[i]]++;
     ready = true;
     return table;
 }

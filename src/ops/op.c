@@ -88,7 +88,10 @@ enum status op_check(const struct node *n, struct err *e) {
     const struct op *o = n->def;
     FAIL_IF(!o, e, STATUS_UNSUPPORTED, "operator %s%s%s is not implemented", n->domain,
             n->domain[0] ? "." : "", n->op);
-    FAIL_IF(n->n_in < o->min_in || (o->max_in >= 0 && n->n_in > o->max_in), e, STATUS_CORRUPT,
+    int given = n->n_in; /* what is left out at the end does not count */
+    while (given > o->min_in && !n->in[given - 1])
+        given--;
+    FAIL_IF(given < o->min_in || (o->max_in >= 0 && given > o->max_in), e, STATUS_CORRUPT,
             "%s takes %d to %d inputs, the file gives %d", n->op, o->min_in, o->max_in, n->n_in);
     FAIL_IF(n->n_out < o->min_out || (o->max_out >= 0 && n->n_out > o->max_out), e, STATUS_CORRUPT,
             "%s gives %d to %d outputs, the file asks for %d", n->op, o->min_out, o->max_out,

@@ -113,6 +113,8 @@ static void become(struct pass *p, struct node *end, const char *op, const char 
     patch_set_op(p->patch, end, op, domain);
     for (int i = 0; i < n_in; i++)
         patch_set_input(p->patch, end, i, in[i]);
+    for (int i = n_in; i < end->n_in; i++)
+        patch_set_input(p->patch, end, i, NULL);
     copy_attrs(p, end, attrs);
 }
 
@@ -268,10 +270,7 @@ static enum status several_outputs(struct pass *p) {
     make_mover(p, p->core[0], NULL);
     for (int k = 0; k < p->n_ends; k++) {
         struct value *raw = raw_of(p, p->ends[k]->in[0]);
-        struct value *in[] = { raw, NULL, NULL };
-        become(p, p->ends[k], "Identity", "", in, 1, NULL);
-        patch_set_input(p->patch, p->ends[k], 1, NULL);
-        patch_set_input(p->patch, p->ends[k], 2, NULL);
+        become(p, p->ends[k], "Identity", "", &raw, 1, NULL);
     }
     return OK;
 }

@@ -13,8 +13,9 @@
 #include "exec/exec.h"
 #include "formats/format.h"
 #include "npz/npz.h"
+#include "passes/fixed_point.h"
 
-static const char folder[] = "test/data/tflite";
+static const char *folder;
 
 static void load(const char *name, const char *end, struct arena *a, struct named_tensors *out) {
     char path[640];
@@ -58,6 +59,8 @@ static void run_case(const char *name, enum precision p) {
     snprintf(path, sizeof path, "%s/%s.tflite", folder, name);
     if (model_read(path, &m, &e) != OK)
         fail_msg("%s: %s", e.where, e.what);
+    if (p == PREC_NATIVE && fixed_point(m, &e) != OK)
+        fail_msg("%s: %s: %s", name, e.where, e.what);
     load(name, "in", a, &in);
     load(name, "out", a, &out);
     struct exec_options o = { .precision = p };
@@ -86,10 +89,12 @@ static void run_case(const char *name, enum precision p) {
     arena_free(a);
 }
 
-static int each_case(enum precision p) {
-    char line[512];
+static int each_case(const char *cases, enum precision p) {
+    char line[512], table[640];
     int n = 0;
-    FILE *f = fopen("test/data/tflite/cases.tsv", "r");
+    folder = cases;
+    snprintf(table, sizeof table, "%s/cases.tsv", folder);
+    FILE *f = fopen(table, "r");
     assert_non_null(f);
     assert_non_null(fgets(line, sizeof line, f));
     while (fgets(line, sizeof line, f)) {
@@ -106,16 +111,22 @@ static int each_case(enum precision p) {
 
 static void in_float32(void **state) {
     (void)state;
-    assert_in_range(each_case(PREC_F32), 50, 1000);
+    assert_in_range(each_case("test/data/tflite", PREC_F32), 50, 1000);
 }
 
 static void in_float64(void **state) {
     (void)state;
-    assert_in_range(each_case(PREC_F64), 50, 1000);
+    assert_in_range(each_case("test/data/tflite", PREC_F64), 50, 1000);
+}
+
+/* Quantized operators: every bit of the reference kernels (make_integer_cases.py). */
+static void in_integers(void **state) {
+    (void)state;
+    assert_in_range(each_case("test/data/tflite_integers", PREC_NATIVE), 110, 1000);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(in_float32),
-                                        cmocka_unit_test(in_float64) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(in_float32), cmocka_unit_test(in_float64),
+                                        cmocka_unit_test(in_integers) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

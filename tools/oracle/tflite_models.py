@@ -15,10 +15,10 @@ OPTIONS = {v: k for k, v in vars(S.BuiltinOptions).items() if isinstance(k, str)
 
 
 class Given:
-    """A tensor: `value` an input, constant or variable; None: optional and left out."""
+    """A tensor: `value` an input, constant or variable; None: optional and left out. quant: scales, zero points, axis."""
 
-    def __init__(self, value, kind='input'):
-        self.value, self.kind = np.asarray(value), kind
+    def __init__(self, value, kind='input', quant=None):
+        self.value, self.kind, self.quant = np.asarray(value), kind, quant
 
 
 def const(v, dtype=None):
@@ -48,9 +48,13 @@ class Graph:
         self.feeds = {}
         model.subgraphs.append(self.g)
 
-    def tensor(self, dtype, shape, buffer=0, variable=False):
+    def tensor(self, dtype, shape, buffer=0, variable=False, quant=None):
         t = S.TensorT()
         t.name, t.type, t.shape, t.buffer, t.isVariable = 't%d' % len(self.g.tensors), TYPES.get(dtype, 13), list(shape), buffer, variable
+        if quant:
+            q = S.QuantizationParametersT()
+            q.scale, q.zeroPoint, q.quantizedDimension = [np.float32(v) for v in quant[0]], list(quant[1]), quant[2]
+            t.quantization = q
         self.g.tensors.append(t)
         return len(self.g.tensors) - 1
 
@@ -65,7 +69,7 @@ class Graph:
             b.data = np.frombuffer(v.value.tobytes(), np.uint8)
             self.model.buffers.append(b)
             buffer = len(self.model.buffers) - 1
-        i = self.tensor(v.value.dtype.name, v.value.shape, buffer, v.kind == 'variable')
+        i = self.tensor(v.value.dtype.name, v.value.shape, buffer, v.kind == 'variable', v.quant)
         if v.kind == 'input':
             self.g.inputs.append(i)
             self.feeds[i] = v.value

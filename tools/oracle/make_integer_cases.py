@@ -1,0 +1,117 @@
+"""Makes test/data/tflite_integers: one small quantized model an operator, its inputs, and the outputs of the reference
+kernels, which run --precision native must equal.
+
+usage: python make_integer_cases.py OUTPUT_FOLDER
+"""
+import numpy as np
+
+from tflite_models import F, Given, R, case, const, ints, set_options, write_table
+
+LIMITS = {k: np.iinfo(k) for k in ('int8', 'uint8', 'int16', 'int32')}
+ZERO = {'int8': -7, 'uint8': 119, 'int16': 0}
+
+
+def one(scale, zero):
+    return [scale], [zero], 0
+
+
+def given(dtype, *shape, scale=0.043, zero=None, kind='input', least=None):
+    low, high = LIMITS[dtype].min if least is None else least, LIMITS[dtype].max
+    v = R.integers(low, high, size=shape, endpoint=True).astype(dtype)
+    return Given(v, kind, one(scale, ZERO[dtype] if zero is None else zero))
+
+
+def out(dtype, scale, zero=None):
+    return dtype, [], 0, False, one(scale, ZERO[dtype] if zero is None else zero)
+
+
+def weights(dtype, shape, channels_axis=None, scale=0.011):
+    zero = 131 if dtype == 'uint8' else 0
+    v = R.integers(max(LIMITS[dtype].min, -127), min(LIMITS[dtype].max, 255), size=shape, endpoint=True).astype(dtype)
+    if channels_axis is None:
+        return Given(v, 'const', one(scale, zero))
+    n = shape[channels_axis]
+    return Given(v, 'const', ([scale * (1 + 0.13 * k) for k in range(n)], [0] * n, channels_axis))
+
+
+def bias(n, wide, scale):
+    return Given(R.integers(-4000, 4000, size=n).astype('int64' if wide else 'int32'), 'const', one(scale, 0))
+
+
+EIGHT, ALL = ('int8', 'uint8'), ('int8', 'uint8', 'int16')
+for t in ALL:
+    w, wide, axis = 'uint8' if t == 'uint8' else 'int8', t == 'int16', None if t == 'uint8' else 0
+    x = 0.0003 if wide else 0.043
+    y = 0.0021 if wide else 0.31
+    for act in (0, 1, 3):
+        case('CONV_2D_%s_%d' % (t, act), 'CONV_2D',
+             [given(t, 1, 5, 6, 3, scale=x), weights(w, (4, 3, 2, 3), axis), bias(4, wide, x * 0.011)], [out(t, y)],
+             set_options('Conv2D', padding=act % 2, strideW=1, strideH=2, fusedActivationFunction=act))
+    case('DEPTHWISE_CONV_2D_' + t, 'DEPTHWISE_CONV_2D',
+         [given(t, 1, 5, 6, 2, scale=x), weights(w, (1, 3, 3, 4), None if axis is None else 3), bias(4, wide, x * 0.011)], [out(t, y)],
+         set_options('DepthwiseConv2D', padding=0, strideW=1, strideH=1, depthMultiplier=2))
+    case('FULLY_CONNECTED_' + t, 'FULLY_CONNECTED', [given(t, 3, 7, scale=x), weights(w, (5, 7)), bias(5, wide, x * 0.011)], [out(t, y)],
+         set_options('FullyConnected', fusedActivationFunction=1))
+    if t != 'uint8':
+        case('FULLY_CONNECTED_channels_' + t, 'FULLY_CONNECTED',
+             [given(t, 2, 3, 7, scale=x), weights(w, (5, 7), 0), bias(5, wide, x * 0.011)], [out(t, y)],
+             set_options('FullyConnected', keepNumDims=True))
+        case('TRANSPOSE_CONV_' + t, 'TRANSPOSE_CONV',
+             [ints(1, 6, 6, 2), weights(w, (2, 3, 3, 4), 0), given(t, 1, 3, 3, 4, scale=x), bias(2, wide, x * 0.011)], [out(t, y)],
+             set_options('TransposeConv', padding=0, strideW=2, strideH=2))
+        case('BATCH_MATMUL_' + t, 'BATCH_MATMUL', [given(t, 2, 3, 4, scale=x), given(t, 2, 5, 4, scale=x)],
+             [out(t, y)], set_options('BatchMatMul', adjY=True))
+        case('MEAN_sums_' + t, 'MEAN', [given(t, 2, 3, 4, 5), ints(1, 2)], [out(t, 0.029)], set_options('Reducer', keepDims=True))
+    for op, kind in (('ADD', 'Add'), ('SUB', 'Sub'), ('MUL', 'Mul')):
+        case('%s_%s' % (op, t), op, [given(t, 2, 3, 9), given(t, 3, 1, scale=0.019)], [out(t, 0.07)],
+             set_options(kind, fusedActivationFunction=0 if op == 'SUB' else 1))
+    for op in ('LESS', 'GREATER_EQUAL', 'EQUAL', 'NOT_EQUAL'):
+        if t != 'int16':
+            case('%s_%s' % (op, t), op, [given(t, 4, 30), given(t, 4, 30, scale=0.05)], [('bool', [])])
+    for op in ('MAXIMUM', 'MINIMUM'):
+        case('%s_%s' % (op, t), op, [given(t, 2, 9), given(t, 9)], [out(t, 0.043)], set_options('MaximumMinimum'))
+    case('LEAKY_RELU_' + t, 'LEAKY_RELU', [given(t, 60)], [out(t, 0.031)], set_options('LeakyRelu', alpha=0.3))
+    for op in ('RELU', 'RELU6', 'RELU_N1_TO_1'):
+        if t != 'int16' or op == 'RELU':
+            case('%s_%s' % (op, t), op, [given(t, 60)], [out(t, 0.031)])
+    for pool in ('AVERAGE', 'MAX'):
+        case('%s_POOL_2D_%s' % (pool, t), pool + '_POOL_2D', [given(t, 1, 5, 5, 3)], [out(t, 0.043)],
+             set_options('Pool2D', padding=0, strideW=2, strideH=2, filterWidth=3, filterHeight=2, fusedActivationFunction=1))
+    case('MEAN_' + t, 'MEAN', [given(t, 2, 5, 7), ints(2)], [out(t, 0.04)], set_options('Reducer'))
+    if t == 'uint8':
+        case('SUM_' + t, 'SUM', [given(t, 2, 5, 7), ints(1)], [out(t, 0.2)], set_options('Reducer'))
+    case('RESIZE_BILINEAR_' + t, 'RESIZE_BILINEAR', [given(t, 1, 4, 5, 2), ints(7, 11)], [out(t, 0.043)],
+         set_options('ResizeBilinear', halfPixelCenters=t == 'int8', alignCorners=t == 'int16'))
+    case('PAD_' + t, 'PAD', [given(t, 2, 3), ints([1, 0], [2, 1])], [out(t, 0.043)], set_options('Pad'))
+    case('RESHAPE_scale_' + t, 'RESHAPE', [given(t, 2, 3), ints(3, 2)], [out(t, 0.05)], set_options('Reshape', newShape=[3, 2]))
+    sixteen = t == 'int16'
+    edge = {'int8': -128, 'uint8': 0, 'int16': 0}[t]
+    case('LOGISTIC_' + t, 'LOGISTIC', [given(t, 300, scale=0.0003 if sixteen else 0.043)], [out(t, 1 / 32768 if sixteen else 1 / 256, edge)])
+    case('TANH_' + t, 'TANH', [given(t, 300, scale=0.0002 if sixteen else 0.031)],
+         [out(t, 1 / 32768 if sixteen else 1 / 128, 128 if t == 'uint8' else 0)])
+    case('SOFTMAX_' + t, 'SOFTMAX', [given(t, 4, 17, scale=0.0004 if sixteen else 0.07)], [out(t, 1 / 32768 if sixteen else 1 / 256, edge)],
+         set_options('Softmax', beta=1.5))
+    if t != 'int16':
+        case('LOG_SOFTMAX_' + t, 'LOG_SOFTMAX', [given(t, 4, 17, scale=0.07)], [out(t, 16 / 256, LIMITS[t].max)], set_options('LogSoftmax'))
+        case('L2_NORMALIZATION_' + t, 'L2_NORMALIZATION', [given(t, 4, 9)], [out(t, 1 / 128, 128 if t == 'uint8' else 0)], set_options('L2Norm'))
+        case('HARD_SWISH_' + t, 'HARD_SWISH', [given(t, 200)], [out(t, 0.031)])
+        case('PRELU_' + t, 'PRELU', [given(t, 2, 3, 5), given(t, 1, 1, 5, kind='const', scale=0.01)], [out(t, 0.03)])
+    if t != 'uint8':
+        case('ABS_' + t, 'ABS', [given(t, 60)], [out(t, 0.05)])
+        case('EXP_' + t, 'EXP', [given(t, 300, scale=0.0001 if sixteen else 0.02)], [out(t, 0.0009 if sixteen else 0.06)])
+        case('LOG_' + t, 'LOG', [given(t, 300, scale=0.0003 if sixteen else 0.043)], [out(t, 0.0001 if sixteen else 0.02)])
+        case('RSQRT_' + t, 'RSQRT', [given(t, 100, least=ZERO[t])], [out(t, 0.0005 if sixteen else 0.03)])
+        case('SQRT_' + t, 'SQRT', [given(t, 100, least=ZERO[t])], [out(t, 0.0005 if sixteen else 0.03)])
+    case('GELU_' + t, 'GELU', [given(t, 300, scale=0.0002 if sixteen else 0.031)], [out(t, 0.0002 if sixteen else 0.031)],
+         set_options('Gelu', approximate=t == 'int8'))
+    case('QUANTIZE_' + t, 'QUANTIZE', [Given((R.standard_normal(60) * 3).astype(np.float32))], [out(t, 0.04)])
+    for u in ALL:
+        if (t, u) != ('int16', 'uint8'):
+            case('QUANTIZE_%s_%s' % (t, u), 'QUANTIZE', [given(t, 60)], [out(u, 0.03)])
+case('SQUARED_DIFFERENCE', 'SQUARED_DIFFERENCE', [given('int8', 3, 20), given('int8', 20, scale=0.02)], [out('int8', 0.3)])
+
+case('CONCATENATION_uint8', 'CONCATENATION', [given('uint8', 2, 9), given('uint8', 2, 9, scale=0.021, zero=99)], [out('uint8', 0.05, 120)],
+     set_options('Concatenation', axis=1))
+case('CONCATENATION_int8', 'CONCATENATION', [given('int8', 2, 9), given('int8', 2, 9)], [out('int8', 0.043)],
+     set_options('Concatenation', axis=0))
+write_table()
