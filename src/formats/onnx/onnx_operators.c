@@ -76,12 +76,17 @@ static void add_of_specification(struct arena *a, struct format_operators *out) 
     }
 }
 
+/* Other domains are of other formats, or calque's own. */
+static bool is_of_onnx(const char *domain) {
+    return !domain[0] || strncmp(domain, "ai.onnx.", 8) == 0 ||
+           strcmp(domain, "com.microsoft") == 0;
+}
+
 void onnx_operators(struct arena *a, struct format_operators *out) {
     const struct op *const *all = op_all();
     add_of_specification(a, out);
     for (int i = 0; all[i]; i++) {
-        bool other = strncmp(all[i]->domain, "tflite", 6) == 0;
-        if (other || !all[i]->eval || set_row(all[i]->domain, all[i]->name))
+        if (!is_of_onnx(all[i]->domain) || !all[i]->eval || set_row(all[i]->domain, all[i]->name))
             continue;
         struct format_operator o = { .domain = shown(all[i]->domain),
                                      .name = all[i]->name,
