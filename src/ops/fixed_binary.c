@@ -176,7 +176,6 @@ static int32_t right_of(const struct binary *p, int32_t b) {
         return left_of(p, a) sign right_of(p, b);                       \
     }
 COMPARISON(is_equal, ==)
-COMPARISON(is_not_equal, !=)
 COMPARISON(is_less, <)
 COMPARISON(is_less_or_equal, <=)
 COMPARISON(is_greater, >)
@@ -187,9 +186,11 @@ static enum status compare(struct op_ctx *c) {
         const char *op;
         binary_fn *f;
     } rows[] = {
-        { "Equal", is_equal },     { "NotEqual", is_not_equal },
-        { "Less", is_less },       { "LessOrEqual", is_less_or_equal },
-        { "Greater", is_greater }, { "GreaterOrEqual", is_greater_or_equal },
+        { "Equal", is_equal },
+        { "Less", is_less },
+        { "LessOrEqual", is_less_or_equal },
+        { "Greater", is_greater },
+        { "GreaterOrEqual", is_greater_or_equal },
     };
     struct binary p = { 0 };
     TRY(read_pair(c, &p));
@@ -226,17 +227,10 @@ static enum status shape_pair(struct shape_ctx *c) {
     }
 
 const struct op ops_fixed_binary[] = {
-    PAIR("Add", add),
-    PAIR("Sub", sub),
-    PAIR("Mul", mul),
-    PAIR("SquaredDifference", squared_difference),
-    PAIR("Max", maximum),
-    PAIR("Min", minimum),
-    TRUTH("Equal"),
-    TRUTH("NotEqual"),
-    TRUTH("Less"),
-    TRUTH("LessOrEqual"),
-    TRUTH("Greater"),
-    TRUTH("GreaterOrEqual"),
-    { 0 },
+    PAIR("Add", add),        PAIR("Sub", sub),
+    PAIR("Mul", mul),        PAIR("SquaredDifference", squared_difference),
+    PAIR("Max", maximum),    PAIR("Min", minimum),
+    TRUTH("Equal"),          TRUTH("Less"),
+    TRUTH("LessOrEqual"),    TRUTH("Greater"),
+    TRUTH("GreaterOrEqual"), { 0 },
 };

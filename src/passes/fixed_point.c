@@ -38,7 +38,6 @@ static const struct pattern patterns[] = {
     { { "Sqrt", "Reciprocal" }, "Rsqrt", -1 },
     { { "Sub", "Mul" }, "SquaredDifference", -1 },
     { { "ReduceL2", "Max", "Div" }, "L2Normalization", -1 },
-    { { "Equal", "Not" }, "NotEqual", -1 },
 };
 
 static const struct stored *stored_of(const struct pass *p, const struct value *real) {

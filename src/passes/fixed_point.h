@@ -1,9 +1,9 @@
 /* The form for runs in native precision: quantized operators in integer arithmetic.
  *
  * A reader gives a quantized operator as a group of nodes, dequantize - operator - quantize, which
- * is its meaning. This pass puts one node of domain "fixed" (ops/fixed.h) in place of each group;
- * an operator of quantized weights on float activations becomes one of domain "hybrid"
- * (ops/hybrid.h). What only moves elements moves the integers as they are. */
+ * is its meaning. This pass puts one node of domain "fixed" (ops/fixed.h) in place of each group.
+ * What only moves elements moves the integers as they are. Quantized weights on float activations
+ * (dynamic range) are refused by name: what their runtimes compute is not reproduced yet. */
 #ifndef PASSES_FIXED_POINT_H
 #define PASSES_FIXED_POINT_H
 

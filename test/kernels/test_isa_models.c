@@ -18,8 +18,8 @@
 static const char *const models[] = {
     "models/FYH620__lenet-mnist-openvino/lenet.onnx",
     "models/Linzaer__Ultra-Light-Fast-Generic-Face-Detector-1MB/models/onnx/version-slim-320.onnx",
-    "models/Linzaer__Ultra-Light-Fast-Generic-Face-Detector-1MB/tflite/pretrained/"
-    "version-slim-320_without_postprocessing.tflite",
+    ("models/Linzaer__Ultra-Light-Fast-Generic-Face-Detector-1MB/tflite/pretrained/"
+     "version-slim-320_without_postprocessing.tflite"),
     "pairs/torch-lenet5/lenet5_dynamo.onnx",
     "pairs/torch-resnet20/resnet20_legacy.onnx",
 };
