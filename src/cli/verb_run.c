@@ -148,13 +148,25 @@ static enum status compute(struct running *r, struct err *e) {
     return e->code;
 }
 
+/* Formats allow values of one name; the second is called name#2. */
+static const char *own_name(struct strmap *names, const char *name, struct arena *a) {
+    const char *own = name;
+    for (int k = 2; strmap_has(names, own); k++)
+        own = arena_printf(a, "%s#%d", name, k);
+    strmap_put(names, own, names);
+    return own;
+}
+
 static enum status collect(struct running *r, struct named_tensor *items, struct err *e) {
+    struct strmap names;
+    strmap_init(&names, r->a->arena);
     for (int i = 0; i < r->n_wanted; i++) {
         struct tensor *joined;
         enum status s = samples_join(&joined, r->results[i], r->samples.n, r->samples.joined, e);
         if (s != OK)
             return err_at(e, "%s", r->wanted[i]->name);
-        items[i] = (struct named_tensor) { r->wanted[i]->name, joined };
+        items[i] =
+            (struct named_tensor) { own_name(&names, r->wanted[i]->name, r->a->arena), joined };
     }
     return OK;
 }

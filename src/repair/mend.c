@@ -66,10 +66,30 @@ static char *beside(const char *path, struct arena *a, int round) {
                         strrchr(path, '.') ? strrchr(path, '.') : "");
 }
 
-/* A target that declares a narrower storage keeps it: what its rounding explains is no fault left.
- */
-static bool agrees(enum verdict v) {
-    return v == VERDICT_SAME || v == VERDICT_PROVED || v == VERDICT_QUANTIZED;
+static void look_for_narrow(struct graph *g, void *found) {
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct node *n = g->nodes[i];
+        bool narrow = strstr(n->op, "QuantizeLinear") || strstr(n->op, "QLinear") ||
+                      strstr(n->op, "Integer") || strstr(n->op, "MatMulNBits");
+        for (int k = 0; k < n->n_in; k++)
+            if (n->in[k] && n->in[k]->constant)
+                narrow = narrow || n->in[k]->constant->dtype == DT_F16 ||
+                         n->in[k]->constant->dtype == DT_BF16;
+        *(bool *)found = *(bool *)found || narrow;
+    }
+}
+
+/* Does the file store or compute with fewer bits than float32? */
+static bool is_narrow(struct model *m) {
+    bool found = false;
+    model_each_graph(m, look_for_narrow, &found);
+    return found;
+}
+
+/* A target that was given with a narrower storage keeps it: what its rounding explains is no fault
+ * left. */
+static bool agrees(enum verdict v, bool narrow) {
+    return v == VERDICT_SAME || v == VERDICT_PROVED || (narrow && v == VERDICT_QUANTIZED);
 }
 
 /* Fresh inputs: another seed, more samples; and the given ones when there are any. */
@@ -81,7 +101,7 @@ static enum status proof(struct model *source, struct model *fixed, const struct
     fresh.samples = o->samples > FRESH_SAMPLES ? o->samples : FRESH_SAMPLES;
     struct result *check = NULL;
     TRY(verb_compare(source, fixed, &fresh, &check, e));
-    *good = agrees(check->verdict);
+    *good = agrees(check->verdict, is_narrow(r->target));
     r->proof_method = check->verdict == VERDICT_PROVED ? "canonical" : "tested";
     r->proof_samples = check->samples;
     r->proof_max_abs = 0;
@@ -92,7 +112,7 @@ static enum status proof(struct model *source, struct model *fixed, const struct
     if (!*good || !o->inputs)
         return OK;
     TRY(verb_compare(source, fixed, o, &check, e));
-    *good = agrees(check->verdict);
+    *good = agrees(check->verdict, is_narrow(r->target));
     result_free(check);
     return OK;
 }

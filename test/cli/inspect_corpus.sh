@@ -34,5 +34,14 @@ while IFS= read -r -d '' file; do
         failed=$((failed + 1))
     fi
 done < <(find "$corpus/models" "$corpus/real-faults" \( -type f -o -name '*.mlpackage' \) -print0)
+# What a quantized operator computes and what the next one reads of it have one name: both are written.
+for file in "$corpus"/pairs/keras-lenet5/*_int8.tflite; do
+    if "$calque" run "$file" --all-values -q -o "$tmp/values.npz" && [ -s "$tmp/values.npz" ]; then
+        passed=$((passed + 1))
+    else
+        echo "run $file --all-values: failed"
+        failed=$((failed + 1))
+    fi
+done
 echo "cases: $passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
