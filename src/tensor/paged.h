@@ -16,8 +16,9 @@
 struct paged;
 struct paged_block;
 
-/* Smaller blocks are not worth a mapping. */
-static const size_t PAGED_FROM = (size_t)64 << 10;
+/* Writing to a mapped file costs more than to fresh memory; the large blocks are what memory goes
+ * into. */
+static const size_t PAGED_FROM = (size_t)1 << 20;
 
 /* About so many bytes of the blocks stay resident. */
 struct paged *paged_new(size_t resident);

@@ -46,10 +46,10 @@ static void freed_blocks_are_taken_again(void **state) {
 
 static void tensors_move_there_and_keep_their_elements(void **state) {
     (void)state;
-    struct paged *p = paged_new(PAGED_FROM);
+    struct paged *p = paged_new((size_t)1 << 20);
     struct recycler *r = recycler_new(p);
     paged_drop(p);
-    int64_t dim[2] = { 100, 200 }, small = 10;
+    int64_t dim[2] = { 1000, 200 }, small = 10;
     struct tensor *t, *s;
     assert_int_equal(tensor_new(&t, DT_F32, DT_F64, 2, dim, NULL), OK);
     assert_int_equal(tensor_new_from(&s, r, true, DT_F64, DT_F64, 1, &small, NULL), OK);
@@ -74,7 +74,7 @@ static void cleared_tensors_are_zero(void **state) {
     struct paged *p = paged_new((size_t)1 << 20);
     struct recycler *r = recycler_new(p);
     paged_drop(p);
-    int64_t n = 50000;
+    int64_t n = 200000;
     struct tensor *t;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(tensor_new_from(&t, r, true, DT_F64, DT_F64, 1, &n, NULL), OK);
