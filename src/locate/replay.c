@@ -319,10 +319,14 @@ static bool narrow_constant(const struct node *n) {
     return false;
 }
 
+bool zipper_narrow(const struct node *n) {
+    return quantizes(n) || narrow_constant(n);
+}
+
 static int count_quantizing(const struct node *const *nodes, int n) {
     int count = 0;
     for (int i = 0; i < n; i++)
-        count += quantizes(nodes[i]) || narrow_constant(nodes[i]);
+        count += zipper_narrow(nodes[i]);
     return count;
 }
 

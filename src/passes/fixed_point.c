@@ -151,7 +151,7 @@ static void make_mover(struct pass *p, const struct node *n, struct node *end) {
         }
 }
 
-/* The inputs of an operator of domain "fixed" or "hybrid", see ops/fixed.h. */
+/* The inputs of an operator of domain "fixed", see ops/fixed.h. */
 static struct value **fixed_inputs(struct pass *p, const struct node *main, const struct node *end,
                                    int *n_in) {
     int data = main->n_in;
@@ -287,22 +287,19 @@ static void quantize_only(struct pass *p) {
 /* Real outputs: quantized weights on float activations, or a comparison of quantized values. */
 static enum status real_outputs(struct pass *p) {
     int i = 0;
-    while (i < p->n_core && !exact_in_reals(p->core[i]) && !op_find("hybrid", p->core[i]->op) &&
-           !op_find("fixed", p->core[i]->op))
+    while (i < p->n_core && !exact_in_reals(p->core[i]) && !op_find("fixed", p->core[i]->op))
         i++;
     if (i == p->n_core)
         return refuse(p, p->core[0]);
     struct node *main = p->core[i];
     if (exact_in_reals(main))
         return OK;
-    bool real = !stored_of(p, main->in[0]);
-    const char *domain = real ? "hybrid" : "fixed";
-    if (!op_find(domain, main->op))
+    if (!stored_of(p, main->in[0]))
         return refuse(p, main);
     int n_in;
     struct value **in = fixed_inputs(p, main, NULL, &n_in);
     const struct node attrs = *main;
-    become(p, main, main->op, domain, in, n_in, &attrs);
+    become(p, main, main->op, "fixed", in, n_in, &attrs);
     return OK;
 }
 

@@ -66,23 +66,11 @@ static char *beside(const char *path, struct arena *a, int round) {
                         strrchr(path, '.') ? strrchr(path, '.') : "");
 }
 
-static void look_for_narrow(struct graph *g, void *found) {
-    for (int i = 0; i < g->n_nodes; i++) {
-        const struct node *n = g->nodes[i];
-        bool narrow = strstr(n->op, "QuantizeLinear") || strstr(n->op, "QLinear") ||
-                      strstr(n->op, "Integer") || strstr(n->op, "MatMulNBits");
-        for (int k = 0; k < n->n_in; k++)
-            if (n->in[k] && n->in[k]->constant)
-                narrow = narrow || n->in[k]->constant->dtype == DT_F16 ||
-                         n->in[k]->constant->dtype == DT_BF16;
-        *(bool *)found = *(bool *)found || narrow;
-    }
-}
-
 /* Does the file store or compute with fewer bits than float32? */
-static bool is_narrow(struct model *m) {
+static bool is_narrow(const struct model *m) {
     bool found = false;
-    model_each_graph(m, look_for_narrow, &found);
+    for (int i = 0; i < m->graph->n_nodes; i++)
+        found = found || zipper_narrow(m->graph->nodes[i]);
     return found;
 }
 
