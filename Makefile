@@ -30,7 +30,7 @@ coverage: setup ## how much of src/ops the tests run (gcovr); fails below 95 %
 	@tools/coverage
 
 faults: all ## make faults in real files and print what of them is found (needs the corpus)
-	@$(BUILD)/test/mutate/faults $(BUILD)/calque test/mutate/files.tsv "$${CALQUE_CORPUS:-../shared}"
+	@$(BUILD)/test/mutate/faults $(BUILD)/calque test/mutate/files.tsv "$${CALQUE_CORPUS:-../shared}" --record $(BUILD)/faults.record
 
 bench: all ## measure speed and memory
 	@bench/run

@@ -45,9 +45,9 @@ struct site {
     void *shape_arg;
 };
 
-/* The kinds of fault an editor can make; end with NULL. */
-extern const char *const onnx_kinds[];
-extern const char *const tflite_kinds[];
+/* The k-th kind of fault that an editor can make; NULL behind the last. */
+const char *onnx_kind(int k);
+const char *tflite_kind(int k);
 
 /* Makes `n` faults of different nodes, the first of kind `kind`, in a copy of the file. Returns how
  * many were made; 0 when the file has no place for that kind. */
@@ -58,5 +58,18 @@ int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, 
 
 /* For the editors. */
 void mutation_place(struct mutation *m, struct arena *a, const char *name);
+bool mutation_is_at(const struct mutation *m, const char *name);
+struct edit_table {
+    const char *(*kind)(int k);
+    int (*nodes)(void *editor);
+    /* Does the node read, make or bear the name of a place of that fault? */
+    bool (*is_touched)(void *editor, int node, const struct mutation *made);
+    /* Edit number `which` at a node; false: no place for it. */
+    bool (*edit)(void *editor, int which, int node, struct mutation *m);
+};
+/* Makes n faults, the first of kind `kind`, the others by chance; nodes that an earlier one touches
+ * are left alone. Returns how many were made. */
+int edit_file(const struct edit_table *t, void *editor, struct chance *c, const char *kind, int n,
+              struct mutation *made);
 
 #endif

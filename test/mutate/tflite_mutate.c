@@ -427,45 +427,26 @@ static const struct {
 };
 enum { EDITS = sizeof edits / sizeof *edits };
 
-const char *const tflite_kinds[] = { "fused activation missing",
-                                     "fused activation bounds",
-                                     "dilations",
-                                     "alpha",
-                                     "axis",
-                                     "resize",
-                                     "pads",
-                                     "transpose perm",
-                                     "operands",
-                                     "activation missing",
-                                     "weight element",
-                                     "weight scale",
-                                     "weight channels",
-                                     "weight kernel",
-                                     "bias",
-                                     "scalar",
-                                     NULL };
+const char *tflite_kind(int k) {
+    return k < EDITS ? edits[k].kind : NULL;
+}
 
-static bool touched(struct editor *x, int k, const struct mutation *made, int n) {
-    for (int f = 0; f < n; f++)
-        for (int p = 0; p < made[f].n_places; p++) {
-            for (size_t i = 0; i < operand_count(x, k, 1); i++)
-                if (strcmp(made[f].places[p], tensor_name(x, operand(x, k, 1, i))) == 0)
-                    return true;
-            if (strcmp(made[f].places[p], tensor_name(x, operand(x, k, 2, 0))) == 0)
+static int nodes(void *editor) {
+    return (int)((struct editor *)editor)->operators.n;
+}
+
+static bool is_touched(void *editor, int k, const struct mutation *made) {
+    for (int field = 1; field < 3; field++)
+        for (size_t i = 0; i < operand_count(editor, k, field); i++)
+            if (mutation_is_at(made, tensor_name(editor, operand(editor, k, field, i))))
                 return true;
-        }
     return false;
 }
 
-static bool edit_once(struct editor *x, int which, const struct mutation *before, int n_before) {
-    int n = (int)x->operators.n, start = n ? chance_below(x->site->chance, n) : 0;
-    for (int i = 0; i < n; i++) {
-        int k = (start + i) % n;
-        *x->m = (struct mutation) { .kind = edits[which].kind };
-        if (!touched(x, k, before, n_before) && edits[which].edit(x, k))
-            return true;
-    }
-    return false;
+static bool try_edit(void *editor, int which, int k, struct mutation *m) {
+    struct editor *x = editor;
+    x->m = m;
+    return edits[which].edit(x, k);
 }
 
 int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind,
@@ -481,18 +462,8 @@ int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, 
     x.graph = fb_vec_table(&graphs, 0);
     x.tensors = fb_vec(&x.graph, 0, 4);
     x.operators = fb_vec(&x.graph, 3, 4);
-    int count = 0, first = 0;
-    while (first < EDITS && strcmp(edits[first].kind, kind) != 0)
-        first++;
-    if (first == EDITS)
-        return 0;
-    for (int k = 0; k < 8 * n && count < n; k++) {
-        x.m = &made[count];
-        if (edit_once(&x, k == 0 ? first : chance_below(s->chance, EDITS), made, count))
-            count++;
-        else if (k == 0)
-            return 0;
-    }
+    const struct edit_table table = { tflite_kind, nodes, is_touched, try_edit };
+    int count = edit_file(&table, &x, s->chance, kind, n, made);
     *out = (struct file_image) { x.data, size };
     return x.fb.failed ? 0 : count;
 }
