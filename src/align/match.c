@@ -4,15 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_real(const struct tensor *t) {
-    enum dtype_class c = dtype_row(t->store)->class_;
-    return t->kind == KIND_TENSOR && c != CLASS_STRING && c != CLASS_COMPLEX && c != CLASS_NONE;
-}
-
 bool samples_of(const struct trace *t, const struct value *v, const struct tensor **out) {
     for (int k = 0; k < t->samples; k++) {
         out[k] = trace_value(t, v, k);
-        if (!out[k] || !is_real(out[k]))
+        if (!out[k] || !tensor_is_real(out[k]))
             return false;
     }
     return t->samples > 0;

@@ -69,7 +69,7 @@ static enum status set_inputs(struct trace *t, struct tensor *const *inputs, str
         struct tensor as = *inputs[i];
         if (dtype_is_float(as.dtype) && dtype_is_float(g->inputs[i]->dtype))
             as.dtype = g->inputs[i]->dtype;
-        TRY(tensor_for_kernel(&x, &as, PREC_F64, e));
+        TRY(tensor_for_kernel(&x, &as, t->precision, e));
         tensor_to_paged(&x, t->recycler);
         exec_env_set(env, g->inputs[i], x);
     }
@@ -91,11 +91,15 @@ static bool inputs_there(const struct trace *t, const struct node *n, int k) {
 enum status trace_new(struct trace **out, struct model *m, struct tensor ***samples, int n_samples,
                       const struct trace_options *o, struct arena *a, struct err *e) {
     struct trace *t = NEW(a, struct trace);
-    *t = (struct trace) { .model = m, .samples = n_samples, .recycler = o->recycler };
-    struct exec_options how = { .precision = PREC_F64,
+    *t = (struct trace) { .model = m,
+                          .samples = n_samples,
+                          .recycler = o->recycler,
+                          .progress = o->progress,
+                          .precision = o->precision };
+    struct exec_options how = { .precision = o->precision,
                                 .pool = o->pool,
                                 .keep_values = true,
-                                .keep_casts = true,
+                                .keep_casts = o->precision == PREC_F64,
                                 .deadline = o->deadline,
                                 .recycler = o->recycler,
                                 .constant_bytes = o->constant_bytes };
@@ -119,11 +123,13 @@ static size_t bytes_held(const struct trace *t, int k) {
     return bytes;
 }
 
-void trace_run(struct trace *t, size_t max_bytes, struct arena *a) {
+void trace_run(struct trace *t, const char *stage, size_t max_bytes, struct arena *a) {
     const struct graph *g = t->model->graph;
     for (int k = 0; k < t->samples; k++) {
         for (int i = 0; i < g->n_nodes; i++) {
             struct err why = { 0 };
+            progress_show(t->progress, stage, (int64_t)k * g->n_nodes + i,
+                          (int64_t)t->samples * g->n_nodes);
             if (t->failed[i] || !inputs_there(t, g->nodes[i], k) ||
                 exec_node(t->exec, t->env[k], g->nodes[i], &why) == OK)
                 continue;
@@ -170,8 +176,7 @@ const char *trace_still(const struct trace *t, const struct value *v) {
     double first = 0;
     for (int k = 0; k < t->samples; k++) {
         const struct tensor *x = trace_value(t, v, k);
-        if (!x || x->kind != KIND_TENSOR || x->store == DT_STRING ||
-            dtype_row(x->store)->class_ == CLASS_COMPLEX)
+        if (!x || !tensor_is_real(x))
             return NULL;
         int64_t n = tensor_count(x);
         for (int64_t i = 0; i < n; i++) {

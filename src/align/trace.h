@@ -2,6 +2,7 @@
 #ifndef ALIGN_TRACE_H
 #define ALIGN_TRACE_H
 
+#include "base/progress.h"
 #include "exec/exec.h"
 
 struct trace {
@@ -14,14 +15,18 @@ struct trace {
     int n_dynamic;       /* entries in dynamic */
     const char **failed; /* by node position: why the node could not be run, or NULL */
     int n_failed;
+    const struct progress *progress;
+    enum precision precision;
 };
 
 /* What a trace may take. */
 struct trace_options {
-    struct pool *pool;         /* may be NULL */
-    double deadline;           /* seconds, 0: none */
-    struct recycler *recycler; /* where values lie; NULL: its own memory */
-    size_t constant_bytes;     /* converted constants kept at a time; 0: all */
+    struct pool *pool;               /* may be NULL */
+    double deadline;                 /* seconds, 0: none */
+    struct recycler *recycler;       /* where values lie; NULL: its own memory */
+    size_t constant_bytes;           /* converted constants kept at a time; 0: all */
+    const struct progress *progress; /* may be NULL */
+    enum precision precision;        /* PREC_F64 unless said */
 };
 
 /* Sets the inputs of every sample; runs nothing. */
@@ -31,8 +36,8 @@ enum status trace_new(struct trace **out, struct model *m, struct tensor ***samp
 void trace_set(struct trace *t, const struct value *v, int k, struct tensor *as);
 /* Runs the samples. Nodes that cannot be run are noted in `failed`; what depends on them is not
  * computed. When the first sample shows that all would take more than max_bytes, fewer are run (at
- * least one) and `samples` says how many. */
-void trace_run(struct trace *t, size_t max_bytes, struct arena *a);
+ * least one) and `samples` says how many. Progress is reported as `stage`. */
+void trace_run(struct trace *t, const char *stage, size_t max_bytes, struct arena *a);
 /* Lets go of all samples but the first so many. */
 void trace_keep(struct trace *t, int samples);
 void trace_free(struct trace *t);

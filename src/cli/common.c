@@ -19,6 +19,7 @@ double elapsed(void) {
 }
 
 int say_failure(const struct err *e) {
+    progress_end();
     fflush(stdout);
     bool placed = e->where[0] != '\0';
     fprintf(stderr, "calque: %s%s%s\n", e->where, placed ? ": " : "", e->what);
@@ -58,6 +59,7 @@ enum status open_model(struct args *a, const char *path, struct model **out, str
 
 int give_report(struct args *a, const char *text, bool to_out, int code) {
     struct err e = { 0 };
+    progress_end();
     if (to_out && a->out) {
         struct piece piece = { text, strlen(text) };
         if (file_write(a->out, &piece, 1, &e) != OK)
@@ -75,6 +77,12 @@ struct style style_of(const struct args *a) {
                             .hash = a->hash,
                             .seconds = elapsed(),
                             .repeat = a->repeat };
+}
+
+enum precision precision_of(const struct args *a) {
+    if (!a->precision || strcmp(a->precision, "f64") == 0)
+        return PREC_F64;
+    return strcmp(a->precision, "f32") == 0 ? PREC_F32 : PREC_NATIVE;
 }
 
 struct pool *pool_of(const struct args *a) {

@@ -22,7 +22,7 @@ const struct option_row option_rows[] = {
     { "--map", NULL, "SOURCE=TARGET", VERBS_OF_PAIRS, TAKES_MAP, 0,
       "a hint: these two values correspond; may be repeated" },
     { "--precision", NULL, "f64|f32|native", VERB_RUN | VERBS_OF_PAIRS, TAKES_CHOICE, FIELD(precision),
-      "arithmetic: float64, the declared types, or the format's own integer kernels (default f64)" },
+      "arithmetic: float64, the declared types, or the format's own integer kernels (default f64); of a comparison, what the figures are computed in: what is the same is always judged in float64" },
     { "--graph", NULL, NULL, VERB_INSPECT, TAKES_NOTHING, FIELD(graph),
       "print the graph in calque's text form (with --weights: every constant in full)" },
     { "--weights", NULL, NULL, VERB_INSPECT, TAKES_NOTHING, FIELD(weights),

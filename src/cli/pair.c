@@ -16,12 +16,12 @@ static struct compare_options options_of(const struct args *a, struct pool *pool
                                       .map = a->map,
                                       .n_map = a->n_map,
                                       .pool = pool,
-                                      .timeout = a->timeout };
+                                      .timeout = a->timeout,
+                                      .precision = precision_of(a),
+                                      .progress = progress_of(a) };
 }
 
 static enum status check_call(const struct args *a, struct err *e) {
-    FAIL_IF(a->precision && strcmp(a->precision, "f64") != 0, e, STATUS_UNSUPPORTED,
-            "--precision %s: calque %s compares in float64 only", a->precision, CALQUE_VERSION);
     for (int i = 0; a->verb->bit == VERB_REPAIR && i < a->files.n; i++)
         FAIL_IF(file_same(a->out, a->files.items[i]), e, STATUS_USAGE,
                 "-o %s: that is one of the models; calque does not overwrite its inputs", a->out);

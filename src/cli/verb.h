@@ -3,6 +3,7 @@
 #define CLI_VERB_H
 
 #include "base/pool.h"
+#include "base/progress.h"
 #include "cli/args.h"
 #include "ir/ir.h"
 #include "report/style.h"
@@ -28,6 +29,12 @@ double elapsed(void);
 struct style style_of(const struct args *a);
 /* Every --value must be a value of the model. */
 enum status check_value_names(struct args *a, struct model *m, struct err *e);
+/* What --precision says. */
+enum precision precision_of(const struct args *a);
 struct pool *pool_of(const struct args *a);
+/* Where long work says how far it is: a line on the terminal; NULL when there is none to see it. */
+struct progress *progress_of(const struct args *a);
+/* Takes the line away; call before anything else is printed. */
+void progress_end(void);
 
 #endif

@@ -123,8 +123,10 @@ static enum status run_samples(struct running *r, struct err *e) {
         r->results[i] = NEW_ARRAY(r->a->arena, r->samples.n + 1, struct tensor *);
     r->n_times = 0;
     enum status s = OK;
-    for (int k = 0; s == OK && k < r->samples.n; k++)
+    for (int k = 0; s == OK && k < r->samples.n; k++) {
+        progress_show(progress_of(r->a), "running sample", k + 1, r->samples.n);
         s = run_sample(r, k, e);
+    }
     if (s != OK)
         drop_results(r);
     return s;
@@ -195,12 +197,6 @@ static enum status report(struct running *r, const struct named_tensor *items, c
     struct style style = style_of(a);
     *text = a->json ? run_json(&rep, a->arena, &style) : run_text(&rep, a->arena, &style);
     return OK;
-}
-
-static enum precision precision_of(const struct args *a) {
-    if (!a->precision || strcmp(a->precision, "f64") == 0)
-        return PREC_F64;
-    return strcmp(a->precision, "f32") == 0 ? PREC_F32 : PREC_NATIVE;
 }
 
 static enum status run_model(struct running *r, const char **text, struct err *e) {

@@ -328,6 +328,9 @@ enum status inputs_make(struct input_set *out, struct model *source, struct mode
         ranges[i] = input_range_of(source, i, p->dim, variant % INPUT_RANGES, a);
         ranges[i].deviation *= spreads[variant / INPUT_RANGES];
     }
+    for (int i = 0; i < p->n_target; i++)
+        if (p->of_target[i] >= 0 && dtype_is_float(source->graph->inputs[p->of_target[i]]->dtype))
+            input_range_quantized(target, i, &ranges[p->of_target[i]], a);
     for (int k = 0; k < samples; k++) {
         for (int i = 0; i < p->n_source; i++) {
             const struct value *v = source->graph->inputs[i];

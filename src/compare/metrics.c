@@ -4,8 +4,7 @@
 #include <string.h>
 
 double tensor_scale(const struct tensor *t) {
-    enum dtype_class c = dtype_row(t->store)->class_;
-    if (t->kind != KIND_TENSOR || c == CLASS_STRING || c == CLASS_COMPLEX)
+    if (!tensor_is_real(t))
         return 0;
     double scale = 0;
     int64_t n = tensor_count(t);
@@ -100,6 +99,11 @@ void metrics_finish(struct metrics *m) {
     double norm = sqrt(m->sum_sq_source) * sqrt(m->sum_sq_target);
     s->cosine = norm > 0 ? m->dot / norm : m->sum_sq_source == m->sum_sq_target ? 1 : 0;
     s->snr_db = m->sum_sq_diff > 0 ? 10 * log10(m->sum_sq_source / m->sum_sq_diff) : INFINITY;
+}
+
+const char *precision_name(enum precision p) {
+    static const char *const names[] = { "f64", "f32", "native" };
+    return names[p];
 }
 
 const char *verdict_name(enum verdict v) {

@@ -21,6 +21,8 @@ void metrics_finish(struct metrics *m);
 /* Largest finite magnitude in an array of real numbers; 0 for others. */
 double tensor_scale(const struct tensor *t);
 
+/* "f64", "f32", "native". */
+const char *precision_name(enum precision p);
 const char *verdict_name(enum verdict v);
 const char *pair_status_name(enum pair_status s);
 const char *matched_by_name(enum matched_by m);

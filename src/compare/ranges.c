@@ -36,11 +36,28 @@ static bool passes_through(const struct node *n) {
     return false;
 }
 
+/* The real numbers that a QuantizeLinear by constants of 8 or 16 bits can hold. */
+static bool quantizer_bounds(const struct node *n, int input, double *low, double *high) {
+    if (!node_is(n, "QuantizeLinear") || input != 0 || !real_constant(n->in[1]))
+        return false;
+    const struct value *zero = n->n_in > 2 ? n->in[2] : NULL;
+    enum dtype stored = zero ? zero->dtype : DT_U8;
+    if (!dtype_is_int(stored) || dtype_row(stored)->bits > 16 || (zero && !zero->constant))
+        return false;
+    double scale = fabs(mean_of(n->in[1]->constant)), z = zero ? tensor_f64(zero->constant, 0) : 0,
+           steps = ldexp(1, dtype_row(stored)->bits),
+           least = dtype_is_unsigned(stored) ? 0 : -steps / 2;
+    *low = scale * (least - z);
+    *high = scale * (least + steps - 1 - z);
+    return *high > *low;
+}
+
 /* The affine map y = (x - mean) / deviation that the first nodes apply. */
 static void learn_affine(const struct uses *u, const struct value *v, struct input_range *r) {
     double offset = 0, gain = 1; /* y = gain * x + offset */
     for (int step = 0; step < 8; step++) {
         int input;
+        double low, high;
         const struct node *n = only_reader(u, v, &input);
         if (!n || n->n_out < 1 || !n->out[0])
             break;
@@ -64,16 +81,12 @@ static void learn_affine(const struct uses *u, const struct value *v, struct inp
         } else if (c && node_is(n, "Div") && input == 0 && k != 0) {
             offset /= k;
             gain /= k;
-        } else if (node_is(n, "QuantizeLinear") && input == 0 && real_constant(n->in[1])) {
-            /* what the quantized input can hold: about 256 steps around the zero point */
-            double scale = fabs(mean_of(n->in[1]->constant));
-            double zero = n->n_in > 2 && n->in[2] && n->in[2]->constant
-                              ? tensor_f64(n->in[2]->constant, 0)
-                              : 0;
-            bool is_signed = n->n_in > 2 && n->in[2] && n->in[2]->dtype == DT_I8;
-            gain /= 50 * scale;
-            offset = offset / (50 * scale) - ((is_signed ? 0 : 128) - zero) / 50;
-            break;
+        } else if (quantizer_bounds(n, input, &low, &high) && gain != 0) {
+            r->low = fmin((low - offset) / gain, (high - offset) / gain);
+            r->high = fmax((low - offset) / gain, (high - offset) / gain);
+            r->mean = (r->low + r->high) / 2;
+            r->deviation = (r->high - r->low) / 5;
+            return;
         } else if (!passes_through(n)) {
             break;
         }
@@ -171,6 +184,19 @@ static bool find_bounds(const struct uses *u, const struct value *v, int depth, 
         found = true;
     }
     return found;
+}
+
+bool input_range_quantized(const struct model *m, int input, struct input_range *r,
+                           struct arena *a) {
+    const struct value *v = m->graph->inputs[input];
+    struct input_range own = { .low = 1, .high = 0 };
+    if (!dtype_is_float(v->dtype))
+        return false;
+    learn_affine(uses_build(m, a), v, &own);
+    if (own.low > own.high)
+        return false;
+    *r = own;
+    return true;
 }
 
 struct input_range input_range_of(const struct model *m, int input, int64_t (*dims)[MAX_RANK],

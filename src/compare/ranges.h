@@ -15,4 +15,9 @@ struct input_range {
 struct input_range input_range_of(const struct model *m, int input, int64_t (*dims)[MAX_RANK],
                                   int variant, struct arena *a);
 
+/* When the model quantizes the float input by constants before anything else: the range that these
+ * can hold, into *r. */
+bool input_range_quantized(const struct model *m, int input, struct input_range *r,
+                           struct arena *a);
+
 #endif

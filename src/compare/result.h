@@ -3,8 +3,10 @@
 #ifndef COMPARE_RESULT_H
 #define COMPARE_RESULT_H
 
+#include "base/progress.h"
 #include "ir/ir.h"
 #include "ir/patch.h"
+#include "ops/op.h"
 
 enum verdict {
     VERDICT_PROVED,
@@ -51,7 +53,8 @@ struct pair {
     struct error_stats
         whole;          /* as the two models compute it from the inputs; elements 0: not computed */
     double own_error;   /* largest absolute difference when fed the source's values; NaN unknown */
-    double noise_floor; /* what rounding of weights may explain of own_error */
+    double noise_floor; /* what rounding of weights may explain of own_error; with a precision
+                           asked for, at least what that precision does to the value */
     bool is_output;
     const char *not_exercised; /* NULL, or "constant", "all zero", "saturated" */
 };
@@ -94,6 +97,7 @@ struct result {
     const char *inputs_kind; /* "made" or "given" */
     int samples;
     uint64_t seed;
+    enum precision precision; /* of the figures of the pairs */
     enum verdict verdict;
     const char *why;    /* one sentence behind the verdict; never NULL for inconclusive */
     struct pair *pairs; /* in the target's execution order; inputs and outputs included */
@@ -137,7 +141,9 @@ struct compare_options {
     const struct map_hint *map;
     int n_map;
     struct pool *pool;
-    double timeout; /* seconds, 0 none */
+    double timeout;                  /* seconds, 0 none */
+    enum precision precision;        /* of the figures shown; verdicts are found in float64 */
+    const struct progress *progress; /* may be NULL */
 };
 
 void result_free(struct result *r);

@@ -40,7 +40,8 @@ static void plan_memory(struct session *s) {
         (struct trace_options) { .pool = s->options->pool,
                                  .deadline = s->options->timeout,
                                  .recycler = s->recycler,
-                                 .constant_bytes = within(LEAST_CONSTANTS, file, MOST_CONSTANTS) };
+                                 .constant_bytes = within(LEAST_CONSTANTS, file, MOST_CONSTANTS),
+                                 .progress = s->options->progress };
 }
 
 static bool same_output_dtype(const struct value *a, const struct value *b) {
@@ -102,7 +103,7 @@ static enum status read_inputs(struct session *s, struct err *e) {
 static enum status run_source(struct session *s, struct err *e) {
     TRY(trace_new(&s->source_trace, s->source, s->inputs.source, s->inputs.n, &s->run, s->arena,
                   e));
-    trace_run(s->source_trace, TRACE_BYTES, s->arena);
+    trace_run(s->source_trace, "running the source", TRACE_BYTES, s->arena);
     return OK;
 }
 
@@ -168,7 +169,7 @@ enum status session_run(struct session *s, struct err *e) {
     }
     int n = s->source_trace->samples;
     TRY(trace_new(&s->plain, s->target, s->inputs.target, n, &s->run, s->arena, e));
-    trace_run(s->plain, TRACE_BYTES, s->arena);
+    trace_run(s->plain, "running the target", TRACE_BYTES, s->arena);
     trace_keep(s->source_trace, s->plain->samples);
     return OK;
 }
@@ -203,7 +204,7 @@ static enum status run_again(struct session *s, struct err *e) {
     TRY(inputs_rederive(&s->inputs, s->source, s->target, &s->pairs, e));
     TRY(trace_new(&s->plain, s->target, s->inputs.target, s->source_trace->samples, &s->run,
                   s->arena, e));
-    trace_run(s->plain, TRACE_BYTES, s->arena);
+    trace_run(s->plain, "running the target", TRACE_BYTES, s->arena);
     return zip(s, e);
 }
 
@@ -221,6 +222,7 @@ enum status session_zip(struct session *s, struct err *e) {
 }
 
 void session_close(struct session *s) {
+    session_forget_declared(s);
     trace_free(s->source_trace);
     trace_free(s->plain);
     trace_free(s->zipped);

@@ -7,6 +7,8 @@
 #include "locate/zipper.h"
 #include "npz/npz.h"
 
+enum side { SIDE_SOURCE, SIDE_TARGET, SIDES };
+
 struct session {
     struct arena *arena;
     struct model *source, *target;
@@ -19,7 +21,9 @@ struct session {
     struct zipper zipper;
     const char *proof; /* not NULL: equal canonical forms, nothing was run */
     struct digest *source_digest, *target_digest;
-    struct recycler *recycler; /* values that are not in use lie on disk */
+    struct trace *declared[SIDES]; /* by side: in options->precision; NULL when that is float64 */
+    struct model *reread[SIDES];   /* what a native run needs of its own */
+    struct recycler *recycler;     /* values that are not in use lie on disk */
     struct trace_options run;
 };
 
@@ -31,6 +35,15 @@ enum status session_run(struct session *s, struct err *e);
 /* Aligns. Where the layout of an input is open (axes of equal length, files of two formats) both
  * are tried. */
 enum status session_zip(struct session *s, struct err *e);
+/* Runs both models once more in options->precision, for the figures only: what is the same and what
+ * is faulty is judged in float64. STATUS_UNSUPPORTED names an operator without an integer kernel.
+ */
+enum status session_declare(struct session *s, struct err *e);
+void session_forget_declared(struct session *s);
+/* The run whose values are shown. */
+const struct trace *session_shown(const struct session *s, enum side side);
+/* How far v, as declared, is from what it is in float64: the largest absolute difference. */
+double session_noise(const struct session *s, enum side side, const struct value *v);
 void session_close(struct session *s);
 
 #endif

@@ -105,6 +105,7 @@ void zipper_zip(struct zipper *z, int first) {
     const struct graph *g = z->target->model->graph;
     for (int i = first; i < g->n_nodes; i++) {
         const struct node *n = g->nodes[i];
+        progress_show(z->progress, "matching the values", i + 1, g->n_nodes);
         bool all_linked = n->n_out > 0;
         for (int k = 0; k < n->n_out; k++)
             all_linked = all_linked && (!n->out[k] || zipper_linked(z, n->out[k]));
@@ -295,6 +296,7 @@ enum status zipper_run(struct zipper *z, struct trace *source, struct trace *tar
     (void)e;
     *z = (struct zipper) { .arena = a, .source = source, .target = target };
     alignment_init(&z->al, source, target, a);
+    z->progress = o->progress;
     z->al.hints = o->map;
     z->al.n_hints = o->n_map;
     const struct graph *t = target->model->graph;

@@ -31,7 +31,8 @@ struct region {
 struct zipper {
     struct alignment al;
     struct arena *arena;
-    struct trace *source, *target; /* target's environment holds source values where linked */
+    const struct progress *progress; /* may be NULL */
+    struct trace *source, *target;   /* target's environment holds source values where linked */
     struct region *regions;
     int n_regions;
     bool *benign;  /* by target value id: unlinked, but everything it reaches is linked again behind

@@ -24,6 +24,7 @@ struct result *findings_new(struct model *source, struct model *target,
                            .source = source,
                            .target = target,
                            .seed = o->seed,
+                           .precision = o->precision,
                            .inputs_kind = o->inputs ? "given" : "made",
                            .verdict = VERDICT_INCONCLUSIVE };
     return r;
@@ -78,7 +79,7 @@ static double tolerance_of(const struct compare_options *o, const char *name, bo
     return x;
 }
 
-/* Source and target as each model computes them from the inputs. */
+/* Source and target as each model computes them from the inputs, in the precision asked for. */
 static void whole_error(const struct session *s, const struct value *source,
                         const struct value *target, const struct pair_view *view,
                         struct error_stats *out) {
@@ -86,8 +87,8 @@ static void whole_error(const struct session *s, const struct value *source,
     double atol = fmax(tolerance_of(s->options, target->name, false), 0),
            rtol = fmax(tolerance_of(s->options, target->name, true), 0);
     for (int k = 0; k < s->plain->samples; k++) {
-        const struct tensor *x = trace_value(s->source_trace, source, k),
-                            *y = trace_value(s->plain, target, k);
+        const struct tensor *x = trace_value(session_shown(s, SIDE_SOURCE), source, k),
+                            *y = trace_value(session_shown(s, SIDE_TARGET), target, k);
         struct tensor *as = NULL;
         struct err e;
         if (!x || !y || x->kind != KIND_TENSOR || y->kind != KIND_TENSOR)
@@ -128,6 +129,8 @@ static void add_pair(struct session *s, struct result *r, const struct value *v,
                       .own_error = l->error,
                       .noise_floor = region ? region->floor : fmax(1e-9 * l->scale, l->error) };
     whole_error(s, l->source, v, &l->view, &p.whole);
+    p.noise_floor = fmax(p.noise_floor, fmax(session_noise(s, SIDE_SOURCE, l->source),
+                                             session_noise(s, SIDE_TARGET, v)));
     p.not_exercised = trace_dynamic(s->plain, v) ? trace_still(s->plain, v) : NULL;
     if (region)
         p.status = region->quantized ? PAIR_QUANTIZED : PAIR_DIFFERENT;
@@ -310,6 +313,7 @@ static enum status examine(struct session *s, struct model *source, struct model
     TRY(session_run(s, e));
     r->samples = s->plain->samples;
     TRY(session_zip(s, e));
+    TRY(session_declare(s, e));
     fill_pairs(s, r);
     fill_coverage(s, r);
     judge(s, r);
@@ -337,6 +341,8 @@ void findings_faults(struct session *s, struct result *r) {
         if (s->zipper.regions[i].quantized)
             continue;
         struct fault found[MOST];
+        progress_show(s->options->progress, "looking for the cause of a difference", i + 1,
+                      s->zipper.n_regions);
         int n = hunt_run(&s->zipper, &s->zipper.regions[i], found, MOST, r->arena);
         for (int k = 0; k < n; k++)
             add_fault(r, found[k]);

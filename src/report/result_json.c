@@ -279,6 +279,7 @@ const char *result_json(const struct result *r, struct arena *a, const struct st
     json_object_set_new(inputs, "kind", json_text(r->inputs_kind));
     json_object_set_new(inputs, "samples", json_integer(r->samples));
     json_object_set_new(inputs, "seed", json_integer((json_int_t)r->seed));
+    json_object_set_new(inputs, "precision", json_string(precision_name(r->precision)));
     json_object_set_new(root, "inputs", inputs);
     for (int i = 0; i < r->n_pairs; i++) {
         if (r->pairs[i].is_output)

@@ -150,6 +150,9 @@ static void add_summary(const struct result *r, struct arena *a, const struct st
                   "values exercised\n",
                   100 * r->coverage_target_nodes, 100 * r->coverage_source_nodes,
                   100 * r->coverage_exercised);
+    if (r->precision != PREC_F64)
+        strbuf_printf(b, "figures: as computed in %s; what is the same is judged in float64\n",
+                      r->precision == PREC_F32 ? "the declared types" : "native precision");
     add_names(b, "not exercised", idle, n_idle, s->verbose, a);
     add_names(b, "not matched in the source", r->unmatched_source, r->n_unmatched_source,
               s->verbose, a);

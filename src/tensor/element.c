@@ -214,6 +214,11 @@ void tensor_store_f64(struct tensor *t, int64_t begin, int64_t n, const double *
     }
 }
 
+bool tensor_is_real(const struct tensor *t) {
+    enum dtype_class c = dtype_row(t->store)->class_;
+    return t->kind == KIND_TENSOR && c != CLASS_STRING && c != CLASS_COMPLEX && c != CLASS_NONE;
+}
+
 double tensor_f64(const struct tensor *t, int64_t i) {
     double v;
     tensor_load_f64(t, i, 1, &v);

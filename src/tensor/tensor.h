@@ -68,6 +68,9 @@ size_t tensor_bytes(const struct tensor *t);
 enum status tensor_convert(struct tensor **out, const struct tensor *t, enum dtype store,
                            struct err *e);
 
+/* Is it an array of real numbers: neither a sequence, nor strings, nor complex numbers? */
+bool tensor_is_real(const struct tensor *t);
+
 /* Element i (flat index) as a double or integer; strings and complex types are a programmer error.
  */
 double tensor_f64(const struct tensor *t, int64_t i);

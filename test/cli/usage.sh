@@ -79,7 +79,7 @@ expect 0 '^pad-side' explain
 expect 0 'How it arises' explain pad-side
 expect 0 '"class": "M01"' explain pad-side --format json
 expect 4 'cannot open the file' compare "$tmp/absent" "$tmp/absent"
-expect 3 'compares in float64 only' compare a b --precision native
+expect 2 'f64|f32|native' compare a b --precision f16
 
 "$calque" inspect --operators >/dev/full 2>"$tmp/err"
 if [ $? -eq 4 ] && grep -q 'cannot be written' "$tmp/err"; then
