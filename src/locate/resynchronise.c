@@ -8,6 +8,7 @@
 enum {
     WINDOW = 24,
     BARREN = 6,
+    DEEPEST = 5, /* values without a counterpart that are followed in a row */
     TARGETS = 40,
     SOURCES = 24,
     VIEWS = 6,
@@ -24,13 +25,15 @@ struct trial {
     struct zipper *z;
     struct saved *saved;
     int n_saved;
-    bool *touched; /* by target value id */
+    /* By target value id: 0 not computed anew, 1 matched, more: so many values without a
+     * counterpart in a row. */
+    int *depth;
 };
 
 static void save(struct trial *t, const struct value *v) {
-    if (t->touched[v->id])
+    if (t->depth[v->id])
         return;
-    t->touched[v->id] = true;
+    t->depth[v->id] = 1;
     struct saved s = { v, NEW_ARRAY(t->z->arena, t->z->target->samples, struct tensor *) };
     for (int k = 0; k < t->z->target->samples; k++) {
         s.at[k] = t->z->target->env[k]->at[v->id];
@@ -47,11 +50,20 @@ static void restore(struct trial *t) {
             exec_env_set(t->z->target->env[k], t->saved[i].v, t->saved[i].at[k]);
 }
 
-static bool reads_touched(const struct trial *t, const struct node *n) {
+/* Of the deepest input; 0: the trial does not reach the node. */
+static int depth_of(const struct trial *t, const struct node *n) {
+    int deepest = 0;
     for (int i = 0; i < n->n_in; i++)
-        if (n->in[i] && n->in[i]->id < t->z->al.n_link && t->touched[n->in[i]->id])
-            return true;
-    return false;
+        if (n->in[i] && n->in[i]->id < t->z->al.n_link && t->depth[n->in[i]->id] > deepest)
+            deepest = t->depth[n->in[i]->id];
+    return deepest;
+}
+
+/* The node's outputs lie behind values without a counterpart. */
+static void give_up(struct trial *t, const struct node *n) {
+    for (int k = 0; k < n->n_out; k++)
+        if (n->out[k])
+            t->depth[n->out[k]->id] = DEEPEST + 1;
 }
 
 static bool is_partner(const struct zipper *z, const struct value *output,
@@ -64,50 +76,71 @@ static bool is_partner(const struct zipper *z, const struct value *output,
     return false;
 }
 
+/* Runs the node and matches its outputs; returns how many are matched, those of values that have a
+ * counterpart already by half. *ends: outputs of the model among them, minus those that are
+ * another's. */
+static double follow(struct trial *t, const struct node *n, const struct value *pinned, int depth,
+                     int *ends) {
+    struct zipper *z = t->z;
+    struct err e;
+    double matched = 0;
+    for (int k = 0; k < n->n_out; k++)
+        if (n->out[k])
+            save(t, n->out[k]);
+    bool ran = zipper_evaluate(z, n, &e);
+    for (int k = 0; k < n->n_out; k++) {
+        struct link found;
+        if (!n->out[k])
+            continue;
+        t->depth[n->out[k]->id] = depth + 1;
+        if (!ran || !zipper_dynamic(z, n->out[k]) || !match_value(&z->al, n->out[k], 1e-6, &found))
+            continue;
+        t->depth[n->out[k]->id] = 1;
+        matched += z->al.claims[found.source->id] > 0 && found.source != pinned ? 0.5 : 1;
+        zipper_take_over(z, n->out[k], &found);
+        if (n->out[k]->is_output)
+            *ends += is_partner(z, n->out[k], found.source) ? 1 : -2;
+    }
+    return matched;
+}
+
 /* How much of what follows matches once target value v is the source's: matched - missed, 0 when
- * nothing does. */
+ * nothing does. What depends on a miss tells less than the miss: another fault further on is no
+ * argument against the pair. */
 static double try_pair(struct zipper *z, const struct value *v, const struct link *l,
                        const bool *open) {
-    struct trial t = { .z = z, .touched = NEW_ARRAY(z->arena, z->al.n_link + 1, bool) };
+    struct trial t = { .z = z, .depth = NEW_ARRAY(z->arena, z->al.n_link + 1, int) };
     save(&t, v);
     zipper_take_over(z, v, l);
     const struct graph *g = z->target->model->graph;
     struct link kept = z->al.link[v->id];
     z->al.link[v->id] = *l;
     z->al.claims[l->source->id]++;
-    double matched = 0;
+    double matched = 0, missed = 0;
     int evaluated = 0, ends = 0;
     for (int i = z->al.target_order[v->id] + 1; i < g->n_nodes && evaluated < WINDOW; i++) {
         const struct node *n = g->nodes[i];
-        if (!reads_touched(&t, n) || n->n_out == 0 || !n->out[0] || !open[n->out[0]->id])
+        int depth = depth_of(&t, n);
+        if (!depth || n->n_out == 0 || !n->out[0] || !open[n->out[0]->id])
             continue;
-        for (int k = 0; k < n->n_out; k++)
-            if (n->out[k])
-                save(&t, n->out[k]);
-        struct err e;
+        if (depth > DEEPEST) {
+            give_up(&t, n);
+            continue;
+        }
         evaluated++;
         if (evaluated > BARREN && matched == 0)
             break;
-        if (!zipper_evaluate(z, n, &e))
-            continue;
-        for (int k = 0; k < n->n_out; k++) {
-            struct link found;
-            if (!n->out[k] || !zipper_dynamic(z, n->out[k]) ||
-                !match_value(&z->al, n->out[k], 1e-6, &found))
-                continue;
-            bool claimed = z->al.claims[found.source->id] > 0 && found.source != l->source;
-            matched += claimed ? 0.5 : 1;
-            zipper_take_over(z, n->out[k], &found);
-            if (n->out[k]->is_output)
-                ends += is_partner(z, n->out[k], found.source) ? 1 : -2;
-        }
+        double found = follow(&t, n, l->source, depth, &ends);
+        matched += found;
+        if (found == 0)
+            missed += depth == 1 ? 0.25 : 0.05;
     }
     z->al.link[v->id] = kept;
     z->al.claims[l->source->id]--;
     restore(&t);
     if (matched == 0)
         return 0;
-    return matched + 2 * ends - 0.25 * (evaluated - matched);
+    return matched + 2 * ends - missed;
 }
 
 static int lowest_source_order(const struct zipper *z, const struct node *f) {
@@ -266,21 +299,25 @@ static bool pin_outputs(struct zipper *z, const bool *open) {
     return any;
 }
 
+static bool only_moves(const struct node *n) {
+    static const char *const ops[] = { "Identity", "Cast",      "Reshape", "Transpose", "Flatten",
+                                       "Squeeze",  "Unsqueeze", "Dropout", "Expand" };
+    for (size_t k = 0; k < sizeof ops / sizeof *ops; k++)
+        if (node_is(n, ops[k]))
+            return true;
+    return false;
+}
+
 /* A node that changed nothing looks like its own input, and may have been meant to change
  * something. When what follows goes wrong, its result is taken for unknown again. */
 static bool doubt_inputs(struct zipper *z, const struct node *f) {
-    static const char *const harmless[] = { "Identity",  "Cast",    "Reshape",
-                                            "Transpose", "Flatten", "Squeeze",
-                                            "Unsqueeze", "Dropout", "Expand" };
     bool any = false;
     for (int i = 0; i < f->n_in; i++) {
         const struct value *v = f->in[i];
         if (!v || v->id >= z->al.n_link || !zipper_linked(z, v) || z->al.link[v->id].pinned ||
             !v->producer || z->doubted[v->id])
             continue;
-        bool moves = false, idle = false;
-        for (size_t k = 0; k < sizeof harmless / sizeof *harmless; k++)
-            moves = moves || node_is(v->producer, harmless[k]);
+        bool moves = only_moves(v->producer), idle = false;
         for (int k = 0; !moves && k < v->producer->n_in; k++) {
             const struct value *u = v->producer->in[k];
             idle = idle || (u && u->id < z->al.n_link &&
@@ -293,6 +330,13 @@ static bool doubt_inputs(struct zipper *z, const struct node *f) {
         any = true;
     }
     return any;
+}
+
+/* Does the same operator, one that computes, make both sides of the pair, at the frontier itself?
+ * Then a little that follows is enough: where each such node is faulty, more never does. */
+static bool is_same_step(const struct search *s, const struct node *f) {
+    const struct node *from = s->link.source->producer;
+    return s->t->producer == f && from && same_operator(from, f) && !only_moves(f);
 }
 
 bool zipper_resynchronise(struct zipper *z) {
@@ -315,7 +359,7 @@ bool zipper_resynchronise(struct zipper *z) {
             tried++;
             try_target(z, t, low, open, &best);
         }
-        if (best.score >= 1.5)
+        if (best.score >= 1.5 || (best.score >= 0.5 && is_same_step(&best, f)))
             break;
     }
     zipper_look_at(z, samples);
