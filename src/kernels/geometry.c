@@ -16,8 +16,10 @@ void geometry_of(const struct window *w, const int64_t *x_spatial, struct geomet
         g->positions *= g->out[i];
         g->taps *= g->kernel[i];
         g->plane *= g->in[i];
-        int64_t from = (g->begin[i] + g->stride[i] - 1) / g->stride[i];
-        int64_t room = g->in[i] + g->begin[i] - (g->kernel[i] - 1) * g->dilation[i] - 1;
+        int64_t reach = (g->kernel[i] - 1) * g->dilation[i];
+        int64_t before = g->begin[i] - (reach < 0 ? reach : 0);
+        int64_t from = before > 0 ? (before + g->stride[i] - 1) / g->stride[i] : 0;
+        int64_t room = g->in[i] + g->begin[i] - (reach > 0 ? reach : 0) - 1;
         int64_t to = room < 0 ? 0 : room / g->stride[i] + 1;
         g->inner[i][1] = to < g->out[i] ? to : g->out[i];
         g->inner[i][0] = from < g->inner[i][1] ? from : g->inner[i][1];
@@ -33,6 +35,11 @@ bool is_inner(const struct geometry *g, int axis, int64_t at) {
 void tap_range(const struct geometry *g, int axis, int64_t at, int64_t range[2]) {
     int64_t start = at * g->stride[axis] - g->begin[axis], d = g->dilation[axis],
             left = g->in[axis] - start;
+    if (d < 0) { /* the same, from the other end */
+        start = g->in[axis] - 1 - start;
+        left = g->in[axis] - start;
+        d = -d;
+    }
     range[0] = start < 0 ? (-start + d - 1) / d : 0;
     range[1] = left <= 0 ? 0 : (left + d - 1) / d;
     if (range[1] > g->kernel[axis])

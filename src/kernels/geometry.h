@@ -14,6 +14,7 @@ struct conv_plan;
 struct geometry {
     const struct conv_plan *p; /* a convolution's; set by its kernel */
     int missing;               /* axes */
+    /* A transposed convolution's kernel runs backwards: a negative dilation. */
     int64_t in[AXES], out[AXES], kernel[AXES], stride[AXES], dilation[AXES], begin[AXES], end[AXES];
     int64_t x[AXES];                /* strides of the input in elements */
     int64_t positions, taps, plane; /* outputs and kernel positions of a channel; its inputs */

@@ -9,7 +9,11 @@
  * that changes nothing but the sign of a zero sum, and only from -0 to +0: outputs at the border
  * that are +0 are computed again, tap by tap. Weights that are not finite go to the reference.
  *
- * Depthwise convolution skips as the reference does. */
+ * Depthwise convolution skips as the reference does.
+ *
+ * A transposed convolution is one convolution of stride 1 for each phase: the outputs with the same
+ * remainder by the strides meet the same kernel positions, and along them the input goes on by one.
+ */
 #include "ops/conv.h"
 
 #include <math.h>
@@ -30,6 +34,14 @@ static int64_t kernel_offset(const struct geometry *g, const int64_t at[AXES]) {
         offset += at[AXES - g->p->w.n + i] * g->p->k_spatial[i];
     return offset;
 }
+
+/* Where the weights and the output of a convolution lie; tag: which of the packed forms of the
+ * weights. */
+struct conv_place {
+    const void *k;
+    void *y;
+    uint64_t tag;
+};
 
 enum { MAX_COLUMNS = 64, MAX_RUNS = 3 * MAX_COLUMNS };
 
@@ -91,33 +103,78 @@ static int list_runs(const struct geometry *g, const int64_t tap[AXES],
     return count;
 }
 
+/* The part of an axis of a transposed convolution whose outputs have remainder `phase` by the
+ * stride, as an axis of a convolution; gives the first kernel index and the step to the next. */
+static void phase_axis(const struct window *from, int i, int64_t phase, struct window *w,
+                       int64_t *first, int64_t *step) {
+    int64_t s = from->stride[i], d = from->dilation[i], a = s, b = d % s;
+    while (b) { /* the greatest common divisor */
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    *step = s / a;
+    for (*first = 0; *first < *step; (*first)++)
+        if ((phase + from->begin[i] - *first * d) % s == 0)
+            break;
+    w->in[i] = from->in[i];
+    w->out[i] = from->out[i] > phase ? (from->out[i] - phase + s - 1) / s : 0;
+    w->kernel[i] =
+        *first < *step && *first < from->kernel[i] ? (from->kernel[i] - 1 - *first) / *step + 1 : 0;
+    w->stride[i] = 1;
+    w->dilation[i] = -(d * *step / s);
+    w->begin[i] = -(phase + from->begin[i] - *first * d) / s;
+}
+
 #define REAL float
 #define SUFFIX f
 #include "kernels/kernel_conv.inc"
+#include "kernels/kernel_conv_transpose.inc"
 #include "kernels/kernel_depthwise.inc"
 #undef REAL
 #undef SUFFIX
 #define REAL double
 #define SUFFIX d
 #include "kernels/kernel_conv.inc"
+#include "kernels/kernel_conv_transpose.inc"
 #include "kernels/kernel_depthwise.inc"
 #undef REAL
 #undef SUFFIX
 
-enum status kernel_conv(struct op_ctx *c) {
+/* Operands of one float type, of ranks that the fast kernels know, with something to compute. */
+static bool known_conv(const struct op_ctx *c) {
     const struct tensor *x = c->in[0], *k = c->in[1];
     const struct tensor *bias = c->n_in > 2 ? c->in[2] : NULL;
+    return (x->store == DT_F32 || x->store == DT_F64) && k->store == x->store &&
+           (!bias || bias->store == x->store) && x->rank - 2 <= AXES &&
+           tensor_count(c->out[0]) != 0;
+}
+
+enum status kernel_conv(struct op_ctx *c) {
+    const struct tensor *x = c->in[0], *k = c->in[1];
     struct conv_plan p;
     struct geometry g;
-    if ((x->store != DT_F32 && x->store != DT_F64) || k->store != x->store ||
-        (bias && bias->store != x->store))
+    struct conv_place place = { .k = k->data, .y = c->out[0]->data };
+    if (!known_conv(c))
         return kernel_reference(c);
     TRY(conv_plan(c->node, x->rank, x->dim, k->rank, k->dim, &p, c->err));
-    if (p.w.n > AXES || tensor_count(c->out[0]) == 0 || p.in_per_group == 0)
+    if (p.in_per_group == 0)
         return kernel_reference(c);
     geometry_of(&p.w, p.x_spatial, &g);
     g.p = &p;
-    bool done = x->store == DT_F32 ? (p.depthwise ? depthwise_f(c, &g) : conv_f(c, &g))
-                                   : (p.depthwise ? depthwise_d(c, &g) : conv_d(c, &g));
+    bool done = x->store == DT_F32 ? (p.depthwise ? depthwise_f(c, &g) : conv_f(c, &g, &place))
+                                   : (p.depthwise ? depthwise_d(c, &g) : conv_d(c, &g, &place));
+    return done ? OK : kernel_reference(c);
+}
+
+enum status kernel_conv_transpose(struct op_ctx *c) {
+    const struct tensor *x = c->in[0], *k = c->in[1];
+    struct conv_plan p;
+    if (!known_conv(c))
+        return kernel_reference(c);
+    TRY(conv_transpose_plan(c->node, x->rank, x->dim, k->rank, k->dim, &p, c->err));
+    if (p.in_per_group == 0)
+        return kernel_reference(c);
+    bool done = x->store == DT_F32 ? conv_transpose_f(c, &p) : conv_transpose_d(c, &p);
     return done ? OK : kernel_reference(c);
 }

@@ -14,6 +14,7 @@ static const struct {
     op_eval_fn *eval;
 } table[] = {
     { "", "Conv", kernel_conv },
+    { "", "ConvTranspose", kernel_conv_transpose },
     { "", "Gelu", kernel_gelu },
     { "", "MatMul", kernel_matmul },
     { "", "Gemm", kernel_gemm },

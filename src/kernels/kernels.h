@@ -25,6 +25,7 @@ int kernel_binary_id(const struct node *n);
 
 /* One a family; the reference's contract. */
 enum status kernel_conv(struct op_ctx *c);
+enum status kernel_conv_transpose(struct op_ctx *c);
 enum status kernel_matmul(struct op_ctx *c);
 enum status kernel_gemm(struct op_ctx *c);
 enum status kernel_unary(struct op_ctx *c);
