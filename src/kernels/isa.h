@@ -8,6 +8,8 @@
 #include <stdint.h>
 
 #include "ops/broadcast.h"
+#include "ops/norm.h"
+#include "ops/reduce.h"
 
 /* clang-format off */
 /* Elementwise functions, by the names of their operators: formulas of ops/unary.def without a call, and those around a
@@ -97,6 +99,13 @@ struct run {
                        const T *scale, const T *bias);                                             \
         /* LayerNormalization of up to 8 rows of n elements (ops/norm.c); bias may be NULL. */     \
         void (*norm_rows)(const T *x, T *y, int rows, int64_t n, T epsilon, const T *scale, const T *bias);                \
+        /* Of scores: s[i] += bias[i], a bias of minus infinity stays; then the softmax of up to 8 rows in place, with one more \
+         * score `sink` when `extra`; rows that attend to nothing become zeros (ops/attention.inc).*/                        \
+        void (*add_bias)(T *s, const T *bias, int64_t n);                                          \
+        void (*attend_rows)(T *s, int rows, int64_t n, const bool *attended, bool extra, T sink);  \
+        /* Sets [s, s + sets) of a normalisation, sets <= 8; dense: j->inner[i] is i. */            \
+        void (*norm_sets)(const struct norm_job *j, int64_t s, int sets, bool dense);              \
+        reduce_fn_##S *reduce[REDUCTIONS];                                                         \
         /* `count` <= 64 side by side, elements `step` apart. */                                   \
         void (*softmax_columns)(const T *x, T *y, int64_t n, int64_t step, int64_t count);         \
     };

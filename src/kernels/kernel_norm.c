@@ -1,6 +1,7 @@
 /* Fast BatchNormalization and LayerNormalization: the bits of src/ops/norm.c. */
 #include <math.h>
 
+#include "kernels/kernel_cores.h"
 #include "kernels/isa.h"
 #include "kernels/kernels.h"
 #include "ops/spatial.h"
@@ -50,7 +51,7 @@ enum status kernel_batch_norm(struct op_ctx *c) {
     struct layout l;
     struct batch_job j = { .in = c->in, .y = c->out[0], .run = 1 };
     if (!same_store(c) || attr_int(c->node, "training_mode"))
-        return kernel_reference(c);
+        return kernel_with_cores(c);
     TRY(layout_read(c->node, x->rank, &l, c->err));
     j.channels = x->dim[l.channel];
     for (int i = l.channel + 1; i < x->rank; i++)
@@ -95,13 +96,13 @@ enum status kernel_layer_norm(struct op_ctx *c) {
     };
     int axis;
     if (!same_store(c) || x->rank == 0 || op_wanted(c, 1) || op_wanted(c, 2))
-        return kernel_reference(c);
+        return kernel_with_cores(c);
     TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
     for (int i = 0; i < x->rank; i++)
         *(i < axis ? &j.rows : &j.n) *= x->dim[i];
     if (j.n == 0 || j.rows == 0 || tensor_count(c->in[1]) != j.n ||
         (j.bias && tensor_count(j.bias) != j.n))
-        return kernel_reference(c);
+        return kernel_with_cores(c);
     j.epsilon = attr_float(c->node, "epsilon");
     pool_run(j.rows * j.n > 16384 ? c->pool : NULL,
              (size_t)((j.rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE),

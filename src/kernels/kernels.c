@@ -2,11 +2,13 @@
 
 #include <string.h>
 
+#include "kernels/kernel_cores.h"
 #include "kernels/isa.h"
 
 /* clang-format off */
 #define UNARY_ROW(name) { "", #name, kernel_unary },
 #define BINARY_ROW(name) { "", #name, kernel_binary },
+#define REDUCE(name, since, start, step, join, finish, slope) { "", #name, kernel_with_cores },
 
 /* The first row that fits. */
 static const struct {
@@ -35,7 +37,24 @@ static const struct {
     { "", "RNN", kernel_rnn },
     { "", "GRU", kernel_rnn },
     { "", "LSTM", kernel_rnn },
+    { "", "Attention", kernel_with_cores },
+    { "com.microsoft", "Attention", kernel_with_cores },
+    { "com.microsoft", "MultiHeadAttention", kernel_with_cores },
+    { "com.microsoft", "GroupQueryAttention", kernel_with_cores },
+    { "", "InstanceNormalization", kernel_with_cores },
+    { "", "GroupNormalization", kernel_with_cores },
+    { "", "RMSNormalization", kernel_with_cores },
+    { "", "LpNormalization", kernel_with_cores },
+    { "", "MeanVarianceNormalization", kernel_with_cores },
+    { "", "SimplifiedLayerNormalization", kernel_with_cores },
+    { "com.microsoft", "SimplifiedLayerNormalization", kernel_with_cores },
+    { "com.microsoft", "SkipLayerNormalization", kernel_with_cores },
+    { "com.microsoft", "SkipSimplifiedLayerNormalization", kernel_with_cores },
+    { "com.microsoft", "EmbedLayerNormalization", kernel_with_cores },
+    { "", "Resize", kernel_with_cores },
+#include "ops/reduce.def"
 };
+#undef REDUCE
 #undef UNARY_ROW
 #undef BINARY_ROW
 /* clang-format on */
@@ -43,7 +62,7 @@ static const struct {
 op_eval_fn *kernel_find(const struct node *n, bool *fills) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].op, n->op) == 0 && strcmp(table[i].domain, n->domain) == 0) {
-            *fills = true;
+            *fills = table[i].eval != kernel_with_cores;
             return table[i].eval;
         }
     return NULL;

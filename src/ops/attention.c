@@ -14,6 +14,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/cores.h"
 #include "ops/mathfn.h"
 #include "ops/move.h"
 #include "ops/real.h"
@@ -47,6 +48,10 @@ void attention_run(struct op_ctx *c, const struct attention *a) {
     int64_t rows = a->batch * a->heads * a->queries,
             cost = a->keys * (a->head_size + a->value_size + 16);
     struct attention_job j = { .a = a };
+    if (c->cores) {
+        c->cores->attention(c, a);
+        return;
+    }
     size_t size = a->store == DT_F64 ? sizeof(double) : sizeof(float);
     j.scratch = arena_array(
         c->scratch, (size_t)split_tasks(c, rows, cost) * (size_t)(a->keys + a->head_size) + 1,

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/cores.h"
 #include "ops/mathfn.h"
 #include "ops/real.h"
 #include "ops/spatial.h"
@@ -44,6 +45,10 @@ static float sqrt_f(float v) {
 void norm_run(struct op_ctx *c, struct norm_job *j) {
     if (j->weight_period < 1)
         j->weight_period = 1;
+    if (c->cores && j->kind != NORM_GIVEN) {
+        c->cores->norm(c, j);
+        return;
+    }
     split_run(c, j->n_outer, j->n_inner * 4, j->store == DT_F64 ? norm_part_d : norm_part_f, j);
 }
 

@@ -27,6 +27,7 @@
 
 struct pack_cache;
 struct follower;
+struct op_cores;
 
 enum precision {
     PREC_F64,    /* every float in float64: the meaning */
@@ -75,6 +76,7 @@ struct op_ctx {
     struct pack_cache *packs;  /* src/kernels' cache of packed weights; NULL: none is kept */
     struct recycler *recycler; /* may be NULL */
     struct follower *follower; /* src/kernels': nodes to compute along with this one; NULL: none */
+    const struct op_cores *cores; /* src/kernels': faster inner loops; NULL: the reference's */
     bool fills; /* the kernel writes every element of its outputs: they need not be zeroed */
     struct err *err;
 };

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/axes.h"
 #include "ops/broadcast.h"
+#include "ops/cores.h"
 #include "ops/mathfn.h"
 #include "ops/real.h"
 #include "ops/row.h"
@@ -17,63 +17,17 @@
 #define fabs_f fabsf
 #define sqrt_d sqrt
 #define sqrt_f sqrtf
-#define K(constant) ((REAL)(constant))
 
-enum { CHAINS = 8 };
-
-/* One slab: x is its base in the input, y its output, shift (may be NULL) goes along with y. */
-#define REDUCE(name, since, start, step, join, finish, slope)                                \
-    static void FN(name)(const struct slabs *s, const REAL *x, const REAL *shift, REAL *y) { \
-        REAL count = (REAL)s->count, chain[CHAINS], m = shift ? shift[0] : 0;                \
-        (void)count, (void)m;                                                                \
-        for (int64_t j = 0; s->inner_kept && j < s->run; j++)                                \
-            y[j] = start;                                                                    \
-        for (int64_t o = 0; s->inner_kept && o < s->n_offsets; o++)                          \
-            for (int64_t j = 0; j < s->run; j++) {                                           \
-                m = shift ? shift[j] : 0;                                                    \
-                REAL acc = y[j], a = x[s->offset[o] + j];                                    \
-                y[j] = step;                                                                 \
-            }                                                                                \
-        for (int64_t j = 0; s->inner_kept && j < s->run; j++) {                              \
-            REAL acc = y[j];                                                                 \
-            m = shift ? shift[j] : 0;                                                        \
-            y[j] = finish;                                                                   \
-        }                                                                                    \
-        if (s->inner_kept)                                                                   \
-            return;                                                                          \
-        for (int k = 0; k < CHAINS; k++)                                                     \
-            chain[k] = start;                                                                \
-        for (int64_t o = 0; o < s->n_offsets; o++) {                                         \
-            const REAL *v = x + s->offset[o];                                                \
-            int64_t i = 0;                                                                   \
-            for (; i + CHAINS <= s->run; i += CHAINS)                                        \
-                for (int k = 0; k < CHAINS; k++) {                                           \
-                    REAL acc = chain[k], a = v[i + k];                                       \
-                    chain[k] = step;                                                         \
-                }                                                                            \
-            for (; i < s->run; i++) {                                                        \
-                REAL acc = chain[i % CHAINS], a = v[i];                                      \
-                chain[i % CHAINS] = step;                                                    \
-            }                                                                                \
-        }                                                                                    \
-        for (int half = CHAINS / 2; half; half /= 2)                                         \
-            for (int k = 0; k < half; k++) {                                                 \
-                REAL acc = chain[k], a = chain[k + half];                                    \
-                chain[k] = join;                                                             \
-            }                                                                                \
-        REAL acc = chain[0];                                                                 \
-        y[0] = finish;                                                                       \
-    }
 #define REAL float
 #define SUFFIX f
-#include "ops/reduce.def"
+#include "ops/reduce.inc"
 #undef REAL
 #undef SUFFIX
 #define REAL double
 #define SUFFIX d
-#include "ops/reduce.def"
-#undef REDUCE
+#include "ops/reduce.inc"
 
+#define K(constant) ((REAL)(constant))
 #define REDUCE(name, since, start, step, join, finish, slope)      \
     static double name##_slope(double a, double y, double count) { \
         (void)a, (void)y, (void)count;                             \
@@ -82,40 +36,60 @@ enum { CHAINS = 8 };
 #include "ops/reduce.def"
 #undef REDUCE
 
-typedef void double_fn(const struct slabs *s, const double *x, const double *shift, double *y);
-typedef void float_fn(const struct slabs *s, const float *x, const float *shift, float *y);
-
 struct job {
     const struct slabs *s;
     const struct tensor *x, *shift;
     struct tensor *y;
-    double_fn *d;
-    float_fn *f;
-    int64_t per_task;
+    reduce_fn_d *d;
+    reduce_fn_f *f;
+    int64_t per_task;              /* slabs */
+    int64_t columns, columns_each; /* tasks beside each other in a run that is kept */
 };
 
 static void slab_task(void *arg, size_t task) {
     const struct job *j = arg;
-    int64_t from = (int64_t)task * j->per_task, to = from + j->per_task;
+    int64_t from = (int64_t)task / j->columns * j->per_task, to = from + j->per_task;
+    int64_t column = (int64_t)task % j->columns * j->columns_each;
     int64_t step = j->s->inner_kept ? j->s->run : 1;
-    for (int64_t i = from; i < to && i < j->s->n_slabs; i++) {
+    struct slabs s = *j->s;
+    if (s.inner_kept)
+        s.run = s.run - column < j->columns_each ? s.run - column : j->columns_each;
+    for (int64_t i = from; i < to && i < s.n_slabs; i++) {
+        int64_t y = i * step + column, x = s.base[i] + column;
         if (j->x->store == DT_F64)
-            j->d(j->s, (const double *)j->x->data + j->s->base[i],
-                 j->shift ? (const double *)j->shift->data + i * step : NULL,
-                 (double *)j->y->data + i * step);
+            j->d(&s, (const double *)j->x->data + x,
+                 j->shift ? (const double *)j->shift->data + y : NULL, (double *)j->y->data + y);
         else
-            j->f(j->s, (const float *)j->x->data + j->s->base[i],
-                 j->shift ? (const float *)j->shift->data + i * step : NULL,
-                 (float *)j->y->data + i * step);
+            j->f(&s, (const float *)j->x->data + x,
+                 j->shift ? (const float *)j->shift->data + y : NULL, (float *)j->y->data + y);
     }
 }
 
+static const struct {
+    reduce_fn_d *d;
+    reduce_fn_f *f;
+} loops[] = {
+#define REDUCE(name, since, start, step, join, finish, slope) \
+    [REDUCTION_##name] = { name##_d, name##_f },
+#include "ops/reduce.def"
+#undef REDUCE
+};
+
+/* Columns that stay in the first cache while the elements that are reduced go by. */
+enum { COLUMNS = 2048 };
+
 static void reduce_real(struct op_ctx *c, const struct slabs *s, const struct tensor *x,
-                        const struct tensor *shift, struct tensor *y, double_fn *d, float_fn *f) {
-    struct job j = { .s = s, .x = x, .shift = shift, .y = y, .d = d, .f = f };
-    int64_t work = s->count * (s->inner_kept ? s->run : 1);
+                        const struct tensor *shift, struct tensor *y, enum reduction r) {
+    struct job j = { .s = s, .x = x, .shift = shift, .y = y, .d = loops[r].d, .f = loops[r].f };
+    if (c->cores) {
+        j.d = c->cores->reduce_d[r];
+        j.f = c->cores->reduce_f[r];
+    }
+    j.columns_each = s->inner_kept && s->run > COLUMNS ? COLUMNS : s->run;
+    j.columns = s->inner_kept && s->run > COLUMNS ? (s->run + COLUMNS - 1) / COLUMNS : 1;
+    int64_t work = s->count * (s->inner_kept ? j.columns_each : 1);
     j.per_task = work >= 16384 ? 1 : 16384 / (work ? work : 1);
-    size_t tasks = (size_t)((s->n_slabs + j.per_task - 1) / j.per_task);
+    size_t tasks = (size_t)((s->n_slabs + j.per_task - 1) / j.per_task * j.columns);
     pool_run(tasks > 1 ? c->pool : NULL, tasks, slab_task, &j);
 }
 
@@ -194,7 +168,7 @@ static enum status largest(struct op_ctx *c, const struct slabs *s, const struct
                            struct tensor **out) {
     const struct tensor *y = c->out[0];
     TRY(tensor_new(out, x->store, x->store, y->rank, y->dim, c->err));
-    reduce_real(c, s, x, NULL, *out, ReduceMax_d, ReduceMax_f);
+    reduce_real(c, s, x, NULL, *out, REDUCTION_ReduceMax);
     for (int64_t i = 0, n = tensor_count(y); i < n; i++)
         if (!isfinite(tensor_f64(*out, i)))
             tensor_set_f64(*out, i, 0);
@@ -202,11 +176,11 @@ static enum status largest(struct op_ctx *c, const struct slabs *s, const struct
 }
 
 static enum status reduce_as_real(struct op_ctx *c, const struct slabs *s, const struct tensor *x,
-                                  struct tensor *y, double_fn *d, float_fn *f) {
+                                  struct tensor *y, enum reduction r) {
     struct tensor *shift = NULL;
     if (strcmp(c->node->op, "ReduceLogSumExp") == 0)
         TRY(largest(c, s, x, &shift));
-    reduce_real(c, s, x, shift, y, d, f);
+    reduce_real(c, s, x, shift, y, r);
     tensor_free(shift);
     return OK;
 }
@@ -217,13 +191,12 @@ static bool needs_reals(const char *op) {
 }
 
 /* Integers of operators whose result is not an integer: through float64, truncated. */
-static enum status reduce_through_reals(struct op_ctx *c, const struct slabs *s, double_fn *d,
-                                        float_fn *f) {
+static enum status reduce_through_reals(struct op_ctx *c, const struct slabs *s, enum reduction r) {
     struct tensor *x, *y = NULL;
     TRY(tensor_convert(&x, c->in[0], DT_F64, c->err));
     enum status status = tensor_new(&y, DT_F64, DT_F64, c->out[0]->rank, c->out[0]->dim, c->err);
     if (status == OK)
-        status = reduce_as_real(c, s, x, y, d, f);
+        status = reduce_as_real(c, s, x, y, r);
     for (int64_t i = 0, n = tensor_count(c->out[0]); status == OK && i < n; i++)
         tensor_set_f64(c->out[0], i, tensor_f64(y, i));
     tensor_free(x);
@@ -231,18 +204,18 @@ static enum status reduce_through_reals(struct op_ctx *c, const struct slabs *s,
     return status;
 }
 
-static enum status reduce_run(struct op_ctx *c, double_fn *d, float_fn *f) {
+static enum status reduce_run(struct op_ctx *c, enum reduction r) {
     const struct tensor *x = c->in[0];
     bool reduced[MAX_RANK];
     struct slabs s;
     TRY(reduced_axes(c->node, c->n_in > 1 ? c->in[1] : NULL, x->rank, reduced, c->err));
     slabs_plan(&s, x, reduced, c->scratch);
     if (dtype_is_float(x->store))
-        return reduce_as_real(c, &s, x, c->out[0], d, f);
+        return reduce_as_real(c, &s, x, c->out[0], r);
     if (!dtype_is_int(x->store) && x->store != DT_BOOL)
         return op_bad_type(c, 0);
     if (needs_reals(c->node->op))
-        return reduce_through_reals(c, &s, d, f);
+        return reduce_through_reals(c, &s, r);
     reduce_integers(c->node->op, &s, x, c->out[0]);
     return OK;
 }
@@ -292,7 +265,7 @@ static enum status reduce_grad(struct grad_ctx *c,
 
 #define REDUCE(name, since, start, step, join, finish, slope) \
     static enum status name##_eval(struct op_ctx *c) {        \
-        return reduce_run(c, name##_d, name##_f);             \
+        return reduce_run(c, REDUCTION_##name);               \
     }                                                         \
     static enum status name##_grad(struct grad_ctx *c) {      \
         return reduce_grad(c, name##_slope);                  \

@@ -7,9 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/cores.h"
 #include "ops/move.h"
 #include "ops/real.h"
-#include "ops/resize.h"
 #include "ops/row.h"
 #include "ops/split.h"
 

@@ -1,6 +1,21 @@
-/* Attributes of every form of Resize, for tables of rows (ops/row.h). */
+/* Resize: one axis at a time, and the attributes that every form of it has. */
 #ifndef OPS_RESIZE_H
 #define OPS_RESIZE_H
+
+#include "ops/op.h"
+
+/* y[outer][o][inner] is the fma chain from 0 over t in [first[o], first[o + 1]) of weight[t] and
+ * x[outer][index[t]][inner]; x and y of type `store`. */
+struct resize_lines {
+    enum dtype store;
+    const int64_t *first, *index;
+    const double *weight;
+    int64_t outer, in, out, inner;
+    const void *x;
+    void *y;
+};
+
+/* For tables of rows (ops/row.h). */
 
 #define RESIZE_ATTRS                                                                           \
     INT("antialias", 0), PLAIN("axes", INTS),                                                  \

@@ -76,7 +76,7 @@ struct bench { /* one node with its inputs */
     struct tensor *in[16];
     struct pool *pools[3];
     struct random random;
-    int cases;
+    int cases, computed; /* computed: those that the reference does not refuse */
 };
 
 static inline void bench_open(struct bench *b, uint64_t seed) {
@@ -117,6 +117,12 @@ static inline struct tensor *bench_input(struct bench *b, int i, enum dtype t, i
     b->node->in[i] = v;
     b->in[i] = x;
     return x;
+}
+
+/* Input i: the integers given, a constant. */
+static inline void bench_list(struct bench *b, int i, const int64_t *v, int64_t n) {
+    struct tensor *t = bench_input(b, i, DT_I64, 1, &n, ORDINARY, true);
+    memcpy(t->data, v, (size_t)n * sizeof *v);
 }
 
 static inline void bench_ints(struct bench *b, const char *name, int64_t n, const int64_t *v) {
@@ -210,6 +216,21 @@ static inline void bench_compare(struct bench *b, enum precision precision) {
         tensor_free(want[i]);
     model_free(b->model);
     b->cases++;
+    b->computed += expected == OK;
+}
+
+/* n cases of one kind, of which at least 300 are computed. */
+static inline void bench_cases(void (*one)(struct bench *b), uint64_t seed, int n) {
+    struct bench b;
+    bench_open(&b, seed);
+    for (int i = 0; i < n; i++)
+        one(&b);
+    assert_true(b.computed >= 300);
+    bench_close(&b);
+}
+
+static inline enum precision bench_precision(enum dtype t) {
+    return t == DT_F64 ? PREC_F64 : PREC_F32;
 }
 
 #endif

@@ -112,22 +112,14 @@ static void transposed_case(struct bench *b) {
     bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
 }
 
-static void run(void (*one)(struct bench *b), uint64_t seed) {
-    struct bench b;
-    bench_open(&b, seed);
-    for (int i = 0; i < CASES; i++)
-        one(&b);
-    bench_close(&b);
-}
-
 static void test_conv(void **state) {
     (void)state;
-    run(one_case, 1);
+    bench_cases(one_case, 1, CASES);
 }
 
 static void test_conv_transpose(void **state) {
     (void)state;
-    run(transposed_case, 2);
+    bench_cases(transposed_case, 2, CASES);
 }
 
 int main(void) {

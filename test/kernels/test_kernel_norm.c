@@ -38,26 +38,104 @@ static void layer_case(struct bench *b) {
     bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
 }
 
-static void run(void (*one)(struct bench *b), uint64_t seed) {
-    struct bench b;
-    bench_open(&b, seed);
-    for (int i = 0; i < 400; i++)
-        one(&b);
-    bench_close(&b);
+/* By instance, by group, with statistics, with a broadcast weight. */
+static void instance_case(struct bench *b) {
+    struct random *r = &b->random;
+    enum dtype t = random_chance(r, 50) ? DT_F32 : DT_F64;
+    bool last = random_chance(r, 50), groups = random_chance(r, 50);
+    int rank = (int)random_in(r, 3, 5);
+    int64_t dim[5], count = groups ? random_in(r, 1, 7) : 1,
+                    channels = count * random_in(r, 1, groups ? 5 : 30);
+    for (int i = 0; i < rank; i++)
+        dim[i] = random_chance(r, 2) ? 0 : random_in(r, 1, 9);
+    dim[last ? rank - 1 : 1] = channels;
+    enum values kind = (enum values)random_in(r, 0, VALUES - 1);
+    bench_begin(b, "", groups ? "GroupNormalization" : "InstanceNormalization", 3, 1);
+    node_set_string(b->node, "layout", last ? "NHWC" : "NCHW");
+    if (groups)
+        node_set_int(b->node, "num_groups", count);
+    bench_input(b, 0, t, rank, dim, kind, false);
+    for (int i = 1; i < 3; i++)
+        bench_input(b, i, t, 1, &channels, kind, true);
+    bench_compare(b, bench_precision(t));
+}
+
+static void rows_case(struct bench *b) {
+    struct random *r = &b->random;
+    enum dtype t = random_chance(r, 50) ? DT_F32 : DT_F64;
+    int rank = (int)random_in(r, 1, 4), axis = (int)random_in(r, 0, rank - 1);
+    int64_t dim[4], weight[4];
+    for (int i = 0; i < rank; i++)
+        dim[i] = random_chance(r, 2) ? 0 : random_in(r, 1, 15);
+    for (int i = axis; i < rank; i++)
+        weight[i - axis] = random_chance(r, 20) ? 1 : dim[i];
+    enum values kind = (enum values)random_in(r, 0, VALUES - 1);
+    bool rms = random_chance(r, 60);
+    bench_begin(b, "", rms ? "RMSNormalization" : "LpNormalization", rms ? 2 : 1, 1);
+    node_set_int(b->node, "axis", axis - (random_chance(r, 50) ? rank : 0));
+    if (!rms)
+        node_set_int(b->node, "p", random_in(r, 1, 2));
+    bench_input(b, 0, t, rank, dim, kind, false);
+    if (rms)
+        bench_input(b, 1, t, rank - axis, weight, kind, true);
+    bench_compare(b, bench_precision(t));
+}
+
+/* The mean over any axes; training, whose statistics are outputs. */
+static void moments_case(struct bench *b) {
+    struct random *r = &b->random;
+    enum dtype t = random_chance(r, 50) ? DT_F32 : DT_F64;
+    bool training = random_chance(r, 50);
+    int rank = (int)random_in(r, 2, 4), count = 0;
+    int64_t dim[4], axes[4];
+    for (int i = 0; i < rank; i++) {
+        dim[i] = random_in(r, 1, 9);
+        if (random_chance(r, 60))
+            axes[count++] = i;
+    }
+    enum values kind = (enum values)random_in(r, 0, VALUES - 1);
+    bench_begin(b, "", training ? "BatchNormalization" : "MeanVarianceNormalization",
+                training ? 5 : 1, training ? 3 : 1);
+    bench_input(b, 0, t, rank, dim, kind, false);
+    if (training)
+        node_set_int(b->node, "training_mode", 1);
+    else
+        bench_ints(b, "axes", count, axes);
+    for (int i = 1; training && i < 5; i++)
+        bench_input(b, i, t, 1, &dim[1], kind, true);
+    bench_compare(b, bench_precision(t));
+}
+
+static void test_instance(void **state) {
+    (void)state;
+    bench_cases(instance_case, 12, 400);
+}
+
+static void test_rows(void **state) {
+    (void)state;
+    bench_cases(rows_case, 13, 400);
+}
+
+static void test_moments(void **state) {
+    (void)state;
+    bench_cases(moments_case, 14, 400);
 }
 
 static void test_batch(void **state) {
     (void)state;
-    run(batch_case, 10);
+    bench_cases(batch_case, 10, 400);
 }
 
 static void test_layer(void **state) {
     (void)state;
-    run(layer_case, 11);
+    bench_cases(layer_case, 11, 400);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_batch),
-                                        cmocka_unit_test(test_layer) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_batch),    cmocka_unit_test(test_layer),
+        cmocka_unit_test(test_instance), cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_moments),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
