@@ -107,6 +107,8 @@ struct node {
     struct graph *body;  /* call of a model-local function: its body, instantiated */
     int32_t group;       /* nodes read from one operator of the file share it; -1 none */
     int version;         /* operator-set version the file declares for its domain; 0 none */
+    bool asymmetric;     /* the file says that float inputs of integer weights are quantized with a
+                            zero point (TFLite; counts in native runs only) */
     struct graph *graph; /* where it stands */
     struct origin origin;
 };

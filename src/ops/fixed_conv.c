@@ -5,6 +5,7 @@
 
 #include "ops/conv.h"
 #include "ops/fixed_sums.h"
+#include "ops/hybrid.h"
 #include "ops/row.h"
 #include "ops/split.h"
 
@@ -75,11 +76,11 @@ static enum status run(struct op_ctx *c, bool transposed) {
 }
 
 static enum status conv(struct op_ctx *c) {
-    return run(c, false);
+    return hybrid_input(c, 0) ? hybrid_conv(c, false) : run(c, false);
 }
 
 static enum status conv_transpose(struct op_ctx *c) {
-    return run(c, true);
+    return hybrid_input(c, 0) ? hybrid_conv(c, true) : run(c, true);
 }
 
 const struct op ops_fixed_conv[] = {

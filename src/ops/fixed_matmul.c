@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "ops/fixed_sums.h"
+#include "ops/hybrid.h"
 #include "ops/matmul.h"
 #include "ops/row.h"
 #include "ops/split.h"
@@ -54,12 +55,16 @@ static enum status gemm(struct op_ctx *c) {
     struct job j = { 0 };
     FAIL_IF(attr_float(c->node, "alpha") != 1 || attr_float(c->node, "beta") != 1, c->err,
             STATUS_UNSUPPORTED, "alpha and beta in integer arithmetic");
+    if (hybrid_input(c, 0))
+        return hybrid_matmul(c, true);
     TRY(gemm_plan(c->node, c->in[0], c->in[1], c->scratch, &j.p, c->err));
     return run(c, &j, true);
 }
 
 static enum status matmul(struct op_ctx *c) {
     struct job j = { 0 };
+    if (hybrid_input(c, 0))
+        return hybrid_matmul(c, false);
     TRY(matmul_plan(c->node, c->in[0], c->in[1], c->scratch, &j.p, c->err));
     return run(c, &j, false);
 }
@@ -67,8 +72,8 @@ static enum status matmul(struct op_ctx *c) {
 const struct op ops_fixed_matmul[] = {
     { FIXED("Gemm", 2, 3),
       .attrs = ATTRS(FLOAT("alpha", 1), FLOAT("beta", 1), INT("transA", 0), INT("transB", 0),
-                     FIXED_LIMITS),
+                     INT("asymmetric", 0), FIXED_LIMITS),
       .eval = gemm },
-    { FIXED("MatMul", 2, 2), .attrs = ATTRS(FIXED_LIMITS), .eval = matmul },
+    { FIXED("MatMul", 2, 2), .attrs = ATTRS(INT("asymmetric", 0), FIXED_LIMITS), .eval = matmul },
     { 0 },
 };

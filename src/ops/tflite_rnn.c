@@ -1,22 +1,41 @@
 /* TensorFlow Lite's recurrent cells: RNN, LSTM (basic, full, with coupled gates, peepholes, layer
  * normalisation, projection), their sequences in one or two directions, and SVDF. One run begins
- * with the states the file gives. */
+ * with the states the file gives.
+ *
+ * In domain "fixed" the matrices are integers (hybrid.h): inputs, states and what is projected are
+ * quantized row by row, each product is added to the sum of the gate as one float32. */
 #include <math.h>
 #include <string.h>
 
+#include "ops/hybrid.h"
 #include "ops/mathfn.h"
 #include "ops/real.h"
 #include "ops/row.h"
 #include "ops/split.h"
 
+/* Weights in the type of the run, rows `step` apart, or as integers. */
+struct matrix {
+    const void *real;
+    int64_t step;
+    struct hybrid_matrix integers;
+};
+
+static bool matrix_given(const struct matrix *m) {
+    return m->real || m->integers.q;
+}
+
 /* Parameters by gate: input, forget, cell, output (RNN: the first only). Pointers are to float or
  * double. */
 struct lstm {
     int gates;
-    int64_t inputs, aux_inputs, cells, outputs, w_step, r_step;
-    const void *w[4], *r[4], *p[4], *b[4], *norm[4], *aux[4], *proj, *proj_bias;
+    int64_t inputs, aux_inputs, cells, outputs;
+    struct matrix w[4], r[4], aux[4], proj;
+    const void *p[4], *b[4], *norm[4], *proj_bias;
     double cell_clip, proj_clip;
     int64_t activation;
+    bool hybrid, asymmetric;
+    int32_t *room[3]; /* quantized rows: the input, the auxiliary input, the state or the cells */
+    float *narrow;
 };
 
 struct walk {
@@ -41,12 +60,21 @@ struct svdf {
 #undef REAL
 #undef SUFFIX
 
+static bool in_integers(const struct node *n) {
+    return n->domain[0] == 'f';
+}
+
+/* Inputs of the operator itself. */
+static int inputs_of(const struct node *n) {
+    return in_integers(n) ? fixed_data_inputs(n) : n->n_in;
+}
+
 static bool given(const struct shape_ctx *c, int i) {
-    return i < c->n_in && !c->in[i].absent;
+    return i < inputs_of(c->node) && i < c->n_in && !c->in[i].absent;
 }
 
 static bool has(const struct op_ctx *c, int i) {
-    return i < c->n_in && c->in[i];
+    return i < inputs_of(c->node) && i < c->n_in && c->in[i];
 }
 
 /* Columns of a matrix input; -1 unknown. */
@@ -73,6 +101,19 @@ static enum status need_rank(struct shape_ctx *c, int rank) {
     return OK;
 }
 
+/* Integer weights that the reference multiplies as floats. */
+static enum status recovered(struct op_ctx *c, int i, const void **out) {
+    struct fixed_quant q;
+    const int32_t *v;
+    TRY(hybrid_weights(c, i, 1, &q, &v));
+    int64_t n = tensor_count(c->in[i]);
+    float *real = NEW_ARRAY(c->scratch, n + 1, float);
+    for (int64_t k = 0; k < n; k++)
+        real[k] = (float)v[k] * q.scale[0];
+    *out = real;
+    return OK;
+}
+
 /* A parameter of the expected shape, as the store of the run. columns 0: a vector. */
 static enum status parameter(struct op_ctx *c, int i, int64_t rows, int64_t columns,
                              const void **out) {
@@ -84,8 +125,38 @@ static enum status parameter(struct op_ctx *c, int i, int64_t rows, int64_t colu
                 (columns && (t->rank != 2 || t->dim[1] != columns)),
             c->err, STATUS_CORRUPT, "input %d has %lld elements, %lld x %lld are needed", i,
             (long long)tensor_count(t), (long long)rows, (long long)(columns ? columns : 1));
+    if (in_integers(c->node) && !hybrid_input(c, i))
+        return recovered(c, i, out);
     *out = input_as(c, i, store_of(DT_F32, c->precision));
     return OK;
+}
+
+static enum status matrix(struct op_ctx *c, int i, int64_t rows, int64_t columns,
+                          struct matrix *m) {
+    struct fixed_quant q;
+    if (!has(c, i) || !in_integers(c->node) || hybrid_input(c, i)) {
+        m->step = columns;
+        return parameter(c, i, rows, columns, &m->real);
+    }
+    const void *unused;
+    TRY(parameter(c, i, rows, columns, &unused));
+    TRY(hybrid_weights(c, i, 1, &q, &m->integers.q));
+    m->integers.columns = columns;
+    m->integers.scale = q.scale;
+    return OK;
+}
+
+static void make_room(struct op_ctx *c, struct lstm *l) {
+    int64_t states = l->outputs > l->cells ? l->outputs : l->cells,
+            least = l->inputs > l->aux_inputs ? l->inputs : l->aux_inputs;
+    l->hybrid = in_integers(c->node);
+    if (!l->hybrid)
+        return;
+    l->asymmetric = attr_int(c->node, "asymmetric") != 0;
+    l->room[0] = NEW_ARRAY(c->scratch, l->inputs + 1, int32_t);
+    l->room[1] = NEW_ARRAY(c->scratch, l->aux_inputs + 1, int32_t);
+    l->room[2] = NEW_ARRAY(c->scratch, states + 1, int32_t);
+    l->narrow = NEW_ARRAY(c->scratch, (states > least ? states : least) + 1, float);
 }
 
 /* Where the groups of parameters begin in the list of inputs; -1 none. */
@@ -106,27 +177,26 @@ static enum status lstm_read(struct op_ctx *c, const struct slots *s, int aux_in
                          .activation = attr_int(c->node, "activation"),
                          .cell_clip = attr_float(c->node, "cell_clip"),
                          .proj_clip = attr_float(c->node, "proj_clip") };
-    l->w_step = l->inputs;
-    l->r_step = l->outputs;
     if (aux_input >= 0 && has(c, aux_input))
         l->aux_inputs = c->in[aux_input]->dim[c->in[aux_input]->rank - 1];
     static const int peephole[] = { 0, 1, -1, 2 };
     for (int g = 0; g < 4; g++) {
-        TRY(parameter(c, s->w + g, l->cells, l->inputs, &l->w[g]));
-        TRY(parameter(c, s->r + g, l->cells, l->outputs, &l->r[g]));
+        TRY(matrix(c, s->w + g, l->cells, l->inputs, &l->w[g]));
+        TRY(matrix(c, s->r + g, l->cells, l->outputs, &l->r[g]));
         if (peephole[g] >= 0)
             TRY(parameter(c, s->p + peephole[g], l->cells, 0, &l->p[g]));
         TRY(parameter(c, s->b + g, l->cells, 0, &l->b[g]));
         if (s->norm >= 0)
             TRY(parameter(c, s->norm + g, l->cells, 0, &l->norm[g]));
         if (l->aux_inputs && s->aux >= 0)
-            TRY(parameter(c, s->aux + g, l->cells, l->aux_inputs, &l->aux[g]));
-        FAIL_IF(!l->w[g] != !l->r[g] || (g && !l->w[g]), c->err, STATUS_CORRUPT,
-                "weights of gate %d are missing", g);
+            TRY(matrix(c, s->aux + g, l->cells, l->aux_inputs, &l->aux[g]));
+        FAIL_IF(matrix_given(&l->w[g]) != matrix_given(&l->r[g]) || (g && !matrix_given(&l->w[g])),
+                c->err, STATUS_CORRUPT, "weights of gate %d are missing", g);
     }
-    TRY(parameter(c, s->proj, l->outputs, l->cells, &l->proj));
+    make_room(c, l);
+    TRY(matrix(c, s->proj, l->outputs, l->cells, &l->proj));
     TRY(parameter(c, s->proj + 1, l->outputs, 0, &l->proj_bias));
-    FAIL_IF(!l->proj && l->outputs != l->cells, c->err, STATUS_CORRUPT,
+    FAIL_IF(!matrix_given(&l->proj) && l->outputs != l->cells, c->err, STATUS_CORRUPT,
             "%lld outputs of %lld cells without a projection", (long long)l->outputs,
             (long long)l->cells);
     int64_t batch = has(c, s->h) ? tensor_count(c->in[s->h]) / (l->outputs ? l->outputs : 1) : 0;
@@ -168,7 +238,7 @@ static const struct slots single = {
 };
 
 static enum status shape_lstm(struct shape_ctx *c) {
-    bool sequence = c->node->op[0] == 'U', basic = c->n_in <= 5;
+    bool sequence = c->node->op[0] == 'U', basic = inputs_of(c->node) <= 5;
     TRY(need_rank(c, sequence ? 3 : 2));
     last_dim(c, 0, basic ? (rows_of(c, 2) < 0 ? -1 : rows_of(c, 2) / 4) : columns_of(c, 8));
     if (basic && c->n_out > 1)
@@ -181,6 +251,8 @@ static enum status shape_lstm(struct shape_ctx *c) {
 static enum status eval_basic(struct op_ctx *c) {
     const struct tensor *x = c->in[0], *w = c->in[2];
     static const int order[] = { 0, 2, 1, 3 };
+    FAIL_IF(in_integers(c->node), c->err, STATUS_UNSUPPORTED,
+            "a basic LSTM in integer arithmetic");
     for (int i = 0; i < 5; i++)
         FAIL_IF(!has(c, i), c->err, STATUS_CORRUPT, "input %d is missing", i);
     FAIL_IF(w->rank != 2 || w->dim[0] % 4 || x->rank != 2, c->err, STATUS_CORRUPT,
@@ -190,8 +262,6 @@ static enum status eval_basic(struct op_ctx *c) {
                       .inputs = inputs,
                       .cells = n,
                       .outputs = n,
-                      .w_step = row,
-                      .r_step = row,
                       .activation = 4,
                       .cell_clip = attr_float(c->node, "cell_clip") };
     const void *weights, *bias, *h, *state;
@@ -202,8 +272,9 @@ static enum status eval_basic(struct op_ctx *c) {
     size_t size = dtype_size(store_of(DT_F32, c->precision));
     for (int k = 0; k < 4; k++) {
         int g = order[k];
-        l.w[g] = (const char *)weights + (size_t)(k * n * row) * size;
-        l.r[g] = (const char *)l.w[g] + (size_t)inputs * size;
+        l.w[g] = (struct matrix) { (const char *)weights + (size_t)(k * n * row) * size, row,
+                                   { 0 } };
+        l.r[g] = (struct matrix) { (const char *)l.w[g].real + (size_t)inputs * size, row, { 0 } };
         l.b[g] = (const char *)bias + (size_t)(k * n) * size;
     }
     struct walk walk = { .batch = x->dim[0], .steps = 1 };
@@ -215,7 +286,7 @@ static enum status eval_lstm(struct op_ctx *c) {
     struct lstm l;
     struct walk w;
     const void *h, *state;
-    if (c->n_in <= 5)
+    if (inputs_of(c->node) <= 5)
         return eval_basic(c);
     bool sequence = c->node->op[0] == 'U';
     FAIL_IF(sequence && attr_int(c->node, "diagonal_recurrent_tensors"), c->err, STATUS_UNSUPPORTED,
@@ -255,7 +326,7 @@ static enum status run_two(struct op_ctx *c, const struct lstm l[2], const void 
     bool merge = attr_int(c->node, "merge_outputs") != 0;
     int64_t step = l[0].outputs + l[1].outputs;
     FAIL_IF(!merge && c->n_out < 2, c->err, STATUS_CORRUPT, "two directions and one output");
-    FAIL_IF(has(c, aux) && !l[0].aux[0] && !l[0].aux[3], c->err, STATUS_UNSUPPORTED,
+    FAIL_IF(has(c, aux) && !matrix_given(&l[0].aux[0]) && !matrix_given(&l[0].aux[3]), c->err, STATUS_UNSUPPORTED,
             "an auxiliary input without weights of its own");
     for (int d = 0; d < 2; d++) {
         struct walk w;
@@ -287,15 +358,14 @@ static enum status rnn_read_cell(struct op_ctx *c, int first, int aux, int aux_w
                          .inputs = x->dim[x->rank - 1],
                          .cells = units,
                          .outputs = units,
-                         .r_step = units,
                          .activation = attr_int(c->node, "activation") };
-    l->w_step = l->inputs;
     if (aux >= 0 && has(c, aux) && has(c, aux_weights)) {
         l->aux_inputs = c->in[aux]->dim[c->in[aux]->rank - 1];
-        TRY(parameter(c, aux_weights, units, l->aux_inputs, &l->aux[0]));
+        TRY(matrix(c, aux_weights, units, l->aux_inputs, &l->aux[0]));
     }
-    TRY(parameter(c, first, units, l->inputs, &l->w[0]));
-    TRY(parameter(c, first + 1, units, units, &l->r[0]));
+    make_room(c, l);
+    TRY(matrix(c, first, units, l->inputs, &l->w[0]));
+    TRY(matrix(c, first + 1, units, units, &l->r[0]));
     TRY(parameter(c, first + 2, units, 0, &l->b[0]));
     int64_t batch = has(c, first + 3) ? tensor_count(c->in[first + 3]) / (units ? units : 1) : 0;
     return parameter(c, first + 3, batch, units, h);
@@ -353,35 +423,51 @@ static enum status eval_svdf(struct op_ctx *c) {
                       .activation = attr_int(c->node, "activation") };
     int64_t filters = c->in[1]->dim[0];
     s.units = filters / s.rank;
-    const void *feature, *time, *bias, *state;
+    const void *time, *bias, *state;
+    struct matrix feature = { 0 };
+    struct lstm cell = { .inputs = s.inputs };
     FAIL_IF(s.memory < 1, c->err, STATUS_CORRUPT, "a memory of %lld", (long long)s.memory);
-    TRY(parameter(c, 1, filters, s.inputs, &feature));
+    make_room(c, &cell);
+    TRY(matrix(c, 1, filters, s.inputs, &feature));
     TRY(parameter(c, 2, filters, s.memory, &time));
     TRY(parameter(c, 3, s.units, 0, &bias));
     TRY(parameter(c, 4, s.batch, filters * s.memory, &state));
     const void *in = input_as(c, 0, store_of(DT_F32, c->precision));
     if (c->precision == PREC_F64)
-        svdf_d(&s, in, feature, time, bias, state, c->out[0]->data, c->scratch);
+        svdf_d(&s, &cell, in, &feature, time, bias, state, c->out[0]->data, c->scratch);
     else
-        svdf_f(&s, in, feature, time, bias, state, c->out[0]->data, c->scratch);
+        svdf_f(&s, &cell, in, &feature, time, bias, state, c->out[0]->data, c->scratch);
     return OK;
 }
 
 /* clang-format off */
 #define CELL(name_, least, most, outputs) .name = name_, .domain = "tflite", .spec = "TFLite " name_, .min_in = least, .max_in = most, .min_out = 1, .max_out = outputs
+#define HYBRID(name_, most, outputs) .name = name_, .domain = "fixed", .spec = "TFLite reference kernels, " name_, .min_in = 1, \
+    .max_in = 3 * (most) + 2 * (outputs), .min_out = 1, .max_out = outputs
 #define CLIPS INT("activation", 0), FLOAT("cell_clip", 0), FLOAT("proj_clip", 0)
+#define RNN INT("activation", 0)
+#define SEQUENCE INT("time_major", 0)
+#define TWO_RNN RNN, INT("time_major", 0), INT("merge_outputs", 0)
+#define LSTM CLIPS, INT("kernel_type", 0)
+#define LSTM_SEQUENCE CLIPS, SEQUENCE, INT("diagonal_recurrent_tensors", 0)
+#define TWO_LSTM CLIPS, INT("merge_outputs", 0), INT("time_major", 1)
+#define SVDF INT("rank", 1), INT("activation", 0)
+#define ASYMMETRIC INT("asymmetric", 0)
 
 const struct op ops_tflite_rnn[] = {
-    { CELL("RNN", 1, 5, 1), .attrs = ATTRS(INT("activation", 0)), .shape = shape_rnn, .eval = eval_rnn },
-    { CELL("UNIDIRECTIONAL_SEQUENCE_RNN", 1, 5, 1), .attrs = ATTRS(INT("time_major", 0), INT("activation", 0)),
-      .shape = shape_rnn, .eval = eval_rnn },
-    { CELL("BIDIRECTIONAL_SEQUENCE_RNN", 1, 12, 2), .attrs = ATTRS(INT("time_major", 0), INT("activation", 0), INT("merge_outputs", 0)),
-      .shape = shape_two_rnn, .eval = eval_two_rnn },
-    { CELL("LSTM", 1, 24, 2), .attrs = ATTRS(CLIPS, INT("kernel_type", 0)), .shape = shape_lstm, .eval = eval_lstm },
-    { CELL("UNIDIRECTIONAL_SEQUENCE_LSTM", 1, 24, 1),
-      .attrs = ATTRS(CLIPS, INT("time_major", 0), INT("diagonal_recurrent_tensors", 0)), .shape = shape_lstm, .eval = eval_lstm },
-    { CELL("BIDIRECTIONAL_SEQUENCE_LSTM", 1, 48, 2), .attrs = ATTRS(CLIPS, INT("merge_outputs", 0), INT("time_major", 1)),
-      .shape = shape_two_lstm, .eval = eval_two_lstm },
-    { CELL("SVDF", 1, 5, 1), .attrs = ATTRS(INT("rank", 1), INT("activation", 0)), .shape = shape_svdf, .eval = eval_svdf },
+    { CELL("RNN", 1, 5, 1), .attrs = ATTRS(RNN), .shape = shape_rnn, .eval = eval_rnn },
+    { CELL("UNIDIRECTIONAL_SEQUENCE_RNN", 1, 5, 1), .attrs = ATTRS(RNN, SEQUENCE), .shape = shape_rnn, .eval = eval_rnn },
+    { CELL("BIDIRECTIONAL_SEQUENCE_RNN", 1, 12, 2), .attrs = ATTRS(TWO_RNN), .shape = shape_two_rnn, .eval = eval_two_rnn },
+    { CELL("LSTM", 1, 24, 2), .attrs = ATTRS(LSTM), .shape = shape_lstm, .eval = eval_lstm },
+    { CELL("UNIDIRECTIONAL_SEQUENCE_LSTM", 1, 24, 1), .attrs = ATTRS(LSTM_SEQUENCE), .shape = shape_lstm, .eval = eval_lstm },
+    { CELL("BIDIRECTIONAL_SEQUENCE_LSTM", 1, 48, 2), .attrs = ATTRS(TWO_LSTM), .shape = shape_two_lstm, .eval = eval_two_lstm },
+    { CELL("SVDF", 1, 5, 1), .attrs = ATTRS(SVDF), .shape = shape_svdf, .eval = eval_svdf },
+    { HYBRID("RNN", 5, 1), .attrs = ATTRS(RNN, ASYMMETRIC), .shape = shape_rnn, .eval = eval_rnn },
+    { HYBRID("UNIDIRECTIONAL_SEQUENCE_RNN", 5, 1), .attrs = ATTRS(RNN, SEQUENCE, ASYMMETRIC), .shape = shape_rnn, .eval = eval_rnn },
+    { HYBRID("BIDIRECTIONAL_SEQUENCE_RNN", 12, 2), .attrs = ATTRS(TWO_RNN, ASYMMETRIC), .shape = shape_two_rnn, .eval = eval_two_rnn },
+    { HYBRID("LSTM", 24, 2), .attrs = ATTRS(LSTM, ASYMMETRIC), .shape = shape_lstm, .eval = eval_lstm },
+    { HYBRID("UNIDIRECTIONAL_SEQUENCE_LSTM", 24, 1), .attrs = ATTRS(LSTM_SEQUENCE, ASYMMETRIC), .shape = shape_lstm, .eval = eval_lstm },
+    { HYBRID("BIDIRECTIONAL_SEQUENCE_LSTM", 48, 2), .attrs = ATTRS(TWO_LSTM, ASYMMETRIC), .shape = shape_two_lstm, .eval = eval_two_lstm },
+    { HYBRID("SVDF", 5, 1), .attrs = ATTRS(SVDF, ASYMMETRIC), .shape = shape_svdf, .eval = eval_svdf },
     { 0 },
 };

@@ -20,6 +20,7 @@ struct pass {
     int n_core;
     struct node **ends; /* its QuantizeLinear */
     int n_ends;
+    struct node *last; /* where new nodes are put, and what they are said to come from */
     struct stored *stored;
     int n_stored;
     enum status status;
@@ -120,14 +121,13 @@ static void become(struct pass *p, struct node *end, const char *op, const char 
 /* The node, with `out` as what it gives; end NULL: a new node before the group's end. */
 static struct node *make(struct pass *p, struct node *end, const char *op, const char *domain,
                          struct value *const *in, int n_in, int n_out, const struct node *attrs) {
-    struct node *last = p->ends[0];
     if (end) {
         become(p, end, op, domain, in, n_in, attrs);
         return end;
     }
-    struct node *n = patch_node(p->patch, p->g, last, op, domain, in, n_in, n_out);
-    n->origin = last->origin;
-    n->group = last->group;
+    struct node *n = patch_node(p->patch, p->g, p->last, op, domain, in, n_in, n_out);
+    n->origin = p->last->origin;
+    n->group = p->last->group;
     copy_attrs(p, n, attrs);
     return n;
 }
@@ -155,7 +155,7 @@ static void make_mover(struct pass *p, const struct node *n, struct node *end) {
 static struct value **fixed_inputs(struct pass *p, const struct node *main, const struct node *end,
                                    int *n_in) {
     int data = main->n_in;
-    *n_in = 3 * data + 2;
+    *n_in = 3 * data + 2 * (end ? 1 : main->n_out);
     struct value **in = NEW_ARRAY(p->arena, *n_in + 1, struct value *);
     for (int i = 0; i < data; i++) {
         const struct stored *s = stored_of(p, main->in[i]);
@@ -163,8 +163,8 @@ static struct value **fixed_inputs(struct pass *p, const struct node *main, cons
         in[data + 2 * i] = s ? s->scale : NULL;
         in[data + 2 * i + 1] = s ? s->zero : NULL;
     }
-    in[3 * data] = end ? end->in[1] : NULL;
-    in[3 * data + 1] = end ? end->in[2] : NULL;
+    for (int i = 0; end && i < 2; i++)
+        in[3 * data + i] = end->in[i + 1];
     return in;
 }
 
@@ -284,7 +284,17 @@ static void quantize_only(struct pass *p) {
     become(p, end, s ? "Requantize" : "Quantize", "fixed", in, 5, &attrs);
 }
 
-/* Real outputs: quantized weights on float activations, or a comparison of quantized values. */
+/* Float activations with integer weights, which have kernels of their own. */
+static bool hybrid(const struct pass *p, const struct node *n) {
+    static const char *const names[] = { "Conv", "ConvTranspose", "Gemm", "MatMul", NULL };
+    bool weights = false;
+    for (int i = 1; i < n->n_in; i++)
+        weights |= n->in[i] && stored_of(p, n->in[i]);
+    return weights && !stored_of(p, n->in[0]) &&
+           (n->domain[0] ? op_find("fixed", n->op) != NULL : one_of(names, n->op));
+}
+
+/* Real outputs: integer weights on float activations, or a comparison of quantized values. */
 static enum status real_outputs(struct pass *p) {
     int i = 0;
     while (i < p->n_core && !exact_in_reals(p->core[i]) && !op_find("fixed", p->core[i]->op))
@@ -294,20 +304,28 @@ static enum status real_outputs(struct pass *p) {
     struct node *main = p->core[i];
     if (exact_in_reals(main))
         return OK;
-    if (!stored_of(p, main->in[0]))
+    p->last = main;
+    for (int k = 0; k < i; k++)
+        if (moves_stored(p, p->core[k]))
+            make_mover(p, p->core[k], NULL);
+    bool weights_only = hybrid(p, main);
+    if (!stored_of(p, main->in[0]) && !weights_only)
         return refuse(p, main);
     int n_in;
     struct value **in = fixed_inputs(p, main, NULL, &n_in);
     const struct node attrs = *main;
     become(p, main, main->op, "fixed", in, n_in, &attrs);
+    if (weights_only && main->asymmetric)
+        patch_set_int(p->patch, main, "asymmetric", 1);
     return OK;
 }
 
 /* What the group's new form no longer reads is taken out, last to first. */
-static void remove_old(struct pass *p, struct node **nodes, int n, bool core) {
+static void remove_old(struct pass *p, struct node **nodes, int n) {
     for (int i = n - 1; i >= 0; i--) {
         bool dequantizes = node_is(nodes[i], "DequantizeLinear");
-        if (dequantizes || (core && !node_is(nodes[i], "QuantizeLinear")))
+        if (dequantizes ||
+            (p->n_ends ? !node_is(nodes[i], "QuantizeLinear") : moves_stored(p, nodes[i])))
             patch_remove_node(p->patch, nodes[i]);
     }
 }
@@ -324,6 +342,7 @@ static enum status lower_group(struct pass *p, struct node **nodes, int n) {
         else
             p->core[p->n_core++] = nodes[i];
     }
+    p->last = p->n_ends ? p->ends[0] : NULL;
     bool quantized = p->n_ends || p->n_stored;
     if (!quantized || (!p->n_core && !p->n_ends))
         return OK;
@@ -337,7 +356,7 @@ static enum status lower_group(struct pass *p, struct node **nodes, int n) {
         return OK;
     else
         TRY(real_outputs(p));
-    remove_old(p, nodes, n, p->n_ends > 0);
+    remove_old(p, nodes, n);
     return OK;
 }
 

@@ -2,8 +2,8 @@
  *
  * A reader gives a quantized operator as a group of nodes, dequantize - operator - quantize, which
  * is its meaning. This pass puts one node of domain "fixed" (ops/fixed.h) in place of each group.
- * What only moves elements moves the integers as they are. Quantized weights on float activations
- * (dynamic range) are refused by name: what their runtimes compute is not reproduced yet. */
+ * What only moves elements moves the integers as they are. Integer weights on float activations
+ * (dynamic range) become such a node as well: see ops/hybrid.h. */
 #ifndef PASSES_FIXED_POINT_H
 #define PASSES_FIXED_POINT_H
 

@@ -16,6 +16,7 @@
 #include "passes/fixed_point.h"
 
 static const char *folder;
+static bool exact; /* floats must have the stored bits */
 
 static void load(const char *name, const char *end, struct arena *a, struct named_tensors *out) {
     char path[640];
@@ -44,7 +45,8 @@ static void compare(const char *name, const struct tensor *have, const struct te
         range = isfinite(b) ? fmax(range, fabs(b)) : range;
         worst = d <= worst ? worst : d; /* a NaN is the worst */
     }
-    double bound = dtype_is_int(want->dtype) || want->dtype == DT_BOOL ? 0 : 2e-6 * fmax(range, 1);
+    bool bits = exact || dtype_is_int(want->dtype) || want->dtype == DT_BOOL;
+    double bound = bits ? 0 : 2e-6 * fmax(range, 1);
     if (!(worst <= bound))
         fail_msg("%s: off by %g of %g", name, worst, range);
 }
@@ -102,6 +104,9 @@ static int each_case(const char *cases, enum precision p) {
         /* The bits of a float are those of its declared type only in a run that has it. */
         if (p == PREC_F64 && strncmp(line, "BITCAST", 7) == 0)
             continue;
+        /* exp, tanh and the order of float sums of the interpreter's cells are its own. */
+        exact = p == PREC_NATIVE && !strstr(line, "RNN") && !strstr(line, "LSTM") &&
+                !strstr(line, "SVDF");
         run_case(line, p);
         n++;
     }
@@ -119,10 +124,11 @@ static void in_float64(void **state) {
     assert_in_range(each_case("test/data/tflite", PREC_F64), 50, 1000);
 }
 
-/* Quantized operators: every bit of the reference kernels (make_integer_cases.py). */
+/* Quantized operators: every bit of the reference kernels (make_integer_cases.py); of recurrent
+ * cells with float activations all but the last. */
 static void in_integers(void **state) {
     (void)state;
-    assert_in_range(each_case("test/data/tflite_integers", PREC_NATIVE), 110, 1000);
+    assert_in_range(each_case("test/data/tflite_integers", PREC_NATIVE), 150, 1000);
 }
 
 int main(void) {

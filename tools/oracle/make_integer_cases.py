@@ -5,6 +5,7 @@ usage: python make_integer_cases.py OUTPUT_FOLDER
 """
 import numpy as np
 
+import hybrid_cases
 from tflite_models import F, Given, R, case, const, ints, set_options, write_table
 
 LIMITS = {k: np.iinfo(k) for k in ('int8', 'uint8', 'int16', 'int32')}
@@ -114,4 +115,5 @@ case('CONCATENATION_uint8', 'CONCATENATION', [given('uint8', 2, 9), given('uint8
      set_options('Concatenation', axis=1))
 case('CONCATENATION_int8', 'CONCATENATION', [given('int8', 2, 9), given('int8', 2, 9)], [out('int8', 0.043)],
      set_options('Concatenation', axis=0))
+hybrid_cases.make()
 write_table()

@@ -124,6 +124,35 @@ static void take_back(struct op_reader *x, int nodes, int values, int ids) {
     x->g->n_values = values;
 }
 
+/* The field asymmetric_quantize_inputs of an operator's options, -1: it has none. */
+static int asymmetric_slot(enum builtin code) {
+    switch (code) {
+    case BUILTIN_RNN:
+        return 1;
+    case BUILTIN_SVDF:
+    case BUILTIN_BATCH_MATMUL:
+    case BUILTIN_UNIDIRECTIONAL_SEQUENCE_RNN:
+        return 2;
+    case BUILTIN_FULLY_CONNECTED:
+    case BUILTIN_BIDIRECTIONAL_SEQUENCE_RNN:
+        return 3;
+    case BUILTIN_LSTM:
+    case BUILTIN_UNIDIRECTIONAL_SEQUENCE_LSTM:
+        return 4;
+    case BUILTIN_BIDIRECTIONAL_SEQUENCE_LSTM:
+        return 5;
+    default:
+        return -1;
+    }
+}
+
+static void note_asymmetric(struct op_reader *x, int first) {
+    int slot = asymmetric_slot(x->code);
+    bool asymmetric = slot >= 0 && fb_bool(&x->options, slot, false);
+    for (int i = first; i < x->g->n_nodes; i++)
+        x->g->nodes[i]->asymmetric = asymmetric;
+}
+
 static enum status read_meaning(struct op_reader *x) {
     TRY(read_code(x));
     TRY(read_list(x, OPERATOR_INPUTS, &x->in, &x->n_in));
@@ -139,6 +168,8 @@ static enum status read_meaning(struct op_reader *x) {
     }
     int nodes = x->g->n_nodes, values = x->g->n_values, ids = x->r->m->next_value_id;
     enum status s = f(x);
+    if (s == OK)
+        note_asymmetric(x, nodes);
     if (s != STATUS_UNSUPPORTED)
         return s;
     take_back(x, nodes, values, ids);
