@@ -204,7 +204,19 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The largest magnitude of one array, but at most 8 times the 90th percentile of a sample of it. */
+/* How many of the sorted magnitudes are left without a mask's: those at the end that are about
+ * equal, huge, and far from the rest. */
+static int unmasked(const double *size, int n) {
+    int first = n - 1;
+    while (first > 0 && size[first - 1] > 0.9 * size[n - 1])
+        first--;
+    bool mask = first >= 4 && first >= n / 16 && size[n - 1] > 1e3 && size[first - 1] > 1e-6 &&
+                size[first] > 1e4 * size[first - 1];
+    return mask ? first : n;
+}
+
+/* The largest magnitude of one array, but at most 8 times the 90th percentile of a sample of it,
+ * masked elements apart. */
 static double array_scale(const struct tensor *t) {
     enum { TAKEN = 256 };
     double size[TAKEN], largest = 0;
@@ -222,6 +234,7 @@ static double array_scale(const struct tensor *t) {
     if (n < 8)
         return largest;
     qsort(size, (size_t)n, sizeof *size, by_size);
+    n = unmasked(size, n);
     double typical = 8 * size[n - 1 - n / 10];
     return typical > 0 && typical < largest ? typical : largest;
 }

@@ -23,8 +23,9 @@ bool layout_find(const struct tensor *const *source, const struct tensor *const 
                  struct layout_match *out);
 
 /* The magnitude that most elements keep below: the largest over the samples, but at most 8 times
- * their median, of each array's largest, or of 8 times its 90th percentile when that is less.
- * Elements beyond it (masks of -1e9) are compared relative to themselves. */
+ * their median, of each array's largest, or of 8 times its 90th percentile when that is less; masks
+ * of -1e9 and the like count for neither, however many elements they cover. Elements beyond it are
+ * compared relative to themselves. */
 double layout_scale(const struct tensor *const *t, int samples);
 
 /* All views that the shapes allow, the plainest first, at most max; contents are not looked at. */

@@ -289,6 +289,9 @@ static void insert_copy(struct hunt *h, const struct node *m, struct value *at, 
                                      ? target_of(h, n, says->in[0], &view)
                                      : NULL;
     const struct node *blamed = before && before->producer ? before->producer : n;
+    /* what only moves data belongs to a mover that is there */
+    if (moves_data(says) && !moves_data(n) && at->producer && moves_data(at->producer))
+        blamed = at->producer;
     struct candidate *c = hunt_add(h, cause, blamed, says, p, 23);
     candidate_detail(h, c, says->op, "present", "(absent)");
 }
@@ -302,6 +305,11 @@ static void insertions(struct hunt *h, const struct node *m) {
     if (!trace_dynamic(h->z->source, m->out[0]) || target_has(h, m))
         return;
     int tries = 0;
+    for (int i = 0; i < h->r->n_inputs && moves_data(m) && !h->solved; i++) {
+        struct node *n = h->r->inputs[i]->producer;
+        if (n && moves_data(n) && n->in[0] && trace_dynamic(h->z->target, n->in[0]))
+            insert_copy(h, m, n->in[0], n, 0);
+    }
     for (int i = 0; i < h->r->n_nodes && !h->solved; i++) {
         struct node *n = (struct node *)(size_t)h->r->nodes[i];
         for (int k = 0; k < n->n_in && tries < 24; k++)

@@ -76,9 +76,36 @@ static void masks_do_not_widen(void **state) {
     tensor_free(s);
 }
 
+/* Half of the elements are masked, by a number or by the least one there is. */
+static void many_masks_do_not_widen(void **state) {
+    (void)state;
+    const int64_t dim[] = { 12 };
+    double masked[12];
+    const double stand_in[] = { -1e9, -3.4028234663852886e38, -1e4 };
+    for (int k = 0; k < 3; k++) {
+        memcpy(masked, first, sizeof masked);
+        for (int i = 1; i < 12; i += 2)
+            masked[i] = stand_in[k];
+        for (int i = 0; i < 12; i += 2)
+            masked[i] = 1e-2 * (1 + i);
+        struct tensor *s = array(1, dim, masked);
+        const struct tensor *c = s;
+        assert_true(layout_scale(&c, 1) < 1000);
+        tensor_free(s);
+    }
+    /* large numbers that vary are no mask */
+    for (int i = 0; i < 12; i++)
+        masked[i] = i % 2 ? 1e9 * i : 1;
+    struct tensor *s = array(1, dim, masked);
+    const struct tensor *c = s;
+    assert_true(layout_scale(&c, 1) > 1e9);
+    tensor_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(channels_last),
                                         cmocka_unit_test(other_numbers),
-                                        cmocka_unit_test(masks_do_not_widen) };
+                                        cmocka_unit_test(masks_do_not_widen),
+                                        cmocka_unit_test(many_masks_do_not_widen) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
