@@ -115,8 +115,31 @@ MICRO(double, d)
 /* clang-format on */
 #undef MICRO
 
+/* Sums of products of 16-bit integers: `pairs` times two of them. Rows of A lie lda apart; B is a
+ * panel of int_columns columns, [pair][column][2]. */
+struct int_tile {
+    int64_t pairs, lda, ldc;
+    const int16_t *a, *b;
+    int32_t *c;
+};
+
+/* One of each a channel: the bias, the factor multiplier * 2^(left - right - 31). */
+struct int_rescale {
+    const int32_t *bias, *multiplier, *left, *right;
+    int32_t zero, low, high;
+};
+
+enum { INT_VECTORS = 3 }; /* of a tile */
+
 struct isa {
     const char *name; /* as CALQUE_ISA spells it */
+    int int_rows, int_columns;
+    void (*int_tile)(const struct int_tile *t, int rows, int columns);
+    /* sum[i] = sum of x[tap][i] * w[w_at[tap] + i]. */
+    void (*int_taps)(int32_t *sum, int64_t n, int taps, const int16_t *const *x, const int16_t *w,
+                     const int64_t *w_at);
+    /* Sums of n channels, the first `channel`, to the output's integers (ops/fixed_sums.h). */
+    void (*int_rescale)(const struct int_rescale *s, int32_t *v, int64_t n, int64_t channel);
     struct micro_f f;
     struct micro_d d;
 };

@@ -52,6 +52,9 @@ static const struct {
     { "com.microsoft", "SkipSimplifiedLayerNormalization", kernel_with_cores },
     { "com.microsoft", "EmbedLayerNormalization", kernel_with_cores },
     { "", "Resize", kernel_with_cores },
+    { "fixed", "Conv", kernel_fixed_conv },
+    { "fixed", "Gemm", kernel_fixed_product },
+    { "fixed", "MatMul", kernel_fixed_product },
 #include "ops/reduce.def"
 };
 #undef REDUCE

@@ -16,12 +16,19 @@
  *     TURN_s(p, ps, q, qs)     transposes a block of TURNED_s rows and columns, rows ps and qs
  * apart
  *
+ * Integers: VEC_i holds LANES_f sums of 32 bits, PAIRS_i as many pairs of 16.
+ *
+ *     ZERO_i() LOAD_i(p) PAIR_i(p)  zeros; pairs; one pair in every lane
+ *     DOT_i(a, b, c)                c + the sum of the products of a pair, wrapping
+ *     STORE_N_i(p, v, n)            the first n sums
+ *
  * A file defines VEC_PORTABLE to ask for plain C. Nothing here may change a bit from one set to the
  * next. */
 #ifndef KERNELS_VEC_H
 #define KERNELS_VEC_H
 
 #include <stdint.h>
+#include <string.h>
 
 #if !defined(VEC_PORTABLE) && defined(__AVX512F__)
 
@@ -63,6 +70,17 @@ static inline __m512 LARGER_f(__m512 v, __m512 m) {
 }
 static inline __m512d LARGER_d(__m512d v, __m512d m) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q), _mm512_max_pd(v, m), v);
+}
+
+typedef __m512i VEC_i, PAIRS_i;
+#define ZERO_i() _mm512_setzero_si512()
+#define LOAD_i(p) _mm512_loadu_si512(p)
+#define DOT_i(a, b, c) _mm512_add_epi32(c, _mm512_madd_epi16(a, b))
+#define STORE_N_i(p, v, n) _mm512_mask_storeu_epi32(p, (__mmask16)((1u << (n)) - 1u), v)
+static inline __m512i PAIR_i(const int16_t *p) {
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return _mm512_set1_epi32(pair);
 }
 
 #elif !defined(VEC_PORTABLE) && defined(__AVX2__) && defined(__FMA__)
@@ -111,6 +129,16 @@ static inline __m256 LARGER_f(__m256 v, __m256 m) {
 }
 static inline __m256d LARGER_d(__m256d v, __m256d m) {
     return _mm256_blendv_pd(_mm256_max_pd(v, m), v, _mm256_cmp_pd(v, v, _CMP_UNORD_Q));
+}
+typedef __m256i VEC_i, PAIRS_i;
+#define ZERO_i() _mm256_setzero_si256()
+#define LOAD_i(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define DOT_i(a, b, c) _mm256_add_epi32(c, _mm256_madd_epi16(a, b))
+#define STORE_N_i(p, v, n) _mm256_maskstore_epi32(p, first_lanes_f(n), v)
+static inline __m256i PAIR_i(const int16_t *p) {
+    int32_t pair;
+    memcpy(&pair, p, sizeof pair);
+    return _mm256_set1_epi32(pair);
 }
 
 #else
@@ -182,6 +210,36 @@ PORTABLE(float, f, __builtin_fmaf)
 PORTABLE(double, d, __builtin_fma)
 #undef PORTABLE
 #endif
+
+typedef struct {
+    int16_t pair[2 * LANES_f];
+} PAIRS_i;
+typedef struct {
+    int32_t at[LANES_f];
+} VEC_i;
+static inline VEC_i ZERO_i(void) {
+    return (VEC_i) { { 0 } };
+}
+static inline PAIRS_i LOAD_i(const int16_t *p) {
+    PAIRS_i v;
+    memcpy(v.pair, p, sizeof v);
+    return v;
+}
+static inline PAIRS_i PAIR_i(const int16_t *p) {
+    PAIRS_i v;
+    for (int i = 0; i < 2 * LANES_f; i++)
+        v.pair[i] = p[i % 2];
+    return v;
+}
+static inline VEC_i DOT_i(PAIRS_i a, PAIRS_i b, VEC_i c) {
+    for (int i = 0; i < LANES_f; i++)
+        c.at[i] = (int32_t)((uint32_t)c.at[i] + (uint32_t)((int32_t)a.pair[2 * i] * b.pair[2 * i]) +
+                            (uint32_t)((int32_t)a.pair[2 * i + 1] * b.pair[2 * i + 1]));
+    return c;
+}
+static inline void STORE_N_i(int32_t *p, VEC_i v, int n) {
+    memcpy(p, v.at, (size_t)n * sizeof *p);
+}
 
 #define PARTIAL(T, S)                                        \
     static inline VEC_##S LOAD_N_##S(const T *p, int n) {    \

@@ -32,20 +32,10 @@ static void rows(void *arg, struct part part) {
     }
 }
 
-/* The reference's fully connected kernel multiplies the sum by the exact factor in float64 and
- * rounds, ties away from zero; only 16-bit weights go by the fixed-point factor. */
-static void multiply_in_reals(struct op_ctx *c, struct fixed_sums *s) {
-    if (s->k.dtype == DT_I16)
-        return;
-    s->real = NEW_ARRAY(c->scratch, s->k.n, double);
-    for (int64_t i = 0; i < s->k.n; i++)
-        s->real[i] = (double)s->x.scale[0] * (double)s->k.scale[i] / (double)s->y.scale[0];
-}
-
 static enum status run(struct op_ctx *c, struct job *j, bool in_reals) {
     TRY(fixed_sums_read(c, &j->s, j->p.columns));
     if (in_reals)
-        multiply_in_reals(c, &j->s);
+        fixed_sums_in_reals(c, &j->s);
     j->y = c->out[0];
     split_run(c, j->p.n_batch * j->p.rows, j->p.inner * j->p.columns, rows, j);
     return OK;

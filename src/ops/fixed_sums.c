@@ -25,12 +25,10 @@ static enum status read_operands(struct op_ctx *c, struct fixed_sums *s) {
     for (int64_t i = 0; i < s->k.n && s->k.n > 1; i++)
         FAIL_IF(tensor_i64(s->k.zeros, i) != 0, c->err, STATUS_UNSUPPORTED,
                 "a zero point for each channel of the weights");
-    s->left = fixed_values(c, c->in[0], (int32_t)-s->x.zero);
-    s->right = fixed_values(c, c->in[1], (int32_t)-s->k.zero);
     return OK;
 }
 
-enum status fixed_sums_read(struct op_ctx *c, struct fixed_sums *s, int64_t channels) {
+enum status fixed_sums_plan(struct op_ctx *c, struct fixed_sums *s, int64_t channels) {
     *s = (struct fixed_sums) { 0 };
     TRY(fixed_in_one(c, 0, &s->x));
     TRY(fixed_in(c, 1, &s->k));
@@ -50,6 +48,21 @@ enum status fixed_sums_read(struct op_ctx *c, struct fixed_sums *s, int64_t chan
         s->factor[i] = fixed_factor_of(real_factor(s, i));
     fixed_limits(c, &s->y, &s->low, &s->high);
     return OK;
+}
+
+enum status fixed_sums_read(struct op_ctx *c, struct fixed_sums *s, int64_t channels) {
+    TRY(fixed_sums_plan(c, s, channels));
+    s->left = fixed_values(c, c->in[0], (int32_t)-s->x.zero);
+    s->right = fixed_values(c, c->in[1], (int32_t)-s->k.zero);
+    return OK;
+}
+
+void fixed_sums_in_reals(struct op_ctx *c, struct fixed_sums *s) {
+    if (s->k.dtype == DT_I16)
+        return;
+    s->real = NEW_ARRAY(c->scratch, s->k.n, double);
+    for (int64_t i = 0; i < s->k.n; i++)
+        s->real[i] = (double)s->x.scale[0] * (double)s->k.scale[i] / (double)s->y.scale[0];
 }
 
 static int32_t deliver(const struct fixed_sums *s, int64_t v) {

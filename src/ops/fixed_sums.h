@@ -20,6 +20,11 @@ struct fixed_sums {
 /* Reads inputs 0 (activation), 1 (weights, perhaps with one scale a channel) and 2 (bias, when
  * bias_given). */
 enum status fixed_sums_read(struct op_ctx *c, struct fixed_sums *s, int64_t channels);
+/* The same without the operands. */
+enum status fixed_sums_plan(struct op_ctx *c, struct fixed_sums *s, int64_t channels);
+/* The reference's fully connected kernel multiplies the sum by the exact factor in float64 and
+ * rounds, ties away from zero; only 16-bit weights go by the fixed-point factor. */
+void fixed_sums_in_reals(struct op_ctx *c, struct fixed_sums *s);
 /* The output's integer of a sum without its bias. */
 int32_t fixed_sums_narrow(const struct fixed_sums *s, int32_t sum, int64_t channel);
 int32_t fixed_sums_wide(const struct fixed_sums *s, int64_t sum, int64_t channel);
