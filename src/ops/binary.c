@@ -479,7 +479,7 @@ const struct op ops_binary[] = {
       .grad = chosen_grad },
     { ONNX("Min", 13, 1, -1), .flags = OP_ELEMENTWISE | OP_COMMUTATIVE, .shape = shape_broadcast_all, .eval = min_eval,
       .grad = chosen_grad },
-    { PAIR(Equal, 19, OP_COMMUTATIVE, compare_shape) },
+    { PAIR(Equal, 19, OP_COMMUTATIVE | OP_ANY_TYPE, compare_shape) },
     { PAIR(Less, 13, 0, compare_shape) },
     { PAIR(LessOrEqual, 16, 0, compare_shape) },
     { PAIR(Greater, 13, 0, compare_shape) },

@@ -28,7 +28,7 @@ enum status broadcast_plan(struct broadcast *b, int rank, const int64_t *dim, in
     bool fits = true;
     for (int k = 0; k < n; k++)
         operand_strides(in[k], rank, dim, b->stride[k], &fits);
-    FAIL_IF(!fits, e, STATUS_BUG, "an operand does not broadcast to the output's shape");
+    FAIL_IF(!fits, e, STATUS_CORRUPT, "an operand does not broadcast to the output's shape");
     for (int i = 0; i < rank; i++) {
         if (dim[i] == 1)
             continue;

@@ -248,11 +248,11 @@ static enum status bit_cast_eval(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_cast[] = {
-    { ONNX("Cast", 25, 1, 1), .flags = OP_ELEMENTWISE, .attrs = ATTRS(NEEDED("to", INT), CAST_ATTRS), .shape = cast_shape,
+    { ONNX("Cast", 25, 1, 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .attrs = ATTRS(NEEDED("to", INT), CAST_ATTRS), .shape = cast_shape,
       .eval = cast_eval, .grad = cast_grad },
-    { ONNX("CastLike", 25, 2, 2), .flags = OP_ELEMENTWISE, .attrs = ATTRS(CAST_ATTRS), .shape = cast_like_shape,
+    { ONNX("CastLike", 25, 2, 2), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .attrs = ATTRS(CAST_ATTRS), .shape = cast_like_shape,
       .eval = cast_eval, .grad = cast_grad },
-    { ONNX("BitCast", 26, 1, 1), .flags = OP_ELEMENTWISE, .attrs = ATTRS(NEEDED("to", INT)), .shape = cast_shape,
+    { ONNX("BitCast", 26, 1, 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .attrs = ATTRS(NEEDED("to", INT)), .shape = cast_shape,
       .eval = bit_cast_eval },
     { 0 },
 };

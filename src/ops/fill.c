@@ -156,6 +156,8 @@ static bool range_scalar(const struct fact *f, struct shape_ctx *c, double *d, i
     return true;
 }
 
+static const char *const range_inputs[] = { "start", "limit", "delta" };
+
 /* ceil((limit - start) / delta), at least 0. Floats divide in float64. */
 static enum status range_count(struct shape_ctx *c, const double *d, const int64_t *i, int64_t *n) {
     bool is_float = dtype_is_float(c->in[0].dtype);
@@ -181,6 +183,9 @@ static enum status shape_range(struct shape_ctx *c) {
     fact_set_unknown(&c->out[0], c->in[0].dtype, 1);
     for (int k = 0; k < 3; k++) {
         SHAPE_FAIL_IF(c->in[k].dtype != c->in[0].dtype, c, "start, limit and delta differ in type");
+        SHAPE_FAIL_IF(c->in[k].value && tensor_count(c->in[k].value) != 1, c,
+                      "%s must be a scalar, it has %lld elements", range_inputs[k],
+                      (long long)tensor_count(c->in[k].value));
         if (!range_scalar(&c->in[k], c, &d[k], &i[k]))
             return OK;
     }

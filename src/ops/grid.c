@@ -275,12 +275,11 @@ static enum status shape_affine_grid(struct shape_ctx *c) {
     return OK;
 }
 
-/* Place o of n on the axis from -1 to 1. A single corner is at 0, as in PyTorch, which the
- * specification refers to. */
+/* Place o of n on the axis from -1 to 1. A single corner is the first: at -1. */
 static double normalised(int64_t o, int64_t n, bool align) {
     if (!align)
         return (2 * (double)o + 1) / (double)n - 1;
-    return n > 1 ? 2 * (double)o / (double)(n - 1) - 1 : 0;
+    return n > 1 ? 2 * (double)o / (double)(n - 1) - 1 : -1;
 }
 
 /* Each coordinate is a fma chain from the translation over x, y (, z). */
@@ -399,8 +398,8 @@ static const struct attr_def affine_attrs[] = { INT("align_corners", 0), { 0 } }
 static const struct attr_def crop_attrs[] = { PLAIN("axes", INTS), { 0 } };
 
 const struct op ops_grid[] = {
-    { ONNX("GridSample", 22, 2, 2), .attrs = grid_attrs, .shape = shape_grid_sample,
-      .eval = grid_sample, .grad = grid_sample_grad },
+    { ONNX("GridSample", 22, 2, 2), .flags = OP_ANY_TYPE, .attrs = grid_attrs,
+      .shape = shape_grid_sample, .eval = grid_sample, .grad = grid_sample_grad },
     { ONNX("AffineGrid", 20, 2, 2), .attrs = affine_attrs, .shape = shape_affine_grid,
       .eval = affine_grid, .grad = affine_grid_grad },
     { ONNX("CenterCropPad", 18, 2, 2), .attrs = crop_attrs, .flags = OP_MOVES,

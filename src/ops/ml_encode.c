@@ -304,21 +304,21 @@ static enum status zip_eval(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_ml_encode[] = {
-    { ONNX_ML("LabelEncoder", 4, 1, 1), .flags = OP_ELEMENTWISE, .attrs = ATTRS(FLOAT("default_float", -0.0),
+    { ONNX_ML("LabelEncoder", 4, 1, 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .attrs = ATTRS(FLOAT("default_float", -0.0),
       INT("default_int64", -1), STRING("default_string", "_Unused"), PLAIN("default_tensor", TENSOR),
       PLAIN("keys_floats", FLOATS), PLAIN("keys_int64s", INTS), PLAIN("keys_strings", STRINGS), PLAIN("keys_tensor", TENSOR),
       PLAIN("values_floats", FLOATS), PLAIN("values_int64s", INTS), PLAIN("values_strings", STRINGS),
       PLAIN("values_tensor", TENSOR)), .shape = encoder_shape, .eval = encoder_eval },
-    { ONNX_ML("CategoryMapper", 1, 1, 1), .flags = OP_ELEMENTWISE, .attrs = ATTRS(PLAIN("cats_int64s", INTS),
+    { ONNX_ML("CategoryMapper", 1, 1, 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .attrs = ATTRS(PLAIN("cats_int64s", INTS),
       PLAIN("cats_strings", STRINGS), INT("default_int64", -1), STRING("default_string", "_Unused")), .shape = mapper_shape,
       .eval = mapper_eval },
-    { ONNX_ML("OneHotEncoder", 1, 1, 1), .attrs = ATTRS(PLAIN("cats_int64s", INTS), PLAIN("cats_strings", STRINGS),
+    { ONNX_ML("OneHotEncoder", 1, 1, 1), .flags = OP_ANY_TYPE, .attrs = ATTRS(PLAIN("cats_int64s", INTS), PLAIN("cats_strings", STRINGS),
       INT("zeros", 1)), .shape = one_hot_shape, .eval = one_hot_eval },
     { ONNX_ML("DictVectorizer", 1, 1, 1), .flags = OP_KINDS, .attrs = ATTRS(PLAIN("int64_vocabulary", INTS), PLAIN("string_vocabulary", STRINGS)),
       .shape = dict_shape, .eval = dict_eval },
     { ONNX_ML("CastMap", 1, 1, 1), .flags = OP_DATA_SHAPE | OP_KINDS, .attrs = ATTRS(STRING("cast_to", "TO_FLOAT"),
       STRING("map_form", "DENSE"), INT("max_map", 1)), .shape = cast_map_shape, .eval = cast_map_eval },
-    { ONNX_ML("ZipMap", 1, 1, 1), .attrs = ATTRS(PLAIN("classlabels_int64s", INTS), PLAIN("classlabels_strings", STRINGS)),
+    { ONNX_ML("ZipMap", 1, 1, 1), .flags = OP_ANY_TYPE, .attrs = ATTRS(PLAIN("classlabels_int64s", INTS), PLAIN("classlabels_strings", STRINGS)),
       .shape = zip_shape, .eval = zip_eval },
     { 0 },
 };

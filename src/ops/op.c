@@ -96,7 +96,8 @@ enum status op_check(const struct node *n, struct err *e) {
     FAIL_IF(n->n_out < o->min_out || (o->max_out >= 0 && n->n_out > o->max_out), e, STATUS_CORRUPT,
             "%s gives %d to %d outputs, the file asks for %d", n->op, o->min_out, o->max_out,
             n->n_out);
-    for (int i = 0; i < o->min_in; i++)
+    bool all = o->max_in < 0 && !(o->flags & OP_SUBGRAPH);
+    for (int i = 0; i < (all ? n->n_in : o->min_in); i++)
         FAIL_IF(!n->in[i], e, STATUS_CORRUPT, "input %d of %s is missing", i, n->op);
     for (int i = 0; i < n->n_attrs; i++) {
         const struct attr_def *d = attr_row(o, n->attrs[i].name);

@@ -115,10 +115,12 @@ enum op_flags {
     OP_DATA_SHAPE = 8,  /* output shape depends on computed contents */
     OP_MOVES =
         16, /* only moves data: every output element is an input element or a constant fill */
-    OP_SUBGRAPH = 32, /* runs sub-graphs */
-    OP_STATE = 64,    /* reads or writes a variable */
-    OP_VIEW = 128,    /* the kernel makes its outputs itself (op_output, op_output_alias) */
-    OP_KINDS = 256,   /* takes sequences, optionals or maps; all others get tensors only */
+    OP_SUBGRAPH = 32,  /* runs sub-graphs */
+    OP_STATE = 64,     /* reads or writes a variable */
+    OP_VIEW = 128,     /* the kernel makes its outputs itself (op_output, op_output_alias) */
+    OP_KINDS = 256,    /* takes sequences, optionals or maps; all others get tensors only */
+    OP_ANY_TYPE = 512, /* takes texts or complex numbers; of all others only those that move data or
+                          run sub-graphs do */
 };
 
 struct op {

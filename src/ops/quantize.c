@@ -250,6 +250,10 @@ static enum status dequantize_grad(struct grad_ctx *c) {
 
 static enum status dequantize_shape(struct shape_ctx *c) {
     shape_copy(c, 0, 0);
+    SHAPE_FAIL_IF(c->n_in > 2 && !c->in[2].absent && c->in[2].dtype != DT_NONE &&
+                      c->in[0].dtype != DT_NONE && c->in[2].dtype != c->in[0].dtype,
+                  c, "a zero point of %s for elements of %s", dtype_name(c->in[2].dtype),
+                  dtype_name(c->in[0].dtype));
     c->out[0].dtype = attr_dtype(c->node, "output_dtype", c->in[1].dtype);
     return OK;
 }

@@ -181,11 +181,11 @@ static enum status dropout_grad(struct grad_ctx *c) {
 const struct op ops_random[] = {
     { ONNX("RandomNormal", 22, 0, 0), .flags = OP_RANDOM, .attrs = ATTRS(NEEDED("shape", INTS), INT("dtype", 1), NORMAL),
       .shape = shape_from_attr, .eval = normal_eval },
-    { ONNX("RandomNormalLike", 22, 1, 1), .flags = OP_RANDOM, .attrs = ATTRS(INT("dtype", 0), NORMAL),
+    { ONNX("RandomNormalLike", 22, 1, 1), .flags = OP_RANDOM | OP_ANY_TYPE, .attrs = ATTRS(INT("dtype", 0), NORMAL),
       .shape = shape_from_input, .eval = normal_eval },
     { ONNX("RandomUniform", 22, 0, 0), .flags = OP_RANDOM, .attrs = ATTRS(NEEDED("shape", INTS), INT("dtype", 1), UNIFORM),
       .shape = shape_from_attr, .eval = uniform_eval },
-    { ONNX("RandomUniformLike", 22, 1, 1), .flags = OP_RANDOM, .attrs = ATTRS(INT("dtype", 0), UNIFORM),
+    { ONNX("RandomUniformLike", 22, 1, 1), .flags = OP_RANDOM | OP_ANY_TYPE, .attrs = ATTRS(INT("dtype", 0), UNIFORM),
       .shape = shape_from_input, .eval = uniform_eval },
     { ONNX("Bernoulli", 22, 1, 1), .flags = OP_RANDOM, .attrs = ATTRS(INT("dtype", 0), SEED), .shape = shape_from_input,
       .eval = bernoulli_eval },

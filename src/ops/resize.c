@@ -2,8 +2,9 @@
  *
  * Coordinates and weights are computed in double. Linear and cubic interpolation go axis by axis,
  * the first axis first; each value along an axis is one fma chain from 0 over the neighbours with
- * ascending index. Integers are interpolated as float64 and truncated. Neighbours outside the
- * tensor take the nearest edge's value (exclude_outside: weight 0, the others scaled to sum 1). */
+ * ascending index. Integers are interpolated as float64, rounded half to even and kept in their
+ * type's range (as the reference evaluator has it). Neighbours outside the tensor take the nearest
+ * edge's value (exclude_outside: weight 0, the others scaled to sum 1). */
 #include <math.h>
 #include <string.h>
 
@@ -173,9 +174,11 @@ static enum status read_sizes(const struct node *n, int rank, const int64_t *dim
             a->out = a->scale == 1 && !crop ? a->in : DIM_UNKNOWN;
             continue;
         }
-        a->length = (double)a->in * (a->end - a->start) * a->scale;
-        /* Sizes are computed in float32, the type of scales: 3 * 2.3333333 is 7. */
-        float size = floorf((float)a->in * (float)(a->end - a->start) * (float)a->scale);
+        a->length = (double)a->in * a->scale;
+        /* Sizes are computed in float32, the type of scales: 3 * 2.3333333 is 7. The text of
+         * Resize-19 also multiplies by the region's extent; its shape rule, the reference evaluator
+         * and ONNX Runtime do not. */
+        float size = floorf((float)a->in * (float)a->scale);
         FAIL_IF(!(size >= 0 && size < 1e15f), e, STATUS_CORRUPT, "Resize to %g elements on axis %d",
                 (double)size, axes[i]);
         a->out = (int64_t)size;
@@ -345,6 +348,19 @@ static void resize_nearest(struct op_ctx *c, const struct resize *r) {
     own_strings(y);
 }
 
+static void set_integers(struct tensor *y, const double *v) {
+    int64_t n = tensor_count(y);
+    bool is_signed = !dtype_is_unsigned(y->dtype);
+    int bits = dtype_row(y->dtype)->bits - is_signed;
+    /* The largest double that a 64-bit type holds. */
+    double least = is_signed ? -ldexp(1, bits) : 0,
+           largest = ldexp(1, bits) - (bits > 53 ? ldexp(1, bits - 53) : 1);
+    for (int64_t i = 0; i < n; i++) {
+        double r = rint(v[i]);
+        tensor_set_f64(y, i, r < least ? least : r > largest ? largest : r);
+    }
+}
+
 static void extrapolate(const struct resize *r, struct tensor *y) {
     int64_t at[MAX_RANK] = { 0 }, n = tensor_count(y);
     for (int64_t k = 0; k < n; k++) {
@@ -379,8 +395,12 @@ static enum status resize(struct op_ctx *c) {
     } else {
         const double *v = input_as(c, 0, DT_F64), *done = resize_run_d(c, &r, v);
         int64_t n = tensor_count(y);
-        for (int64_t i = 0; i < n; i++)
-            tensor_set_f64(y, i, done ? done[i] : v[i]);
+        if (done && dtype_is_int(y->dtype))
+            set_integers(y, done);
+        for (int64_t i = 0; done && !dtype_is_int(y->dtype) && i < n; i++)
+            tensor_set_f64(y, i, done[i]);
+        if (!done)
+            copy_elements(y, x);
     }
     if (r.coordinates == CROP_AND_RESIZE)
         extrapolate(&r, y);
@@ -431,7 +451,7 @@ static enum status resize_grad(struct grad_ctx *c) {
 static const struct attr_def resize_attrs[] = { RESIZE_ATTRS, { 0 } };
 
 const struct op ops_resize[] = {
-    { ONNX("Resize", 19, 1, 4), .attrs = resize_attrs, .shape = shape_resize, .eval = resize,
-      .grad = resize_grad },
+    { ONNX("Resize", 19, 1, 4), .flags = OP_ANY_TYPE, .attrs = resize_attrs, .shape = shape_resize,
+      .eval = resize, .grad = resize_grad },
     { 0 },
 };

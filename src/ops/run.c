@@ -78,6 +78,15 @@ enum status op_output_alias(struct op_ctx *c, int i, int j, int rank, const int6
     return OK;
 }
 
+static enum status only_numbers(const struct node *n, int i, const struct fact *in, struct err *e) {
+    if (in->absent || in->dtype == DT_NONE)
+        return OK;
+    enum dtype_class class_ = dtype_row(in->dtype)->class_;
+    FAIL_IF(class_ == CLASS_STRING || class_ == CLASS_COMPLEX, e, STATUS_CORRUPT,
+            "%s of %s (input %d) is not defined", n->op, dtype_name(in->dtype), i);
+    return OK;
+}
+
 enum status op_shape(const struct node *n, struct model *m, struct arena *scratch,
                      const struct fact *in, struct fact *out, struct err *e) {
     for (int i = 0; i < n->n_out; i++)
@@ -88,6 +97,9 @@ enum status op_shape(const struct node *n, struct model *m, struct arena *scratc
     for (int i = 0; i < n->n_in && !(n->def->flags & OP_KINDS); i++)
         FAIL_IF(!in[i].absent && in[i].kind != KIND_TENSOR, e, STATUS_CORRUPT,
                 "input %d of %s is %s", i, n->op, kinds[in[i].kind]);
+    if (!(n->def->flags & (OP_ANY_TYPE | OP_MOVES | OP_KINDS | OP_SUBGRAPH)))
+        for (int i = 0; i < n->n_in; i++)
+            TRY(only_numbers(n, i, &in[i], e));
     struct shape_ctx c = { n, m, scratch, n->n_in, n->n_out, in, out, e };
     return n->def->shape(&c);
 }
@@ -113,6 +125,18 @@ static void round_to_declared(struct tensor *t) {
     int64_t n = tensor_count(t);
     for (int64_t i = 0; i < n; i++)
         v[i] = (float)float_round_to(t->dtype, (double)v[i]);
+}
+
+/* With all inputs known, a rule leaves only what its kernel finds out open. */
+static enum status shapes_told(const struct node *n, const struct fact *out, struct err *e) {
+    if (n->def->flags & (OP_DATA_SHAPE | OP_VIEW | OP_KINDS | OP_SUBGRAPH))
+        return OK;
+    for (int i = 0; i < n->n_out; i++)
+        FAIL_IF(n->out[i] && out[i].kind == KIND_TENSOR &&
+                    (out[i].dtype == DT_NONE || !fact_known(&out[i])),
+                e, STATUS_CORRUPT, "the %s of output %d cannot be told from the inputs",
+                out[i].dtype == DT_NONE ? "element type" : "shape", i);
+    return OK;
 }
 
 static enum status run(const struct op_env *env, const struct node *n,
@@ -147,6 +171,7 @@ static enum status run(const struct op_env *env, const struct node *n,
         if (n->out[i] && fact_known(&fout[i]) && fout[i].dtype != DT_NONE &&
             !(n->def->flags & OP_VIEW))
             TRY(op_output(&c, i, fout[i].dtype, fout[i].rank, fout[i].dim));
+    TRY(shapes_told(n, fout, e));
     TRY((fast ? fast : n->def->eval)(&c));
     for (int i = 0; i < n->n_out; i++) {
         FAIL_IF(n->out[i] && !out[i], e, STATUS_BUG, "the kernel of %s made no output %d", n->op,

@@ -255,13 +255,13 @@ static enum status eval_has_element(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_sequence[] = {
-    { ONNX("SequenceConstruct", 11, 1, -1), .flags = OP_VIEW, .shape = shape_construct, .eval = eval_construct },
+    { ONNX("SequenceConstruct", 11, 1, -1), .flags = OP_VIEW | OP_ANY_TYPE, .shape = shape_construct, .eval = eval_construct },
     { ONNX("SequenceEmpty", 11, 0, 0), .flags = OP_VIEW, .attrs = ATTRS(INT("dtype", 0)), .shape = shape_empty, .eval = eval_empty },
     { ONNX("SequenceInsert", 11, 2, 3), .flags = OP_VIEW | OP_KINDS, .shape = shape_insert, .eval = eval_insert },
     { ONNX("SequenceErase", 11, 1, 2), .flags = OP_VIEW | OP_KINDS, .shape = shape_erase, .eval = eval_erase },
     { ONNX("SequenceAt", 11, 2, 2), .flags = OP_VIEW | OP_KINDS, .shape = shape_at, .eval = eval_at },
     { ONNX("SequenceLength", 11, 1, 1), .flags = OP_KINDS, .shape = shape_length, .eval = eval_length },
-    { ONNX("SplitToSequence", 24, 1, 2), .flags = OP_VIEW, .attrs = ATTRS(INT("axis", 0), INT("keepdims", 1)),
+    { ONNX("SplitToSequence", 24, 1, 2), .flags = OP_VIEW | OP_ANY_TYPE, .attrs = ATTRS(INT("axis", 0), INT("keepdims", 1)),
       .shape = shape_split_to_sequence, .eval = eval_split_to_sequence },
     { ONNX("ConcatFromSequence", 11, 1, 1), .flags = OP_VIEW | OP_KINDS, .attrs = ATTRS(NEEDED("axis", INT), INT("new_axis", 0)),
       .shape = shape_concat_from_sequence, .eval = eval_concat_from_sequence },

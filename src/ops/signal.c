@@ -416,14 +416,14 @@ static enum status shape_window(struct shape_ctx *c) {
     return OK;
 }
 
-/* a - b cos(2 pi n / N) + d cos(4 pi n / N); N is the size, or one less for a symmetric window. */
+/* a - b cos(2 pi n / N) + d cos(4 pi n / N); N is the size, or one less for a symmetric window
+ * (whose single element is then 0 / 0: not a number). */
 static enum status cosine_window(struct op_ctx *c, double a, double b, double d) {
     struct tensor *y = c->out[0];
     int64_t n = y->dim[0], period = attr_int(c->node, "periodic") ? n : n - 1;
     for (int64_t i = 0; i < n; i++) {
         double angle = 2 * PI * (double)i / (double)period;
-        /* A symmetric window of one element is its middle. */
-        tensor_set_f64(y, i, period ? a - b * cos_d(angle) + d * cos_d(2 * angle) : 1);
+        tensor_set_f64(y, i, a - b * cos_d(angle) + d * cos_d(2 * angle));
     }
     return OK;
 }

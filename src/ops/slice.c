@@ -250,6 +250,8 @@ static enum status eval_concat(struct op_ctx *c) {
 
 static enum status shape_compress(struct shape_ctx *c) {
     const struct fact *x = &c->in[0];
+    SHAPE_FAIL_IF(c->in[1].rank >= 0 && c->in[1].rank != 1, c,
+                  "the condition must be a list, it has rank %d", c->in[1].rank);
     c->out[0].dtype = x->dtype;
     if (!attr_find(c->node, "axis")) {
         fact_set_unknown(&c->out[0], x->dtype, 1);
@@ -305,6 +307,10 @@ static enum status eval_compress(struct op_ctx *c) {
 static enum status shape_trilu(struct shape_ctx *c) {
     SHAPE_FAIL_IF(c->in[0].rank >= 0 && c->in[0].rank < 2, c,
                   "the input must be a matrix, it has rank %d", c->in[0].rank);
+    int64_t n;
+    SHAPE_FAIL_IF(c->n_in > 1 && fact_known(&c->in[1]) &&
+                      (!dims_count(c->in[1].dim, c->in[1].rank, &n) || n > 1),
+                  c, "k must be one number");
     return shape_same(c);
 }
 

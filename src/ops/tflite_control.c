@@ -119,7 +119,7 @@ static enum status eval_nothing(struct op_ctx *c) {
     .min_out = 0, .max_out = -1, .flags = OP_SUBGRAPH | OP_VIEW, .attrs = ATTRS(__VA_ARGS__), .shape = shape_declared
 #define RESOURCE(name_, least, most, out)                                                          \
     .name = name_, .domain = "tflite", .spec = "TFLite " name_, .min_in = least, .max_in = most,   \
-    .min_out = out, .max_out = out, .flags = OP_STATE | OP_VIEW
+    .min_out = out, .max_out = out, .flags = OP_STATE | OP_VIEW | OP_ANY_TYPE
 
 const struct op ops_tflite_control[] = {
     { CALLS("IF", 1, NEEDED("then_branch", GRAPH), NEEDED("else_branch", GRAPH)), .eval = eval_if },

@@ -144,7 +144,7 @@ const struct op ops_tflite_lookup[] = {
       .max_in = 3,
       .min_out = 1,
       .max_out = 2,
-      .shape = shape_lookup,
+      .flags = OP_ANY_TYPE, .shape = shape_lookup,
       .eval = eval_lookup },
     { .name = "EMBEDDING_LOOKUP_SPARSE",
       .domain = "tflite",

@@ -162,7 +162,7 @@ static enum status eval_segment(struct op_ctx *c) {
 const struct op ops_tflite_scatter[] = {
     SCATTER("SCATTER_ND", 3, shape_scatter, eval_scatter),
     { .name = "SPARSE_TO_DENSE", .domain = "tflite", .spec = "TFLite SPARSE_TO_DENSE", .min_in = 4, .max_in = 4, .min_out = 1, .max_out = 1,
-      .shape = shape_dense, .eval = eval_dense, .grad = grad_moves },
+      .flags = OP_ANY_TYPE, .shape = shape_dense, .eval = eval_dense, .grad = grad_moves },
     SCATTER("SEGMENT_SUM", 2, shape_segment, eval_segment),
     SCATTER("UNSORTED_SEGMENT_SUM", 3, shape_segment, eval_segment),
     SCATTER("UNSORTED_SEGMENT_PROD", 3, shape_segment, eval_segment),
