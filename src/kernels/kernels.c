@@ -52,6 +52,8 @@ static const struct {
     { "com.microsoft", "SkipSimplifiedLayerNormalization", kernel_with_cores },
     { "com.microsoft", "EmbedLayerNormalization", kernel_with_cores },
     { "", "Resize", kernel_with_cores },
+    { "", "Gather", kernel_gather },
+    { "", "Concat", kernel_concat },
     { "fixed", "Conv", kernel_fixed_conv },
     { "fixed", "Gemm", kernel_fixed_product },
     { "fixed", "MatMul", kernel_fixed_product },

@@ -37,6 +37,8 @@ enum status kernel_pool(struct op_ctx *c);
 enum status kernel_rnn(struct op_ctx *c);
 enum status kernel_batch_norm(struct op_ctx *c);
 enum status kernel_layer_norm(struct op_ctx *c);
+enum status kernel_gather(struct op_ctx *c);
+enum status kernel_concat(struct op_ctx *c);
 enum status kernel_fixed_conv(struct op_ctx *c);
 enum status kernel_fixed_product(struct op_ctx *c);
 

@@ -330,22 +330,50 @@ static enum status plan_axis(struct arena *arena, const struct resize *r, struct
     return OK;
 }
 
-/* Every output element is an input element: found through per-axis indices. */
-static void resize_nearest(struct op_ctx *c, const struct resize *r) {
-    const struct tensor *x = c->in[0];
-    struct tensor *y = c->out[0];
-    size_t size = element_size(x);
-    int64_t step[MAX_RANK], at[MAX_RANK] = { 0 }, n = tensor_count(y);
-    dense_steps(x->dim, x->rank, step);
-    for (int64_t k = 0; k < n; k++) {
-        int64_t from = 0;
-        for (int i = 0; i < r->rank; i++)
-            from += (r->axis[i].same ? at[i] : r->axis[i].index[at[i]]) * step[i];
-        memcpy(element_at(y, k), element_at(x, from), size);
-        for (int i = r->rank - 1; i >= 0 && ++at[i] == y->dim[i]; i--)
-            at[i] = 0;
+struct nearest_job {
+    const struct resize *r;
+    const struct tensor *x;
+    struct tensor *y;
+    int64_t step[MAX_RANK];
+};
+
+/* Lines along the last axis: every output element is an input element, found through per-axis
+ * indices. */
+static void nearest_lines(void *arg, struct part part) {
+    const struct nearest_job *j = arg;
+    const int last = j->r->rank - 1;
+    const int64_t n = j->y->dim[last], *index = j->r->axis[last].index;
+    size_t size = element_size(j->x);
+    for (int64_t line = part.begin; line < part.end; line++) {
+        int64_t from = 0, rest = line;
+        for (int i = last - 1; i >= 0; i--) {
+            int64_t at = rest % j->y->dim[i];
+            rest /= j->y->dim[i];
+            from += (j->r->axis[i].same ? at : j->r->axis[i].index[at]) * j->step[i];
+        }
+        const char *x = element_at(j->x, from);
+        char *y = element_at(j->y, line * n);
+        if (j->r->axis[last].same)
+            memcpy(y, x, (size_t)n * size);
+        else if (size == 4)
+            for (int64_t i = 0; i < n; i++)
+                memcpy(y + i * 4, x + index[i] * 4, 4);
+        else
+            for (int64_t i = 0; i < n; i++)
+                memcpy(y + (size_t)i * size, x + (size_t)index[i] * size, size);
     }
-    own_strings(y);
+}
+
+static void resize_nearest(struct op_ctx *c, const struct resize *r) {
+    struct nearest_job j = { .r = r, .x = c->in[0], .y = c->out[0] };
+    if (r->rank == 0) {
+        memcpy(j.y->data, j.x->data, element_size(j.x));
+    } else {
+        int64_t n = j.y->dim[r->rank - 1];
+        dense_steps(j.x->dim, j.x->rank, j.step);
+        split_run(c, tensor_count(j.y) / n, n, nearest_lines, &j);
+    }
+    own_strings(j.y);
 }
 
 static void set_integers(struct tensor *y, const double *v) {
@@ -393,14 +421,19 @@ static enum status resize(struct op_ctx *c) {
         const float *v = resize_run_f(c, &r, x->data);
         memcpy(y->data, v ? v : x->data, tensor_bytes(y));
     } else {
-        const double *v = input_as(c, 0, DT_F64), *done = resize_run_d(c, &r, v);
-        int64_t n = tensor_count(y);
-        if (done && dtype_is_int(y->dtype))
-            set_integers(y, done);
-        for (int64_t i = 0; done && !dtype_is_int(y->dtype) && i < n; i++)
-            tensor_set_f64(y, i, done[i]);
+        const double *v = x->data, *done;
+        if (x->store != DT_F64) {
+            double *copy = NEW_ARRAY(c->scratch, tensor_count(x) + 1, double);
+            tensor_load_f64(x, 0, tensor_count(x), copy);
+            v = copy;
+        }
+        done = resize_run_d(c, &r, v);
         if (!done)
             copy_elements(y, x);
+        else if (dtype_is_int(y->dtype))
+            set_integers(y, done);
+        else
+            tensor_store_f64(y, 0, tensor_count(y), done);
     }
     if (r.coordinates == CROP_AND_RESIZE)
         extrapolate(&r, y);
