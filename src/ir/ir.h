@@ -90,6 +90,14 @@ struct value {
     struct origin origin;
 };
 
+/* Options of a file's operator that do not change its meaning, but its arithmetic in integers. */
+enum native_option {
+    NATIVE_ASYMMETRIC = 1,     /* float inputs of integer weights are quantized with a zero point */
+    NATIVE_POWER_OF_TWO = 2,   /* 16-bit sums: scales that are powers of two are shifted */
+    NATIVE_IGNORES_SCALES = 4, /* the format's kernel computes on the integers as they are, which
+                                  is not what the operator means */
+};
+
 struct op; /* a row of src/ops */
 
 struct node {
@@ -107,8 +115,7 @@ struct node {
     struct graph *body;  /* call of a model-local function: its body, instantiated */
     int32_t group;       /* nodes read from one operator of the file share it; -1 none */
     int version;         /* operator-set version the file declares for its domain; 0 none */
-    bool asymmetric;     /* the file says that float inputs of integer weights are quantized with a
-                            zero point (TFLite; counts in native runs only) */
+    unsigned native;     /* enum native_option: what only native runs ask for */
     struct graph *graph; /* where it stands */
     struct origin origin;
 };

@@ -31,86 +31,31 @@ struct fixed_factor fixed_factor_of(double real) {
     return f;
 }
 
-/* x * 2^n: saturated to the left, rounded to the right. */
-static int32_t times_power(int32_t x, int n) {
-    if (n < 0)
-        return fixed_round_shift(x, -n);
-    int64_t wide = (int64_t)x * (INT64_C(1) << n);
-    return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
-}
+#define TOP 31
+#define NAME(x) x##_31
+#include "ops/fixed_functions.inc"
+#define TOP 15
+#define NAME(x) x##_15
+#include "ops/fixed_functions.inc"
 
 int32_t fixed_rescale(int32_t x, int from_bits, int to_bits) {
-    return times_power(x, from_bits - to_bits);
-}
-
-static int32_t saturating_sum(int32_t a, int32_t b) {
-    int64_t sum = (int64_t)a + b;
-    return sum > INT32_MAX ? INT32_MAX : sum < INT32_MIN ? INT32_MIN : (int32_t)sum;
-}
-
-/* exp(a) for a in [-1/4, 0): Taylor's polynomial of degree 4 around -1/8. */
-static int32_t exp_quarter(int32_t a) {
-    const int32_t exp_eighth = 1895147668, third = 715827883;
-    int32_t x = a + (1 << 28);
-    int32_t x2 = fixed_high_product(x, x), x3 = fixed_high_product(x2, x),
-            x4 = fixed_high_product(x2, x2);
-    int32_t high = fixed_high_product(times_power(x4, -2) + x3, third) + x2;
-    int32_t rest = x + times_power(high, -1);
-    return saturating_sum(exp_eighth, fixed_high_product(exp_eighth, rest));
+    return times_power_31(x, from_bits - to_bits);
 }
 
 int32_t fixed_exp_negative(int32_t a, int bits) {
-    /* exp(-2^k) for k = -2 .. 4 */
-    static const int32_t factor[] = { 1672461947, 1302514674, 790015084, 290630308,
-                                      39332535,   720401,     242 };
-    int fraction = 31 - bits;
-    int32_t quarter = 1 << (fraction - 2);
-    if (a == 0)
-        return INT32_MAX;
-    if (bits > 5 && a < -(1 << (fraction + 5)))
-        return 0;
-    int32_t part = (a & (quarter - 1)) - quarter;
-    int32_t result = exp_quarter(fixed_rescale(part, bits, 0)), rest = part - a;
-    for (int k = -2; k <= 4; k++)
-        if (bits > k && (rest & (1 << (fraction + k))))
-            result = fixed_high_product(result, factor[k + 2]);
-    return result;
-}
-
-/* Newton's method for 1 / d with d = (x + 1) / 2: three steps from 48/17 - 32/17 d; two integer
- * bits. */
-static int32_t newton_reciprocal(int32_t x) {
-    const int32_t c48_17 = 1515870810, minus_32_17 = -1010580540, one = 1 << 29;
-    int64_t sum = (int64_t)x + INT32_MAX;
-    int32_t half = (int32_t)((sum + (sum >= 0 ? 1 : -1)) / 2);
-    int32_t guess = c48_17 + fixed_high_product(half, minus_32_17);
-    for (int i = 0; i < 3; i++) {
-        int32_t miss = one - fixed_high_product(half, guess);
-        guess += fixed_rescale(fixed_high_product(guess, miss), 4, 2);
-    }
-    return guess;
+    return exp_negative_31(a, bits);
 }
 
 int32_t fixed_reciprocal_of_one_plus(int32_t x) {
-    return fixed_rescale(newton_reciprocal(x), 1, 0); /* half of it */
+    return reciprocal_of_one_plus_31(x);
 }
 
-int32_t fixed_one_minus_over_one_plus(int32_t x) {
-    return fixed_rescale(newton_reciprocal(x) - (1 << 29), 2, 0);
+int32_t fixed_logistic_narrow(int32_t a, int bits) {
+    return logistic_15(a, bits);
 }
 
-int32_t fixed_logistic(int32_t a, int bits) {
-    if (a == 0)
-        return 1 << 30;
-    int32_t upper = fixed_reciprocal_of_one_plus(fixed_exp_negative(a > 0 ? -a : a, bits));
-    return a > 0 ? upper : INT32_MAX - upper;
-}
-
-int32_t fixed_tanh(int32_t a, int bits) {
-    if (a == 0)
-        return 0;
-    int32_t t = fixed_one_minus_over_one_plus(fixed_exp_negative(a > 0 ? -a : a, bits + 1));
-    return a < 0 ? -t : t;
+int32_t fixed_tanh_narrow(int32_t a, int bits) {
+    return tanh_15(a, bits);
 }
 
 static int leading_zeros(uint32_t x) {

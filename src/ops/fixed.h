@@ -68,11 +68,11 @@ double fixed_round(double x);
 int32_t fixed_rescale(int32_t x, int from_bits, int to_bits);
 /* exp(a), a <= 0 with `bits` integer bits; the result has none. */
 int32_t fixed_exp_negative(int32_t a, int bits);
-/* 1 / (1 + x) and (1 - x) / (1 + x) for x in [0, 1], no integer bits on either side. */
+/* 1 / (1 + x) for x in [0, 1], no integer bits on either side. */
 int32_t fixed_reciprocal_of_one_plus(int32_t x);
-int32_t fixed_one_minus_over_one_plus(int32_t x);
-int32_t fixed_logistic(int32_t a, int bits);
-int32_t fixed_tanh(int32_t a, int bits);
+/* Of 16-bit fractions: 15 - bits fraction bits; the result has no integer bits. */
+int32_t fixed_logistic_narrow(int32_t a, int bits);
+int32_t fixed_tanh_narrow(int32_t a, int bits);
 /* 1 / x of a positive x with `bits` integer bits: a fraction to be shifted right by *over. */
 int32_t fixed_reciprocal(int32_t x, int bits, int *over);
 /* 1 / sqrt(x) as a factor, its shift to the left. */

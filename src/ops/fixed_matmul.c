@@ -34,6 +34,8 @@ static void rows(void *arg, struct part part) {
 
 static enum status run(struct op_ctx *c, struct job *j, bool in_reals) {
     TRY(fixed_sums_read(c, &j->s, j->p.columns));
+    FAIL_IF(!in_reals && j->s.k.n > 1, c->err, STATUS_UNSUPPORTED,
+            "MatMul in integer arithmetic with a scale for each channel");
     if (in_reals)
         fixed_sums_in_reals(c, &j->s);
     j->y = c->out[0];

@@ -2,8 +2,9 @@
  *
  * Quantize: x / scale in float32, to the nearest integer, ties away from zero, plus the zero point.
  * Requantize: the difference from the zero point times the quotient of the scales as a fixed-point
- * factor. Concat: operands that have the output's scale are copied; other uint8 operands are
- * computed as round(x * (scale / out_scale) + (-zero * that quotient)) in float32. */
+ * factor. Concat: operands that have the output's scale are copied, and all of int16, which the
+ * reference does not rescale; other uint8 operands are computed as round(x * (scale / out_scale) +
+ * (-zero * that quotient)) in float32. */
 #include <math.h>
 
 #include "ops/fixed.h"
@@ -66,7 +67,7 @@ static enum status operand(struct op_ctx *c, int i, const struct fixed_quant *y,
     TRY(fixed_in_one(c, i, &x));
     FAIL_IF(x.dtype != y->dtype, c->err, STATUS_UNSUPPORTED, "Concat of %s into %s",
             dtype_name(x.dtype), dtype_name(y->dtype));
-    if (x.scale[0] == y->scale[0] && x.zero == y->zero) {
+    if (x.dtype == DT_I16 || (x.scale[0] == y->scale[0] && x.zero == y->zero)) {
         *out = tensor_alias(t);
         return OK;
     }

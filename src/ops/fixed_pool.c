@@ -1,17 +1,12 @@
-/* Pools, reductions and bilinear resizing of quantized integers.
+/* Pools and bilinear resizing of quantized integers.
  *
  * AveragePool: the sum over the elements inside, divided by their count to the nearest integer,
- * ties away from zero; scales are not looked at. ReduceMean, ReduceSum: the sum of the differences
- * from the zero point times a fixed-point factor that holds 1 / count. MaxPool, ReduceMax,
- * ReduceMin: on the integers as they are. Resize (linear): positions with 10 fraction bits,
- * products in 64 bits, to the nearest integer. */
+ * ties away from zero; scales are not looked at. MaxPool: on the integers as they are. Resize
+ * (linear): positions with 10 fraction bits, products in 64 bits, to the nearest integer. */
 #include <math.h>
 #include <string.h>
 
-#include "ops/axes.h"
-#include "ops/call.h"
 #include "ops/fixed.h"
-#include "ops/move.h"
 #include "ops/pooling.h"
 #include "ops/resize.h"
 #include "ops/row.h"
@@ -67,79 +62,6 @@ static enum status average_pool(struct op_ctx *c) {
 
 static enum status max_pool(struct op_ctx *c) {
     return pool(c, POOL_MAX);
-}
-
-/* --- reductions --- */
-
-/* The operator `op` on input 0 as int64. */
-static enum status reduced(struct op_ctx *c, const char *op, struct tensor **out) {
-    struct tensor *wide;
-    int n = fixed_data_inputs(c->node);
-    TRY(tensor_convert(&wide, c->in[0], DT_I64, c->err));
-    wide->dtype = DT_I64;
-    enum status s =
-        op_call(c, op, PREC_NATIVE,
-                (const struct tensor *const[]) { wide, n > 1 ? c->in[1] : NULL }, n, out, 1);
-    tensor_free(wide);
-    return s;
-}
-
-/* The factor of a mean of `count`: the multiplier is divided by the count after as large a shift to
- * the left as fits. */
-static struct fixed_factor mean_factor(struct fixed_factor f, int64_t count) {
-    int shift = 0;
-    while (count >> (shift + 1))
-        shift++;
-    shift = shift < 32 ? shift : 32;
-    shift = shift < 31 + f.shift ? shift : 31 + f.shift;
-    f.multiplier = (int32_t)(((int64_t)f.multiplier << shift) / count);
-    f.shift -= shift;
-    return f;
-}
-
-static enum status mean_or_sum(struct op_ctx *c, bool mean) {
-    struct fixed_quant x, y;
-    struct tensor *sums;
-    TRY(fixed_in_one(c, 0, &x));
-    TRY(fixed_out_one(c, 0, &y));
-    /* The reference's sums of signed integers are not described by its source. */
-    if (x.dtype != y.dtype || (!mean && x.dtype != DT_U8))
-        return fixed_bad_type(c, x.dtype);
-    TRY(reduced(c, "ReduceSum", &sums));
-    int64_t n = tensor_count(sums), count = n ? tensor_count(c->in[0]) / n : 0;
-    struct fixed_factor f = fixed_factor_of((double)x.scale[0] / (double)y.scale[0]);
-    if (mean && count)
-        f = mean_factor(f, count);
-    for (int64_t i = 0; i < n && count; i++) {
-        int32_t sum = (int32_t)(uint64_t)(tensor_i64(sums, i) - x.zero * count);
-        int64_t v = fixed_scale(sum, f) + y.zero;
-        int32_t q = (int32_t)(v < y.least ? y.least : v > y.largest ? y.largest : v);
-        fixed_store(c->out[0], i, 1, &q);
-    }
-    tensor_free(sums);
-    return OK;
-}
-
-static enum status reduce_mean(struct op_ctx *c) {
-    return mean_or_sum(c, true);
-}
-
-static enum status reduce_sum(struct op_ctx *c) {
-    return mean_or_sum(c, false);
-}
-
-static enum status reduce_as_it_is(struct op_ctx *c) {
-    struct fixed_quant x, y;
-    struct tensor *t;
-    TRY(fixed_in_one(c, 0, &x));
-    TRY(fixed_out_one(c, 0, &y));
-    FAIL_IF(x.dtype != y.dtype || x.scale[0] != y.scale[0] || x.zero != y.zero, c->err,
-            STATUS_UNSUPPORTED, "%s to another scale in integer arithmetic", c->node->op);
-    TRY(reduced(c, c->node->op, &t));
-    for (int64_t i = 0, n = tensor_count(t); i < n; i++)
-        tensor_set_i64(c->out[0], i, tensor_i64(t, i));
-    tensor_free(t);
-    return OK;
 }
 
 /* --- Resize --- */
@@ -240,16 +162,10 @@ static enum status resize(struct op_ctx *c) {
     return OK;
 }
 
-#define REDUCE_ATTRS ATTRS(INT("keepdims", 1), INT("noop_with_empty_axes", 0))
-
 const struct op ops_fixed_pool[] = {
     { FIXED("AveragePool", 1, 1), .attrs = ATTRS(AVERAGE_POOL_ATTRS, FIXED_LIMITS),
       .eval = average_pool },
     { FIXED("MaxPool", 1, 1), .attrs = ATTRS(MAX_POOL_ATTRS, FIXED_LIMITS), .eval = max_pool },
-    { FIXED("ReduceMean", 1, 2), .attrs = REDUCE_ATTRS, .eval = reduce_mean },
-    { FIXED("ReduceSum", 1, 2), .attrs = REDUCE_ATTRS, .eval = reduce_sum },
-    { FIXED("ReduceMax", 1, 2), .attrs = REDUCE_ATTRS, .eval = reduce_as_it_is },
-    { FIXED("ReduceMin", 1, 2), .attrs = REDUCE_ATTRS, .eval = reduce_as_it_is },
     { FIXED("Resize", 1, 4), .attrs = ATTRS(RESIZE_ATTRS), .eval = resize },
     { 0 },
 };

@@ -1,5 +1,6 @@
-/* One operand on quantized integers, element by element, without a table: rectifiers, Abs, Rsqrt,
- * Sqrt, HardSwish. The difference from the zero point is multiplied by a fixed-point factor. */
+/* One operand on quantized integers, element by element, without a table: rectifiers, Abs, Neg,
+ * Rsqrt, Sqrt, HardSwish. The difference from the zero point is multiplied by a fixed-point factor.
+ */
 #include <math.h>
 
 #include "ops/broadcast.h"
@@ -90,6 +91,8 @@ static enum status prelu(struct op_ctx *c) {
     struct broadcast plan;
     TRY(read_unary(c, &p));
     TRY(fixed_in_one(c, 1, &slope));
+    if (slope.dtype != (p.x.dtype == DT_I16 ? DT_I8 : p.x.dtype))
+        return fixed_bad_type(c, slope.dtype);
     p.other = fixed_factor_of((double)(p.x.scale[0] * slope.scale[0] / p.y.scale[0]));
     const struct tensor *x = c->in[0];
     TRY(broadcast_plan(&plan, x->rank, x->dim, 2, (const struct tensor *const[]) { x, c->in[1] },
@@ -119,6 +122,20 @@ static enum status absolute(struct op_ctx *c) {
         return fixed_bad_type(c, p.x.dtype);
     p.negative = p.x.scale[0] != p.y.scale[0];
     return apply(c, &p, abs_of);
+}
+
+/* Of the integer as it is, whatever the zero point. */
+static enum status negative(struct op_ctx *c) {
+    struct unary p = { 0 };
+    TRY(read_unary(c, &p));
+    if (p.x.dtype == DT_U8)
+        return fixed_bad_type(c, p.x.dtype);
+    int64_t n = tensor_count(c->in[0]);
+    int32_t *v = fixed_values(c, c->in[0], 0);
+    for (int64_t i = 0; i < n; i++)
+        v[i] = -v[i];
+    fixed_store(c->out[0], 0, n, v);
+    return OK;
 }
 
 /* 1 / sqrt(x) with 20 fraction bits, then to the output's scale. */
@@ -220,6 +237,7 @@ const struct op ops_fixed_unary[] = {
     { FIXED("Clip", 1, 3), .eval = clip },
     { FIXED("LeakyRelu", 1, 1), .attrs = ATTRS(FLOAT("alpha", 0.01)), .eval = leaky_relu },
     { FIXED("PRelu", 2, 2), .eval = prelu },
+    { FIXED("Neg", 1, 1), .eval = negative },
     { FIXED("Abs", 1, 1), .eval = absolute },
     { FIXED("Rsqrt", 1, 1), .eval = rsqrt },
     { FIXED("Sqrt", 1, 1), .eval = square_root },

@@ -306,8 +306,8 @@ static enum status eval_gather(struct op_ctx *c) {
     return OK;
 }
 
-/* --- SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND: input, block shape [m], paddings or crops [m, 2] ---
- */
+/* --- SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND: input, block shape [m], paddings or crops [m, 2],
+ * what the padding holds (0) --- */
 
 struct blocks {
     int m;
@@ -364,6 +364,9 @@ static enum status eval_blocks(struct op_ctx *c) {
     const int64_t *block = list_of(c, 1, &nb), *edge = list_of(c, 2, &ne);
     struct blocks b;
     TRY(blocks_read(&b, c->node->op, x->dim, x->rank, block, nb, edge, ne, c->err));
+    const struct tensor *fill = b.to_batch && c->n_in > 3 ? c->in[3] : NULL;
+    FAIL_IF(fill && (fill->store != x->store || tensor_count(fill) != 1), c->err, STATUS_CORRUPT,
+            "the padding holds something of another type");
     TRY(op_output(c, 0, x->dtype, x->rank, b.dim));
     struct tensor *y = c->out[0];
     const struct tensor *batched = b.to_batch ? y : x, *space = b.to_batch ? x : y;
@@ -387,7 +390,10 @@ static enum status eval_blocks(struct op_ctx *c) {
             inside &= at[k] >= 0 && at[k] < space->dim[k];
             flat = flat * space->dim[k] + at[k];
         }
-        if (inside && b.to_batch)
+        if (!inside && fill)
+            for (int64_t k = 0; k < inner; k++)
+                memcpy(element_at(y, i * inner + k), element_at(fill, 0), element_size(y));
+        else if (inside && b.to_batch)
             memcpy(element_at(y, i * inner), element_at(x, flat * inner), line);
         else if (inside)
             memcpy(element_at(y, flat * inner), element_at(x, i * inner), line);
@@ -566,7 +572,7 @@ const struct op ops_tflite_move[] = {
                      INT("shrink_axis_mask", 0), INT("offset", 0)) },
     { MOVES("MIRROR_PAD", 2, 2, shape_mirror, eval_mirror), .attrs = ATTRS(STRING("mode", "REFLECT")) },
     { MOVES("GATHER", 2, 2, shape_gather, eval_gather), .attrs = ATTRS(INT("axis", 0), INT("batch_dims", 0)) },
-    { MOVES("SPACE_TO_BATCH_ND", 3, 3, shape_blocks, eval_blocks) },
+    { MOVES("SPACE_TO_BATCH_ND", 3, 4, shape_blocks, eval_blocks) },
     { MOVES("BATCH_TO_SPACE_ND", 3, 3, shape_blocks, eval_blocks) },
     { MOVES("REVERSE_SEQUENCE", 2, 2, shape_same, eval_reverse_sequence), .attrs = ATTRS(INT("seq_dim", 0), INT("batch_dim", 0)) },
     { MOVES("DYNAMIC_UPDATE_SLICE", 3, 3, shape_same, eval_update_slice) },

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/fixed_cells.h"
 #include "ops/hybrid.h"
 #include "ops/mathfn.h"
 #include "ops/real.h"
@@ -89,8 +90,9 @@ static int64_t rows_of(const struct shape_ctx *c, int i) {
 static void last_dim(struct shape_ctx *c, int out, int64_t n) {
     if (out >= c->n_out)
         return;
+    int zero = in_integers(c->node) ? 3 * inputs_of(c->node) + 2 * out + 1 : c->n_in;
     shape_copy(c, out, 0);
-    c->out[out].dtype = DT_F32;
+    c->out[out].dtype = zero < c->n_in && !c->in[zero].absent ? c->in[zero].dtype : DT_F32;
     if (c->in[0].rank > 0)
         c->out[out].dim[c->in[0].rank - 1] = n;
 }
@@ -288,6 +290,8 @@ static enum status eval_lstm(struct op_ctx *c) {
     const void *h, *state;
     if (inputs_of(c->node) <= 5)
         return eval_basic(c);
+    if (in_integers(c->node) && !hybrid_input(c, 0))
+        return fixed_lstm(c);
     bool sequence = c->node->op[0] == 'U';
     FAIL_IF(sequence && attr_int(c->node, "diagonal_recurrent_tensors"), c->err, STATUS_UNSUPPORTED,
             "diagonal recurrent weights");
@@ -414,6 +418,8 @@ static enum status shape_svdf(struct shape_ctx *c) {
 
 static enum status eval_svdf(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
+    if (in_integers(c->node) && !hybrid_input(c, 0))
+        return fixed_svdf(c);
     FAIL_IF(!has(c, 1) || !has(c, 2) || c->in[1]->rank != 2 || c->in[2]->rank != 2, c->err,
             STATUS_CORRUPT, "the weights are missing");
     struct svdf s = { .batch = x->dim[0],
@@ -448,8 +454,9 @@ static enum status eval_svdf(struct op_ctx *c) {
 #define RNN INT("activation", 0)
 #define SEQUENCE INT("time_major", 0)
 #define TWO_RNN RNN, INT("time_major", 0), INT("merge_outputs", 0)
-#define LSTM CLIPS, INT("kernel_type", 0)
-#define LSTM_SEQUENCE CLIPS, SEQUENCE, INT("diagonal_recurrent_tensors", 0)
+#define INTERMEDIATES PLAIN("intermediate_scales", FLOATS), PLAIN("intermediate_zero_points", INTS)
+#define LSTM CLIPS, INT("kernel_type", 0), INTERMEDIATES
+#define LSTM_SEQUENCE CLIPS, INTERMEDIATES, SEQUENCE, INT("diagonal_recurrent_tensors", 0)
 #define TWO_LSTM CLIPS, INT("merge_outputs", 0), INT("time_major", 1)
 #define SVDF INT("rank", 1), INT("activation", 0)
 #define ASYMMETRIC INT("asymmetric", 0)

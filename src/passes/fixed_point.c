@@ -38,6 +38,7 @@ static const struct pattern patterns[] = {
     { { "Mul", "Softmax" }, "Softmax", 1 },
     { { "Sqrt", "Reciprocal" }, "Rsqrt", -1 },
     { { "Sub", "Mul" }, "SquaredDifference", -1 },
+    { { "Div", "Floor" }, "FloorDiv", -1 },
     { { "ReduceL2", "Max", "Div" }, "L2Normalization", -1 },
 };
 
@@ -66,22 +67,38 @@ static bool one_of(const char *const *names, const char *name) {
     return false;
 }
 
-/* Operators that give elements of their first input elsewhere; the reference copies the integers
- * whatever the scales say. */
+/* Operators that give elements of an input elsewhere; the reference copies the integers whatever
+ * the scales say. */
 static bool moves(const struct node *n) {
-    static const char *const names[] = { "Reshape",      "Squeeze",      "Unsqueeze", "Flatten",
-                                         "Identity",     "Transpose",    "Slice",     "Gather",
-                                         "GatherND",     "Tile",         "Expand",    "Split",
-                                         "DepthToSpace", "SpaceToDepth", "Pad",       NULL };
+    static const char *const names[] = {
+        "Reshape",      "Squeeze",      "Unsqueeze", "Flatten", "Identity", "Transpose",
+        "Slice",        "Gather",       "GatherND",  "Tile",    "Expand",   "Split",
+        "DepthToSpace", "SpaceToDepth", "Pad",       "Where",   NULL
+    };
     static const char *const own[] = { "SPACE_TO_BATCH_ND",
                                        "BATCH_TO_SPACE_ND",
                                        "MIRROR_PAD",
+                                       "DYNAMIC_UPDATE_SLICE",
+                                       "MATRIX_DIAG",
+                                       "MATRIX_SET_DIAG",
                                        "SLICE",
                                        "STRIDED_SLICE",
                                        "GATHER",
                                        NULL };
+    const struct attr *mode = node_is(n, "Resize") ? node_attr(n, "mode") : NULL;
+    if (mode)
+        return strcmp(mode->s, "nearest") == 0;
     return n->domain[0] ? strcmp(n->domain, "tflite") == 0 && one_of(own, n->op)
                         : one_of(names, n->op);
+}
+
+/* The input of a mover whose elements count, and where it takes what fills the rest; -1 none. */
+static int moved_input(const struct node *n) {
+    return node_is(n, "Where") ? 1 : 0;
+}
+
+static int fill_input(const struct node *n) {
+    return node_is(n, "Pad") ? 2 : strcmp(n->op, "SPACE_TO_BATCH_ND") == 0 ? 3 : -1;
 }
 
 /* The result on the dequantized values is the result on the integers. */
@@ -134,14 +151,13 @@ static struct node *make(struct pass *p, struct node *end, const char *op, const
 
 /* A mover on the integers. Padding is with the zero point. */
 static void make_mover(struct pass *p, const struct node *n, struct node *end) {
-    const struct stored *s = stored_of(p, n->in[0]);
-    bool pads = strcmp(n->op, "Pad") == 0;
-    int n_in = pads && n->n_in < 3 ? 3 : n->n_in;
+    const struct stored *s = stored_of(p, n->in[moved_input(n)]);
+    int fill = fill_input(n), n_in = n->n_in <= fill ? fill + 1 : n->n_in;
     struct value **in = NEW_ARRAY(p->arena, n_in + 1, struct value *);
     for (int i = 0; i < n->n_in; i++)
         in[i] = raw_of(p, n->in[i]);
-    if (pads && !in[2])
-        in[2] = s->zero;
+    if (fill >= 0 && !in[fill])
+        in[fill] = s->zero;
     struct value *scale = s->scale, *zero = s->zero, *raw = s->raw;
     struct node *made = make(p, end, n->op, n->domain, in, n_in, n->n_out, n);
     for (int i = 0; !end && i < n->n_out; i++)
@@ -213,13 +229,15 @@ static enum status make_main(struct pass *p, int from, const struct pattern *t, 
     const struct node *first = p->core[from];
     const char *name = t ? t->name : first->op;
     const struct node *attrs = !t ? first : t->attrs >= 0 ? p->core[from + t->attrs] : NULL;
-    if (!op_find("fixed", name))
+    if (!op_find("fixed", name) || first->native & NATIVE_IGNORES_SCALES)
         return refuse(p, first);
     int n_in;
     struct value **in = fixed_inputs(p, first, p->ends[0], &n_in);
     struct value *scale = p->ends[0]->in[1], *zero = p->ends[0]->in[2];
     struct node *n = make(p, end, name, "fixed", in, n_in, 1, attrs);
     set_limits(p, n, low, high);
+    if (first->native & NATIVE_POWER_OF_TWO)
+        patch_set_int(p->patch, n, "power_of_two", 1);
     if (!end) {
         n->out[0]->dtype = p->ends[0]->out[0]->dtype;
         store(p, real, n->out[0], scale, zero);
@@ -228,7 +246,7 @@ static enum status make_main(struct pass *p, int from, const struct pattern *t, 
 }
 
 static bool moves_stored(const struct pass *p, const struct node *n) {
-    return moves(n) && n->in[0] && stored_of(p, n->in[0]);
+    return moves(n) && stored_of(p, n->in[moved_input(n)]);
 }
 
 /* Leading movers, the operator, activation and trailing movers in any order, one output. */
@@ -315,7 +333,7 @@ static enum status real_outputs(struct pass *p) {
     struct value **in = fixed_inputs(p, main, NULL, &n_in);
     const struct node attrs = *main;
     become(p, main, main->op, "fixed", in, n_in, &attrs);
-    if (weights_only && main->asymmetric)
+    if (weights_only && main->native & NATIVE_ASYMMETRIC)
         patch_set_int(p->patch, main, "asymmetric", 1);
     return OK;
 }

@@ -17,6 +17,10 @@ static const struct expected {
 } cases[] = {
     { "ADD_int8", "Add" },
     { "CONV_2D_int8_0", "Conv" },
+    { "DIV_int8", "Div" },
+    { "FLOOR_DIV_int8", "FloorDiv" },
+    { "FLOOR_MOD_int8", "Mod" },
+    { "FULLY_CONNECTED_hybrid", "Gemm" },
     { "FULLY_CONNECTED_uint8", "Gemm" },
     { "L2_NORMALIZATION_int8", "L2Normalization" },
     { "NOT_EQUAL_int8", "Equal" },
@@ -25,6 +29,8 @@ static const struct expected {
     { "RSQRT_int8", "Rsqrt" },
     { "SQUARED_DIFFERENCE", "SquaredDifference" },
     { "SOFTMAX_uint8", "Softmax" },
+    { "SVDF_int8", "SVDF" },
+    { "UNIDIRECTIONAL_SEQUENCE_LSTM_int8", "UNIDIRECTIONAL_SEQUENCE_LSTM" },
 };
 
 static int count(const struct graph *g, const char *domain, const char *op) {

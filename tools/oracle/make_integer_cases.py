@@ -5,7 +5,10 @@ usage: python make_integer_cases.py OUTPUT_FOLDER
 """
 import numpy as np
 
+from ai_edge_litert.interpreter import OpResolverType
+
 import hybrid_cases
+import integer_cell_cases
 from tflite_models import F, Given, R, case, const, ints, set_options, write_table
 
 LIMITS = {k: np.iinfo(k) for k in ('int8', 'uint8', 'int16', 'int32')}
@@ -16,8 +19,8 @@ def one(scale, zero):
     return [scale], [zero], 0
 
 
-def given(dtype, *shape, scale=0.043, zero=None, kind='input', least=None):
-    low, high = LIMITS[dtype].min if least is None else least, LIMITS[dtype].max
+def given(dtype, *shape, scale=0.043, zero=None, kind='input', least=None, most=None):
+    low, high = LIMITS[dtype].min if least is None else least, LIMITS[dtype].max if most is None else most
     v = R.integers(low, high, size=shape, endpoint=True).astype(dtype)
     return Given(v, kind, one(scale, ZERO[dtype] if zero is None else zero))
 
@@ -116,4 +119,45 @@ case('CONCATENATION_uint8', 'CONCATENATION', [given('uint8', 2, 9), given('uint8
 case('CONCATENATION_int8', 'CONCATENATION', [given('int8', 2, 9), given('int8', 2, 9)], [out('int8', 0.043)],
      set_options('Concatenation', axis=0))
 hybrid_cases.make()
+integer_cell_cases.make()
+for t in ALL:
+    z, same, other = ZERO[t], out(t, 0.043), out(t, 0.05)
+    # The kernel is undefined for quotients near 0: the numerators are large.
+    case('DIV_' + t, 'DIV', [given(t, 2, 30, least=z + 60), given(t, 2, 30, scale=0.019, least=z + 1, most=z + 40)], [out(t, 0.9)],
+         set_options('Div', fusedActivationFunction=1))
+    case('DIV_negative_' + t, 'DIV', [given(t, 2, 30, most=z - 40), given(t, 1, scale=0.019, least=z - 9, most=z - 4)], [out(t, 0.2)],
+         set_options('Div'))
+    case('SPACE_TO_BATCH_ND_' + t, 'SPACE_TO_BATCH_ND', [given(t, 1, 3, 5, 2), ints(2, 3), ints([1, 0], [0, 1])], [same])
+    case('SELECT_V2_' + t, 'SELECT_V2', [Given(np.arange(20).reshape(4, 5) % 3 == 0), given(t, 4, 5), given(t, 5, scale=0.02)], [other])
+    case('RESIZE_NEAREST_NEIGHBOR_scale_' + t, 'RESIZE_NEAREST_NEIGHBOR', [given(t, 1, 4, 5, 2), ints(7, 11)], [other],
+         set_options('ResizeNearestNeighbor'))
+    case('DYNAMIC_UPDATE_SLICE_scale_' + t, 'DYNAMIC_UPDATE_SLICE', [given(t, 4, 5), given(t, 2, 2, scale=0.02), ints(1, 1)], [other])
+    for op in ('REDUCE_MAX', 'REDUCE_MIN'):
+        case('%s_%s' % (op, t), op, [given(t, 2, 3, 7), ints(1)], [same], set_options('Reducer', keepDims=True))
+    if t == 'uint8':
+        continue
+    case('NEG_' + t, 'NEG', [given(t, 60)], [same])
+    for op in ('FLOOR_DIV', 'FLOOR_MOD'):
+        case('%s_%s' % (op, t), op, [given(t, 2, 30), given(t, 30, most=-1)], [same])
+    for axes in ((1,), (0, 2)):
+        case('REDUCE_PROD_%d_%s' % (len(axes), t), 'REDUCE_PROD', [given(t, 2, 3, 7, scale=0.0004 if t == 'int16' else 0.043), ints(*axes)],
+             [out(t, 0.31)], set_options('Reducer', keepDims=False))
+    # The reference kernel of this version adds signed integers wrongly; the others do what its source says, to less than 4 sums.
+    case('SUM_' + t, 'SUM', [given(t, 5, 3), ints(0)], [out(t, 0.2)], set_options('Reducer'),
+         kernels=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+for op in ('LESS', 'LESS_EQUAL', 'GREATER', 'GREATER_EQUAL', 'EQUAL'):
+    case(op + '_int16', op, [given('int16', 4, 30), given('int16', 4, 30, scale=0.05)], [('bool', [])])
+case('CONCATENATION_int16', 'CONCATENATION', [given('int16', 2, 9), given('int16', 2, 9, scale=0.021)], [out('int16', 0.05)],
+     set_options('Concatenation', axis=1))
+case('PRELU_int16', 'PRELU', [given('int16', 2, 3, 5), given('int8', 1, 1, 5, kind='const', scale=0.01)], [out('int16', 0.03)])
+for op, kind in (('ADD', 'Add'), ('SUB', 'Sub')):
+    for name, scales in (('first', (-15, -12)), ('second', (-12, -14))):
+        case('%s_int16_%s_shifted' % (op, name), op, [given('int16', 2, 30, scale=2.0 ** scales[0]), given('int16', 2, 30, scale=2.0 ** scales[1])],
+             [out('int16', 2.0 ** -12)], set_options(kind, potScaleInt16=True, fusedActivationFunction=1))
+        case('%s_int16_%s_general' % (op, name), op, [given('int16', 2, 30, scale=2.0 ** scales[0]), given('int16', 2, 30, scale=2.0 ** scales[1])],
+             [out('int16', 2.0 ** -12)], set_options(kind, potScaleInt16=False))
+case('SUB_int16_broadcast_shifted', 'SUB', [given('int16', 2, 9, scale=2.0 ** -12), given('int16', 9, scale=2.0 ** -14)],
+     [out('int16', 2.0 ** -12)], set_options('Sub', potScaleInt16=True))
+case('BATCH_MATMUL_int16_int8', 'BATCH_MATMUL', [given('int16', 2, 3, 4, scale=0.0003), given('int8', 2, 4, 5, zero=0)], [out('int16', 0.0021)],
+     set_options('BatchMatMul'))
 write_table()

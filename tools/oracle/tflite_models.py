@@ -127,9 +127,9 @@ def store(name, m, main, outs):
     NAMES.append((name, m))
 
 
-def finish(name, m, main):
+def finish(name, m, main, kernels=OpResolverType.BUILTIN_REF):
     try:
-        it = Interpreter(model_content=pack(m), experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+        it = Interpreter(model_content=pack(m), experimental_op_resolver_type=kernels)
         it.allocate_tensors()
         for i, v in main.feeds.items():
             it.set_tensor(i, v)
@@ -144,10 +144,13 @@ def finish(name, m, main):
 NAMES = []
 
 
-def case(name, op, inputs, outputs, options=None, second=False, keep=None, build=None):
-    """The interpreter's answers. build(model): makes the sub-graphs that the options name."""
+def case(name, op, inputs, outputs, options=None, second=False, keep=None, build=None, intermediates=(),
+         kernels=OpResolverType.BUILTIN_REF):
+    """The interpreter's answers. build(model): makes the sub-graphs that the options name. intermediates: as outputs."""
     m, g = one_operator(op, inputs, outputs, options, second, keep, build)
-    finish(name, m, g)
+    if intermediates:
+        g.g.operators[0].intermediates = [g.tensor(*v) for v in intermediates]
+    finish(name, m, g, kernels)
 
 
 def by_hand(name, op, inputs, wanted, options=None, second=True, build=None):

@@ -107,6 +107,30 @@ static void set_fields(struct op_reader *x, struct node *n, const struct field *
     }
 }
 
+/* What the integer kernels keep between the steps of an LSTM: scales and zero points of the
+ * operator's intermediate tensors. */
+static enum status set_intermediates(struct op_reader *x, struct node *n) {
+    struct fb_vector v = fb_vec(&x->op, OPERATOR_INTERMEDIATES, 4);
+    if (!v.n || !value_quantized(raw_in(x, 0)))
+        return OK;
+    struct fb_table g = fb_vec_table(&x->r->subgraphs, (size_t)x->g->index);
+    size_t tensors = fb_vec(&g, SUBGRAPH_TENSORS, 4).n;
+    FAIL_IF(v.n > 64, x->r->err, STATUS_CORRUPT, "%zu intermediate tensors", v.n);
+    double *scales = NEW_ARRAY(x->r->m->arena, v.n, double);
+    int64_t *zeros = NEW_ARRAY(x->r->m->arena, v.n, int64_t);
+    for (size_t i = 0; i < v.n; i++) {
+        int32_t k = fb_vec_i32(&v, i);
+        FAIL_IF(k < -1 || (k >= 0 && (size_t)k >= tensors), x->r->err, STATUS_CORRUPT,
+                "intermediate tensor %d, the sub-graph has %zu", k, tensors);
+        const struct quant *q = k < 0 ? NULL : x->r->notes->tensors[x->g->index][k]->quant;
+        scales[i] = q && q->n ? (double)q->scale[0] : 0;
+        zeros[i] = q && q->n ? q->zero_point[0] : 0;
+    }
+    node_set_floats(n, "intermediate_scales", scales, (int64_t)v.n);
+    node_set_ints(n, "intermediate_zero_points", zeros, (int64_t)v.n);
+    return OK;
+}
+
 static struct value *pass_in(struct op_reader *x, int i, enum pass pass, bool raw) {
     if (pass == PASS_SCALED)
         return scaled_in(x, i);
@@ -117,7 +141,8 @@ static enum status read_own(struct op_reader *x) {
     const struct own_row *row = row_of(x->code);
     FAIL_IF(x->n_in < row->least, x->r->err, STATUS_CORRUPT, "%d inputs, at least %d are needed",
             x->n_in, row->least);
-    bool raw = row->pass == PASS_MOVED && same_quant(x, 0, 0);
+    bool raw = row->pass == PASS_MOVED && same_quant(x, 0, 0) &&
+               (x->code != BUILTIN_SPACE_TO_BATCH_ND || !value_quantized(raw_in(x, 0)));
     struct value **in = NEW_ARRAY(x->r->m->arena, x->n_in, struct value *);
     for (int i = 0; i < x->n_in; i++)
         in[i] = pass_in(x, i, row->pass, raw);
@@ -132,6 +157,8 @@ static enum status read_own(struct op_reader *x) {
     struct node *n = emit(x, x->op_name, "tflite", x->n_in, n_out, ROLE_MAIN);
     memcpy(n->in, in, sizeof *in * (size_t)x->n_in);
     set_fields(x, n, row->fields);
+    if (x->code == BUILTIN_LSTM || x->code == BUILTIN_UNIDIRECTIONAL_SEQUENCE_LSTM)
+        TRY(set_intermediates(x, n));
     if (row->pass == PASS_RAW || raw) {
         for (int i = 0; i < n_out; i++)
             if (x->out[i])

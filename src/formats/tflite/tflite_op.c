@@ -146,11 +146,15 @@ static int asymmetric_slot(enum builtin code) {
     }
 }
 
-static void note_asymmetric(struct op_reader *x, int first) {
+/* Options that count in native runs, for the operator's nodes from `first` on. */
+static void note_native(struct op_reader *x, int first) {
     int slot = asymmetric_slot(x->code);
-    bool asymmetric = slot >= 0 && fb_bool(&x->options, slot, false);
+    bool sum = x->code == BUILTIN_ADD || x->code == BUILTIN_SUB;
+    unsigned native = (slot >= 0 && fb_bool(&x->options, slot, false) ? NATIVE_ASYMMETRIC : 0) |
+                      (sum && fb_bool(&x->options, 1, true) ? NATIVE_POWER_OF_TWO : 0) |
+                      (strncmp(x->op_name, "STABLEHLO_", 10) == 0 ? NATIVE_IGNORES_SCALES : 0);
     for (int i = first; i < x->g->n_nodes; i++)
-        x->g->nodes[i]->asymmetric = asymmetric;
+        x->g->nodes[i]->native = native;
 }
 
 static enum status read_meaning(struct op_reader *x) {
@@ -169,7 +173,7 @@ static enum status read_meaning(struct op_reader *x) {
     int nodes = x->g->n_nodes, values = x->g->n_values, ids = x->r->m->next_value_id;
     enum status s = f(x);
     if (s == OK)
-        note_asymmetric(x, nodes);
+        note_native(x, nodes);
     if (s != STATUS_UNSUPPORTED)
         return s;
     take_back(x, nodes, values, ids);
