@@ -125,8 +125,13 @@ static void infer_node(struct infer *x, const struct node *n) {
         infer_set(x, n->out[i], s == OK ? &out[i] : &unknown);
         struct fact *f = &x->facts[n->out[i]->id];
         f->value = f->value ? kept(x, f->value) : NULL;
+        f->parts = f->parts ? kept(x, f->parts) : NULL;
     }
-    if (s == OK && n->def && !n->body && all_known(x, n) && all_small(x, n, out))
+    if (s != OK || !n->def || n->body)
+        return;
+    if (!all_known(x, n))
+        infer_parts(x, n, in);
+    else if (all_small(x, n, out))
         fold(x, n);
 }
 

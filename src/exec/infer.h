@@ -20,6 +20,8 @@ void infer_graph(struct infer *x, struct graph *g);
 /* If, Loop, Scan, SequenceMap and calls of functions: infers their graphs and fills out[]. False:
  * not such a node. */
 bool infer_control(struct infer *x, const struct node *n, const struct fact *in, struct fact *out);
+/* The outputs' contents where the inputs' are known in part; their facts are set. */
+void infer_parts(struct infer *x, const struct node *n, const struct fact *in);
 /* Sets the fact of a value; what it leaves unknown comes from the file's declaration. */
 void infer_set(struct infer *x, const struct value *v, const struct fact *f);
 

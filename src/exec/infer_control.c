@@ -65,7 +65,7 @@ static void settle_states(struct infer *x, struct graph *g, int at, int first, i
     for (int pass = 0; pass < MAX_PASSES; pass++) {
         bool blind = x->depth >= DEEP || pass == MAX_PASSES - 1, changed = false;
         for (int i = 0; i < n_state; i++) {
-            state[i].value = NULL;
+            state[i].value = state[i].parts = NULL;
             if (blind)
                 state[i].rank = -1;
             bind(x, g->inputs[at + i], state[i]);
@@ -108,11 +108,15 @@ static bool known_number(const struct fact *f, int64_t *v) {
 static int64_t loop_steps(const struct node *n, const struct fact *in,
                           const struct fact *condition_out) {
     int64_t trips, first, next;
+    const struct tensor *part = in[0].absent ? NULL : in[0].parts;
     bool watched = n->n_in > 1 && !in[1].absent;
     bool always = watched && known_number(&in[1], &first) && first &&
                   known_number(condition_out, &next) && next;
-    return known_number(&in[0], &trips) && (!watched || always) ? (trips > 0 ? trips : 0)
-                                                                : DIM_UNKNOWN;
+    if (watched && !always)
+        return DIM_UNKNOWN;
+    if (part && tensor_count(part) == 1)
+        return dim_of_part(*(const int64_t *)part->data);
+    return known_number(&in[0], &trips) ? (trips > 0 ? trips : 0) : DIM_UNKNOWN;
 }
 
 static void infer_loop(struct infer *x, const struct node *n, const struct fact *in,
@@ -178,14 +182,15 @@ static void infer_map(struct infer *x, const struct node *n, const struct fact *
     for (int i = 0; i < n->n_in; i++) {
         struct fact f = in[i];
         f.kind = f.kind == KIND_SEQUENCE ? KIND_TENSOR : f.kind;
-        f.value = in[i].kind == KIND_SEQUENCE ? NULL : f.value;
+        if (in[i].kind == KIND_SEQUENCE)
+            f.value = f.parts = NULL;
         bind(x, g->inputs[i], f);
     }
     inner(x, g);
     for (int i = 0; i < n->n_out && i < g->n_outputs; i++) {
         out[i] = *output(x, g, i);
         out[i].kind = KIND_SEQUENCE;
-        out[i].value = NULL;
+        out[i].value = out[i].parts = NULL;
     }
 }
 

@@ -70,12 +70,13 @@ static enum status top_shape(struct shape_ctx *c) {
     TRY(axis_normalise(attr_int(c->node, "axis"), c->in[0].rank, &axis, c->err));
     const int64_t *k;
     int64_t n, wanted = DIM_UNKNOWN;
-    if (fact_ints(c, &c->in[1], &k, &n)) {
+    if (fact_parts(c, &c->in[1], &k, &n)) {
         SHAPE_FAIL_IF(n != 1, c, "K has %lld elements; one is asked for", (long long)n);
-        SHAPE_FAIL_IF(k[0] < 0 || (c->in[0].dim[axis] >= 0 && k[0] > c->in[0].dim[axis]), c,
+        bool known = !part_is_code(k[0]), most = known && c->in[0].dim[axis] >= 0;
+        SHAPE_FAIL_IF(k[0] < 0 || (most && k[0] > c->in[0].dim[axis]), c,
                       "the %lld largest of %lld elements", (long long)k[0],
                       (long long)c->in[0].dim[axis]);
-        wanted = k[0];
+        wanted = dim_of_part(k[0]);
     }
     for (int i = 0; i < c->n_out; i++)
         c->out[i].dim[axis] = wanted;

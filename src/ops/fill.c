@@ -119,7 +119,7 @@ static enum status shape_constant_of_shape(struct shape_ctx *c) {
     int64_t n;
     SHAPE_FAIL_IF(value && tensor_count(value->tensor) != 1, c, "the value must be one element");
     c->out[0].dtype = dtype;
-    if (!fact_ints(c, &c->in[0], &shape, &n)) {
+    if (!fact_parts(c, &c->in[0], &shape, &n)) {
         if (c->in[0].rank == 1 && c->in[0].dim[0] >= 0 && c->in[0].dim[0] <= MAX_RANK)
             fact_set_unknown(&c->out[0], dtype, (int)c->in[0].dim[0]);
         return OK;
@@ -129,6 +129,8 @@ static enum status shape_constant_of_shape(struct shape_ctx *c) {
         SHAPE_FAIL_IF(shape[i] < 0, c, "the shape's entry %lld is %lld", (long long)i,
                       (long long)shape[i]);
     fact_set(&c->out[0], dtype, (int)n, shape);
+    for (int64_t i = 0; i < n; i++)
+        c->out[0].dim[i] = dim_of_part(shape[i]);
     return OK;
 }
 
@@ -177,6 +179,16 @@ static enum status range_count(struct shape_ctx *c, const double *d, const int64
     return OK;
 }
 
+/* 0, 1, 2, ... below a symbol: as many elements as it says. */
+static int64_t counted_up(struct shape_ctx *c) {
+    const int64_t *v[3];
+    int64_t n;
+    for (int k = 0; k < 3; k++)
+        if (!fact_parts(c, &c->in[k], &v[k], &n) || n != 1)
+            return DIM_UNKNOWN;
+    return part_is_code(*v[1]) && *v[0] == 0 && *v[2] == 1 ? dim_of_part(*v[1]) : DIM_UNKNOWN;
+}
+
 static enum status shape_range(struct shape_ctx *c) {
     double d[3];
     int64_t i[3], n = 0;
@@ -186,8 +198,10 @@ static enum status shape_range(struct shape_ctx *c) {
         SHAPE_FAIL_IF(c->in[k].value && tensor_count(c->in[k].value) != 1, c,
                       "%s must be a scalar, it has %lld elements", range_inputs[k],
                       (long long)tensor_count(c->in[k].value));
-        if (!range_scalar(&c->in[k], c, &d[k], &i[k]))
+        if (!range_scalar(&c->in[k], c, &d[k], &i[k])) {
+            c->out[0].dim[0] = counted_up(c);
             return OK;
+        }
     }
     TRY(range_count(c, d, i, &n));
     c->out[0].dim[0] = n;

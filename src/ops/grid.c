@@ -352,14 +352,14 @@ static enum status shape_center_crop(struct shape_ctx *c) {
     shape_copy(c, 0, 0);
     if (x->rank < 0)
         return OK;
-    if (!fact_ints(c, &c->in[1], &size, &n)) {
+    if (!fact_parts(c, &c->in[1], &size, &n)) {
         fact_set_unknown(&c->out[0], x->dtype, x->rank);
         return OK;
     }
     TRY(crop_axes(c->node, x->rank, n, axes, c->err));
     for (int64_t i = 0; i < n; i++) {
         SHAPE_FAIL_IF(size[i] < 0, c, "shape of CenterCropPad holds %lld", (long long)size[i]);
-        c->out[0].dim[axes[i]] = size[i];
+        c->out[0].dim[axes[i]] = dim_of_part(size[i]);
     }
     return OK;
 }

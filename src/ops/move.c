@@ -218,13 +218,13 @@ void fact_set_unknown(struct fact *f, enum dtype dtype, int rank) {
 
 void fact_set_ints(struct shape_ctx *c, struct fact *f, const int64_t *v, int64_t n, int rank) {
     fact_set(f, DT_I64, rank, &n);
-    for (int64_t i = 0; i < n; i++)
-        if (v[i] < 0)
-            return;
     struct tensor *t = tensor_in_arena(c->arena, DT_I64, DT_I64, rank, &n);
-    if (n)
-        memcpy(t->data, v, (size_t)n * sizeof *v);
-    f->value = t;
+    bool known = true;
+    for (int64_t i = 0; i < n; i++) {
+        ((int64_t *)t->data)[i] = part_of_dim(v[i]);
+        known &= v[i] >= 0;
+    }
+    *(known ? &f->value : &f->parts) = t;
 }
 
 enum status eval_view(struct op_ctx *c) {

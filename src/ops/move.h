@@ -38,7 +38,8 @@ void copy_elements(struct tensor *to, const struct tensor *from);
 void fact_set(struct fact *f, enum dtype dtype, int rank, const int64_t *dim);
 /* Rank known, all dims unknown. */
 void fact_set_unknown(struct fact *f, enum dtype dtype, int rank);
-/* Sets known contents of an integer output (int64), which infer keeps. */
+/* Sets contents of an integer output (int64), dimensions or a single one (rank 0), which infer
+ * keeps. */
 void fact_set_ints(struct shape_ctx *c, struct fact *f, const int64_t *v, int64_t n, int rank);
 /* Kernel of the operators that only give their first input another shape. */
 enum status eval_view(struct op_ctx *c);

@@ -42,6 +42,8 @@ struct fact {
     int rank; /* -1 unknown */
     int64_t dim[MAX_RANK];
     const struct tensor *value; /* contents, or NULL when unknown */
+    const struct tensor *parts; /* contents of which some are symbols or unknown (int64 entries, see
+                                   part_of_dim); NULL when nothing or all of it is known */
     bool absent;                /* optional input left out / output not wanted */
 };
 
@@ -175,6 +177,14 @@ enum status shape_broadcast_all(struct shape_ctx *c); /* all inputs -> output 0,
 /* Integer contents of a small known tensor as a list in scratch; false when the contents are
  * unknown. */
 bool fact_ints(struct shape_ctx *c, const struct fact *f, const int64_t **v, int64_t *n);
+/* An entry of contents known in part: a number as it is, an unknown dimension or a symbol as a code
+ * far outside of what a shape holds. */
+int64_t part_of_dim(int64_t dim);
+bool part_is_code(int64_t part);
+/* The entry as a dimension: the number (DIM_UNKNOWN when negative), DIM_UNKNOWN or the symbol. */
+int64_t dim_of_part(int64_t part);
+/* Like fact_ints, but also for contents known in part. */
+bool fact_parts(struct shape_ctx *c, const struct fact *f, const int64_t **v, int64_t *n);
 /* What is true of both facts (branches of an If, states of a Loop): the rest of f becomes unknown.
  */
 void fact_join(struct fact *f, const struct fact *other);

@@ -24,10 +24,10 @@ static enum status shape_one_hot(struct shape_ctx *c) {
     c->out[0].rank = indices->rank + 1;
     for (int i = 0; i <= indices->rank; i++)
         c->out[0].dim[i] = i == axis ? DIM_UNKNOWN : indices->dim[i > axis ? i - 1 : i];
-    if (!fact_ints(c, &c->in[1], &depth, &n))
+    if (!fact_parts(c, &c->in[1], &depth, &n))
         return OK;
     SHAPE_FAIL_IF(n != 1 || depth[0] < 0, c, "depth must be one number that is not negative");
-    c->out[0].dim[axis] = depth[0];
+    c->out[0].dim[axis] = dim_of_part(depth[0]);
     return OK;
 }
 

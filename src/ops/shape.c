@@ -77,8 +77,30 @@ bool fact_ints(struct shape_ctx *c, const struct fact *f, const int64_t **v, int
     return true;
 }
 
+static const int64_t CODES = INT64_C(1) << 61; /* code k of a dimension -k is CODES + k */
+
+int64_t part_of_dim(int64_t dim) {
+    return dim < 0 ? CODES - dim : dim;
+}
+
+bool part_is_code(int64_t part) {
+    return part > CODES && part <= CODES + INT32_MAX;
+}
+
+int64_t dim_of_part(int64_t part) {
+    return part_is_code(part) ? CODES - part : part < 0 ? DIM_UNKNOWN : part;
+}
+
+bool fact_parts(struct shape_ctx *c, const struct fact *f, const int64_t **v, int64_t *n) {
+    if (f->absent || !f->parts)
+        return fact_ints(c, f, v, n);
+    *v = f->parts->data;
+    *n = tensor_count(f->parts);
+    return true;
+}
+
 void fact_join(struct fact *f, const struct fact *other) {
-    f->value = NULL;
+    f->value = f->parts = NULL;
     if (f->kind != other->kind || f->dtype != other->dtype) {
         *f = (struct fact) { .rank = -1 };
         return;

@@ -7,15 +7,25 @@
 /* --- Reshape --- */
 
 /* Replaces 0 (unless allowzero) by the input's dimension and checks what the list may hold; *at is
- * where -1 stands. */
+ * where -1 or the only entry that is unknown stands, or -1. False in *whole when an unknown entry
+ * may be anything. */
 static enum status reshape_resolve(struct shape_ctx *c, const int64_t *shape, int64_t n,
-                                   int64_t *dim, int *at) {
+                                   int64_t *dim, int *at, bool *whole) {
     const struct fact *x = &c->in[0];
     bool allow_zero = attr_int(c->node, "allowzero") != 0, zero = false;
+    int unknown = -1, n_unknown = 0;
     *at = -1;
     SHAPE_FAIL_IF(n > MAX_RANK, c, "a shape of %lld dimensions", (long long)n);
     for (int i = 0; i < n; i++) {
         dim[i] = shape[i];
+        if (part_is_code(shape[i])) {
+            dim[i] = dim_of_part(shape[i]);
+            if (dim[i] == DIM_UNKNOWN) {
+                unknown = i;
+                n_unknown++;
+            }
+            continue;
+        }
         if (shape[i] == 0 && !allow_zero) {
             SHAPE_FAIL_IF(x->rank >= 0 && i >= x->rank, c,
                           "the shape's entry %d is 0 but the input has rank %d", i, x->rank);
@@ -28,6 +38,9 @@ static enum status reshape_resolve(struct shape_ctx *c, const int64_t *shape, in
         zero |= shape[i] == 0;
     }
     SHAPE_FAIL_IF(allow_zero && zero && *at >= 0, c, "the shape has both 0 and -1 with allowzero");
+    *whole = n_unknown == 0 || (n_unknown == 1 && *at < 0);
+    if (n_unknown == 1 && *at < 0)
+        *at = unknown;
     return OK;
 }
 
@@ -78,16 +91,17 @@ static enum status shape_reshape(struct shape_ctx *c) {
     const int64_t *shape;
     int64_t n, dim[MAX_RANK] = { 0 }, known, rest;
     int at;
+    bool whole;
     c->out[0].dtype = x->dtype;
     SHAPE_FAIL_IF(s->rank >= 0 && s->rank != 1, c, "the shape must be a list, it has rank %d",
                   s->rank);
-    if (!fact_ints(c, s, &shape, &n)) {
+    if (!fact_parts(c, s, &shape, &n)) {
         if (s->rank == 1 && s->dim[0] >= 0 && s->dim[0] <= MAX_RANK)
             fact_set_unknown(&c->out[0], x->dtype, (int)s->dim[0]);
         return OK;
     }
-    TRY(reshape_resolve(c, shape, n, dim, &at));
-    if (x->rank >= 0 && cancel_symbols(x, dim, (int)n, at, &known, &rest)) {
+    TRY(reshape_resolve(c, shape, n, dim, &at, &whole));
+    if (x->rank >= 0 && whole && cancel_symbols(x, dim, (int)n, at, &known, &rest)) {
         int64_t have = known_product(dim, (int)n, at);
         SHAPE_FAIL_IF(have < 0, c, "the shape's product overflows");
         if (at >= 0) {
@@ -236,13 +250,18 @@ static enum status shape_expand(struct shape_ctx *c) {
     const int64_t *shape;
     int64_t n;
     c->out[0].dtype = c->in[0].dtype;
-    if (!fact_ints(c, &c->in[1], &shape, &n))
+    if (!fact_parts(c, &c->in[1], &shape, &n)) {
+        int64_t rank = c->in[1].rank == 1 ? c->in[1].dim[0] : -1;
+        if (c->in[0].rank >= 0 && rank >= 0 && rank <= MAX_RANK)
+            fact_set_unknown(&c->out[0], c->in[0].dtype,
+                             rank > c->in[0].rank ? (int)rank : c->in[0].rank);
         return OK;
+    }
     FAIL_IF(n > MAX_RANK, c->err, STATUS_UNSUPPORTED, "a shape of %lld dimensions", (long long)n);
     struct fact want = { .rank = (int)n };
     for (int i = 0; i < n; i++) {
         SHAPE_FAIL_IF(shape[i] < 0, c, "the shape's entry %d is %lld", i, (long long)shape[i]);
-        want.dim[i] = shape[i];
+        want.dim[i] = dim_of_part(shape[i]);
     }
     return shape_broadcast(c, &c->in[0], &want, &c->out[0]);
 }
@@ -272,11 +291,17 @@ static enum status shape_tile(struct shape_ctx *c) {
     if (x->rank < 0)
         return OK;
     fact_set_unknown(&c->out[0], x->dtype, x->rank);
-    if (!fact_ints(c, &c->in[1], &repeats, &n))
+    if (!fact_parts(c, &c->in[1], &repeats, &n))
         return OK;
     SHAPE_FAIL_IF(n != x->rank, c, "%lld repeats for a tensor of rank %d", (long long)n, x->rank);
     for (int i = 0; i < n; i++) {
         SHAPE_FAIL_IF(repeats[i] < 0, c, "a repeat is %lld", (long long)repeats[i]);
+        if (part_is_code(repeats[i])) {
+            c->out[0].dim[i] = x->dim[i] == 1   ? dim_of_part(repeats[i])
+                               : x->dim[i] == 0 ? 0
+                                                : DIM_UNKNOWN;
+            continue;
+        }
         SHAPE_FAIL_IF(x->dim[i] > 0 && repeats[i] > INT64_MAX / x->dim[i], c,
                       "repeat %lld overflows", (long long)repeats[i]);
         c->out[0].dim[i] = x->dim[i] >= 0    ? x->dim[i] * repeats[i]
@@ -343,13 +368,11 @@ static enum status eval_shape(struct op_ctx *c) {
 }
 
 static enum status shape_size(struct shape_ctx *c) {
-    int64_t n;
     fact_set(&c->out[0], DT_I64, 0, NULL);
-    if (fact_known(&c->in[0]) && dims_count(c->in[0].dim, c->in[0].rank, &n)) {
-        struct tensor *t = tensor_in_arena(c->arena, DT_I64, DT_I64, 0, NULL);
-        *(int64_t *)t->data = n;
-        c->out[0].value = t;
-    }
+    if (c->in[0].rank < 0)
+        return OK;
+    int64_t n = dims_product_symbolic(c->in[0].dim, 0, c->in[0].rank);
+    fact_set_ints(c, &c->out[0], &n, 1, 0);
     return OK;
 }
 

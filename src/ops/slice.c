@@ -47,6 +47,12 @@ static enum status slice_axes(const int64_t *axes, int64_t n_axes, int64_t n, in
 static void slice_dim(struct fact *out, int axis, int64_t n, int64_t start, int64_t end,
                       int64_t step) {
     struct cut cut;
+    if (part_is_code(start) || part_is_code(end)) {
+        bool from_first = start == 0 && step == 1;
+        /* All of a dimension, or nothing more than is there. */
+        out->dim[axis] = from_first && dim_of_part(end) == n && n != DIM_UNKNOWN ? n : DIM_UNKNOWN;
+        return;
+    }
     if (n >= 0)
         cut_axis(&cut, axis, n, start, end, step);
     bool whole = start == 0 && step == 1 && end >= INT32_MAX;
@@ -64,7 +70,8 @@ static enum status shape_slice(struct shape_ctx *c) {
     if (x->rank < 0)
         return OK;
     for (int i = 1; i < c->n_in; i++) {
-        known[i] = c->in[i].absent || fact_ints(c, &c->in[i], &list[i], &n[i]);
+        known[i] = c->in[i].absent || (i < 3 ? fact_parts(c, &c->in[i], &list[i], &n[i])
+                                             : fact_ints(c, &c->in[i], &list[i], &n[i]));
         if (!known[i] && c->in[i].rank == 1 && c->in[i].dim[0] >= 0)
             n[i] = c->in[i].dim[0];
     }
@@ -166,11 +173,13 @@ static enum status shape_split(struct shape_ctx *c) {
     TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
     bool has = c->n_in > 1 && !c->in[1].absent, known = has && fact_ints(c, &c->in[1], &given, &n);
     bool sized = x->dim[axis] >= 0 && known == has;
+    bool in_part = !known && has && fact_parts(c, &c->in[1], &given, &n) && n == c->n_out;
     if (sized)
         TRY(split_sizes(c->node, x->dim[axis], given, n, size, c->err));
     for (int i = 0; i < c->n_out; i++) {
         fact_set(&c->out[i], x->dtype, x->rank, x->dim);
         c->out[i].dim[axis] = sized                                     ? size[i]
+                              : in_part                                 ? dim_of_part(given[i])
                               : known && n == c->n_out && given[i] >= 0 ? given[i]
                                                                         : DIM_UNKNOWN;
     }

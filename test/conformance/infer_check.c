@@ -12,6 +12,18 @@ static bool same_contents(const struct tensor *a, const struct tensor *b) {
     return true;
 }
 
+/* Entries that are known in part must be what was computed. */
+static bool same_parts(const struct tensor *parts, const struct tensor *t) {
+    if (!dims_equal(parts->dim, parts->rank, t->dim, t->rank))
+        return false;
+    for (int64_t i = 0; i < tensor_count(t); i++) {
+        int64_t part = tensor_i64(parts, i);
+        if (!part_is_code(part) && (double)part != tensor_f64(t, i))
+            return false;
+    }
+    return true;
+}
+
 void infer_check_tap(void *arg, const struct value *v, const struct tensor *t) {
     struct infer_check *c = arg;
     if (c->why[0] || v->id >= c->n_facts)
@@ -34,6 +46,9 @@ void infer_check_tap(void *arg, const struct value *v, const struct tensor *t) {
             snprintf(c->why, sizeof c->why,
                      "inferred dimension %d of value '%.100s' as %lld, it is %lld", i, v->name,
                      (long long)f->dim[i], (long long)t->dim[i]);
+    if (!c->why[0] && f->parts && !same_parts(f->parts, t))
+        snprintf(c->why, sizeof c->why, "inferred other entries for value '%.100s' than it has",
+                 v->name);
     if (!c->why[0] && f->value &&
         (!dims_equal(f->value->dim, f->value->rank, t->dim, t->rank) ||
          !same_contents(f->value, t)))

@@ -4,10 +4,12 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "exec/exec.h"
+#include "ir/text.h"
 
 static struct model *m;
 static struct arena *a;
@@ -170,13 +172,100 @@ static void test_scan(void **state) {
     expect(facts, out, 3, (int64_t[]) { t, n, 3 });
 }
 
+/* --- symbols on their way through computed shapes --- */
+
+static const char symbolic[] =
+    "calque 1\nformat \"onnx\" \"test\"\nproducer \"\" \"\"\n"
+    "symbol \"N\"\nsymbol \"T\"\n"
+    "graph \"main\" number 0 {\n"
+    "  input %x: float32[N, T, 6]\n"
+    "  constant %zero: int64[] = {0}\n  constant %first: int64[1] = {0}\n"
+    "  constant %second: int64[1] = {1}\n  constant %third: int64[1] = {2}\n"
+    "  constant %rest: int64[1] = {-1}\n  constant %two: int64[] = {2}\n"
+    "  constant %parts: int64[2] = {2, 3}\n  constant %one: int64[] = {1}\n"
+    "  constant %marks: int64[3] = {-1, 1, 6}\n  constant %row: float32[1, 1, 6] = {0.0, 0.0, "
+    "0.0, 0.0, 0.0, 0.0}\n"
+    "  %shape: int64* = Shape(%x)\n"
+    "  %n: int64* = Gather(%shape, %zero) {axis = 0}\n"
+    "  %n1: int64* = Unsqueeze(%n, %first)\n"
+    "  %nt: int64* = Slice(%shape, %first, %third)\n"
+    /* heads: [N, T, 2, 3] */
+    "  %split: int64* = Concat(%nt, %parts) {axis = 0}\n"
+    "  %heads: float32* = Reshape(%x, %split)\n"
+    /* [N, T * 6]: the product of a symbol and a number has no name */
+    "  %flat: int64* = Concat(%n1, %rest) {axis = 0}\n"
+    "  %lines: float32* = Reshape(%x, %flat)\n"
+    /* the last dimension through arithmetic: 6 / 2 */
+    "  %last: int64* = Gather(%shape, %two) {axis = 0}\n"
+    "  %half: int64* = Div(%last, %two)\n"
+    "  %half1: int64* = Unsqueeze(%half, %first)\n"
+    "  %halves: int64* = Concat(%nt, %half1, %half1) {axis = 0}\n"
+    "  %filled: float32* = ConstantOfShape(%halves)\n"
+    "  %steps: int64* = Range(%zero, %n, %one)\n"
+    /* as exporters write Expand: where an entry is -1 take 1 */
+    "  %known: bool* = Equal(%marks, %rest)\n"
+    "  %target: int64* = Where(%known, %shape, %marks)\n"
+    "  %wide: float32* = Expand(%row, %target)\n"
+    "  %same: float32* = Slice(%x, %first, %n1, %first)\n"
+    "  %same_n: int64* = Mul(%n, %one)\n"
+    "  %eq: bool* = Equal(%n, %same_n)\n"
+    "  %cast: float32* = Cast(%n) {to = 1}\n"
+    "  %back: int64* = Cast(%cast) {to = 7}\n"
+    "  %back1: int64* = Unsqueeze(%back, %first)\n"
+    "  %tiled: float32* = Tile(%row, %shape)\n"
+    "  %from_back: float32* = ConstantOfShape(%back1)\n"
+    "  %both: int64* = Concat(%n1, %first) {axis = 0}\n"
+    "  %ends: float32*, %tail: float32* = Split(%wide, %both) {axis = 0}\n"
+    "}\n";
+
+static const struct fact *fact_named(const struct model *parsed, const struct fact *facts,
+                                     const char *name) {
+    for (int i = 0; i < parsed->graph->n_values; i++)
+        if (strcmp(parsed->graph->values[i]->name, name) == 0)
+            return &facts[parsed->graph->values[i]->id];
+    fail_msg("no value %s", name);
+    return NULL;
+}
+
+static void test_symbols(void **state) {
+    (void)state;
+    struct model *s;
+    struct err e = { 0 };
+    if (model_parse(symbolic, strlen(symbolic), &s, &e) != OK)
+        fail_msg("%s: %s", e.where, e.what);
+    struct fact *facts = exec_infer(s, a, NULL, &e);
+    const int64_t n = model_symbol(s, "N"), t = model_symbol(s, "T");
+    const struct {
+        const char *name;
+        int rank;
+        int64_t dim[4];
+    } want[] = {
+        { "heads", 4, { n, t, 2, 3 } },  { "lines", 2, { n, DIM_UNKNOWN } },
+        { "filled", 4, { n, t, 3, 3 } }, { "steps", 1, { n } },
+        { "wide", 3, { n, 1, 6 } },      { "same", 3, { n, t, 6 } },
+        { "from_back", 1, { n } },       { "tiled", 3, { n, t, 36 } },
+        { "ends", 3, { n, 1, 6 } },      { "tail", 3, { 0, 1, 6 } },
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const struct fact *f = fact_named(s, facts, want[i].name);
+        if (f->rank != want[i].rank || !dims_equal(f->dim, f->rank, want[i].dim, f->rank))
+            fail_msg("%s: rank %d, [%lld, %lld, %lld, %lld]", want[i].name, f->rank,
+                     (long long)f->dim[0], (long long)f->dim[1], (long long)f->dim[2],
+                     (long long)f->dim[3]);
+    }
+    const struct fact *equal = fact_named(s, facts, "eq");
+    assert_non_null(equal->value);
+    assert_int_equal(tensor_i64(equal->value, 0), 1);
+    model_free(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_model, close_model)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_bound),    TEST(test_declared_for_another_size),
         TEST(test_branches), TEST(test_loop),
-        TEST(test_scan),
+        TEST(test_scan),     TEST(test_symbols),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
