@@ -7,6 +7,7 @@
 
 #include "base/strbuf.h"
 #include "locate/causes.h"
+#include "locate/zipper_parts.h"
 
 double hunt_accepts(const struct hunt *h, const struct candidate *c) {
     double limit = fmax(h->r->floor, 1e-9 * h->r->scale);
@@ -67,6 +68,21 @@ static const bool *behind(const struct hunt *h, const struct patch *p) {
     return stale;
 }
 
+/* The first sample tells most wrong edits; the others are looked at when it does not. */
+static double error_after(const struct hunt *h, const struct patch *p, const struct value *result) {
+    struct zipper edited = *h->z;
+    edited.n_stale = h->target->next_value_id;
+    edited.stale = behind(h, p);
+    int samples = edited.target->samples;
+    struct candidate refitting = { .refits = true };
+    zipper_look_at(&edited, 1);
+    double error = zipper_error(&edited, result, h->r->source, &h->r->view);
+    zipper_look_at(&edited, samples);
+    if (samples > 1 && error <= hunt_accepts(h, &refitting))
+        error = zipper_error(&edited, result, h->r->source, &h->r->view);
+    return error;
+}
+
 struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node *node,
                            const struct node *source_node, struct patch *p, int rank) {
     struct candidate c = { .cause = cause,
@@ -81,10 +97,7 @@ struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node 
     struct err e;
     if (patch_apply(p, &e) == OK) {
         bind_new(p);
-        struct zipper edited = *h->z;
-        edited.n_stale = h->target->next_value_id;
-        edited.stale = behind(h, p);
-        c.error = zipper_error(&edited, c.result, h->r->source, &h->r->view);
+        c.error = error_after(h, p, c.result);
         patch_undo(p);
         for (int i = 0; i < p->n; i++)
             if (p->edits[i].kind == EDIT_SET_OP)

@@ -205,10 +205,19 @@ static struct node *like(struct hunt *h, struct patch *p, struct node *before, c
     return fresh;
 }
 
+/* Is m's only input that is no single number its first? */
+static bool works_in_any_layout(const struct hunt *h, const struct node *m) {
+    for (int i = 1; i < m->n_in; i++)
+        if (m->in[i] && (!m->in[i]->constant || tensor_count(m->in[i]->constant) != 1))
+            return false;
+    return is_elementwise(m) && m->n_in > 0 && m->in[0] && trace_dynamic(h->z->source, m->in[0]);
+}
+
 /* A node of the source's kind in n's place: n's data inputs, the source's constants and attributes.
  */
 static void replace_operator(struct hunt *h, struct node *n, const struct node *m) {
-    if (n->n_out != 1 || strcmp(n->op, m->op) == 0 || h->r->view.n_permute)
+    if (n->n_out != 1 || strcmp(n->op, m->op) == 0 ||
+        (h->r->view.n_permute && !works_in_any_layout(h, m)))
         return;
     struct value *data[8];
     int n_data = 0;
@@ -267,6 +276,20 @@ static bool computes_again(const struct hunt *h, const struct patch *p) {
     return false;
 }
 
+static bool stands_for(const struct hunt *h, const struct value *t, const struct value *s) {
+    return t->id < h->z->al.n_link && h->z->al.link[t->id].source == s;
+}
+
+/* What m does, done to the target's value v. */
+static struct value *on(struct hunt *h, struct patch *p, struct node *before, const struct node *m,
+                        struct value *v) {
+    struct node *fresh = like(h, p, before, m, &v, 1);
+    if (!fresh)
+        return NULL;
+    fresh->out[0]->dtype = v->dtype;
+    return fresh->out[0];
+}
+
 /* The value that source node m makes, put on the edge from `at` to input k of the region's node n.
  */
 static void insert_copy(struct hunt *h, const struct node *m, struct value *at, struct node *n,
@@ -277,7 +300,9 @@ static void insert_copy(struct hunt *h, const struct node *m, struct value *at, 
         have->rank != want->rank)
         return;
     struct patch *p = patch_new(h->target, "insert");
-    struct value *fresh = graft_value(h, p, n, m->out[0]);
+    struct value *fresh = works_in_any_layout(h, m) && stands_for(h, at, m->in[0])
+                              ? on(h, p, n, m, at)
+                              : graft_value(h, p, n, m->out[0]);
     if (!fresh || computes_again(h, p))
         return;
     patch_set_input(p, n, k, fresh);

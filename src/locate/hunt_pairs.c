@@ -4,7 +4,7 @@
 
 #include "locate/hunt.h"
 
-enum { BEST = 14, EACH = 4 };
+enum { BEST = 14, EACH = 4, MOST_WORK = 6000 /* nodes run */ };
 
 static bool touches_same(const struct patch *a, const struct patch *b) {
     for (int i = 0; i < a->n; i++)
@@ -36,13 +36,21 @@ static bool completes(const struct node *n, const struct node *m) {
     return node_is(n, "Slice") && n->in[0] == m->out[0];
 }
 
+static bool follows(const struct node *n, const struct node *m) {
+    for (int i = 0; n && m && i < m->n_in; i++)
+        if (n->n_out && n->out[0] && m->in[i] == n->out[0])
+            return true;
+    return false;
+}
+
 /* A node taken away together with an attribute is one fault, named by the attribute (a Slice behind
  * ceil_mode) or by the padding (a Pad before a max pooling). Otherwise two edits are two faults. */
 static const struct candidate *belongs(const struct candidate *a, const struct candidate *b) {
     if (strcmp(a->cause, "maxpool-zero-pad") == 0 || strcmp(b->cause, "maxpool-zero-pad") == 0)
         return strcmp(a->cause, "maxpool-zero-pad") == 0 ? a : b;
     bool ra = removes(a->patch), rb = removes(b->patch);
-    if (ra && rb)
+    if (ra && rb &&
+        (strcmp(a->cause, b->cause) == 0 || follows(a->node, b->node) || follows(b->node, a->node)))
         return a;
     if (a->rank <= 12 && rb && completes(b->node, a->node))
         return a;
@@ -100,7 +108,8 @@ void hunt_pairs(struct hunt *h) {
                 chosen[m++] = list[i];
                 taken++;
             }
+    int left = MOST_WORK / (h->r->n_nodes + 1);
     for (int i = 0; i < m && !h->solved; i++)
-        for (int k = i + 1; k < m && !h->solved; k++)
+        for (int k = i + 1; k < m && !h->solved && left-- > 0; k++)
             combine(h, chosen[i], chosen[k]);
 }

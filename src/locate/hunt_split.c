@@ -6,7 +6,7 @@
 #include "locate/hunt.h"
 #include "locate/zipper_parts.h"
 
-enum { MAX_CUTS = 24, MAX_VIEWS = 2, MAX_DEPTH = 4, MAX_HUNTS = 60 };
+enum { MAX_CUTS = 24, MAX_VIEWS = 2, MAX_DEPTH = 4, MAX_HUNTS = 60, MAX_TRIED = 3000 };
 
 struct cut {
     struct value *t;
@@ -18,8 +18,13 @@ struct split {
     struct zipper *z;
     struct arena *arena;
     int hunts;    /* so far, of the whole region */
+    int tried;    /* edits in them */
     bool doubles; /* edits that go together are tried where one edit explains nothing */
 };
+
+static bool has_time(const struct split *p) {
+    return p->hunts < MAX_HUNTS && p->tried < MAX_TRIED;
+}
 
 static bool is_any(const struct node *n, const char *const *ops, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -127,6 +132,7 @@ static int simple(struct split *p, const struct region *r, struct fault *out, in
     hunt_singles(&h);
     if (!h.solved && p->doubles)
         hunt_doubles(&h);
+    p->tried += h.n;
     return hunt_report(&h, out, max);
 }
 
@@ -150,10 +156,10 @@ static int cut_in_two(struct split *p, const struct region *r, struct fault *out
                       int depth) {
     struct cut *cuts;
     int n = max > 1 && depth < MAX_DEPTH ? cuts_of(p, r, &cuts) : 0;
-    for (int i = 0; i < n && p->hunts < MAX_HUNTS; i++) {
+    for (int i = 0; i < n && has_time(p); i++) {
         struct pair_view views[MAX_VIEWS];
         int n_views = zipper_views(p->z, cuts[i].t, cuts[i].s, views, MAX_VIEWS);
-        for (int k = 0; k < n_views && p->hunts < MAX_HUNTS; k++) {
+        for (int k = 0; k < n_views && has_time(p); k++) {
             int found = try_cut(p, r, &cuts[i], &views[k], out, max, depth);
             if (found)
                 return found;

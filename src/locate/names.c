@@ -149,15 +149,30 @@ static bool lines_permuted(const struct hunt *h, const struct tensor *a, const s
     return true;
 }
 
+/* How many of the lines across axis `axis` hold other numbers? */
+static int64_t lines_moved(const struct tensor *a, const struct tensor *b, int axis) {
+    int64_t lines = a->dim[axis], length = a->dim[1 - axis], moved = 0;
+    for (int64_t i = 0; i < lines; i++) {
+        bool same = true;
+        for (int64_t k = 0; k < length && same; k++) {
+            int64_t at = axis == 0 ? i * length + k : k * lines + i;
+            same = tensor_f64(a, at) == tensor_f64(b, at);
+        }
+        moved += !same;
+    }
+    return moved;
+}
+
 /* Only the input features are in another order: the flatten in front of the layer runs over other
- * axes. */
+ * axes, which leaves but a few of them where they were. */
 static bool features_permuted(const struct hunt *h, const struct node *n, const struct tensor *a,
                               const struct tensor *b) {
     const struct attr *t = node_attr(n, "transB");
     if (!(node_is(n, "Gemm") || node_is(n, "MatMul")) || a->rank != 2 || b->rank != 2 ||
         !dims_equal(a->dim, 2, b->dim, 2))
         return false;
-    return lines_permuted(h, a, b, t && t->i ? 1 : 0);
+    int axis = t && t->i ? 1 : 0;
+    return lines_permuted(h, a, b, axis) && 2 * lines_moved(a, b, axis) > a->dim[axis];
 }
 
 static const char *name_weight(const struct hunt *h, const struct node *n, const struct tensor *a,

@@ -332,6 +332,36 @@ static bool doubt_inputs(struct zipper *z, const struct node *f) {
     return any;
 }
 
+static bool is_all(const struct tensor *t, double x) {
+    for (int64_t i = 0; i < tensor_count(t); i++)
+        if (tensor_f64(t, i) != x)
+            return false;
+    return t->kind == KIND_TENSOR && dtype_is_float(t->dtype);
+}
+
+/* Adds nothing, or multiplies by one: a bias or a scale may have been lost there. */
+static bool is_idle(const struct node *n) {
+    bool adds = node_is(n, "Add") || node_is(n, "Sub"), scales = node_is(n, "Mul");
+    const struct value *c = n->n_in == 2 ? n->in[1] : NULL;
+    if (!(adds || scales) || n->n_out != 1)
+        return false;
+    if (!(c && c->constant) && !node_is(n, "Sub"))
+        c = n->in[0];
+    return c && c->constant && is_all(c->constant, adds ? 0 : 1);
+}
+
+/* Idle readers of the pair's target value belong to the region. */
+static void take_idle_readers(const struct zipper *z, struct search *s) {
+    const struct uses *u = z->al.target_uses;
+    while (u->n[s->t->id] == 1 && !s->t->is_output) {
+        const struct node *reader = u->of[s->t->id][0].node;
+        if (!is_idle(reader) || reader->graph != z->target->model->graph ||
+            zipper_linked(z, reader->out[0]))
+            return;
+        s->t = reader->out[0];
+    }
+}
+
 /* Does the same operator, one that computes, make both sides of the pair, at the frontier itself?
  * Then a little that follows is enough: where each such node is faulty, more never does. */
 static bool is_same_step(const struct search *s, const struct node *f) {
@@ -365,6 +395,7 @@ bool zipper_resynchronise(struct zipper *z) {
     zipper_look_at(z, samples);
     if (best.score <= 0)
         return pin_outputs(z, open);
+    take_idle_readers(z, &best);
     pin(z, best.t, &best.link, false);
     zipper_zip(z, z->al.target_order[best.t->id] + 1);
     return true;

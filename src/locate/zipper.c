@@ -83,10 +83,19 @@ static bool any_output_pinned(const struct zipper *z, const struct node *n) {
     return false;
 }
 
-/* A product without its bias is near the product with it; when the value's only reader, run on it
- * as it is, gives the source's value exactly, that reader is the counterpart. */
-static bool completed_by_reader(struct zipper *z, const struct value *v,
-                                const struct value *source) {
+/* Adds a bias, or scales. */
+static bool completes(const struct node *n) {
+    bool constant = false;
+    for (int i = 0; i < n->n_in; i++)
+        constant = constant || (n->in[i] && n->in[i]->constant);
+    return constant && (node_is(n, "Add") || node_is(n, "Sub") || node_is(n, "Mul") ||
+                        node_is(n, "BatchNormalization"));
+}
+
+/* A product without its bias is near the product with it. When the value's only reader, run on it
+ * as it is, gives the source's value exactly, that reader is the counterpart; so it is when it adds
+ * the bias and comes as near (a bias that was lost). */
+static bool completed_by_reader(struct zipper *z, const struct value *v, const struct link *near) {
     const struct uses *u = z->al.target_uses;
     struct link l;
     struct err e;
@@ -98,7 +107,10 @@ static bool completed_by_reader(struct zipper *z, const struct value *v,
     for (int i = 0; i < reader->n_in; i++)
         if (reader->in[i] && reader->in[i] != v && !trace_value(z->target, reader->in[i], 0))
             return false;
-    return zipper_evaluate(z, reader, &e) && match_pair(&z->al, source, reader->out[0], 1e-6, &l);
+    return zipper_evaluate(z, reader, &e) &&
+           match_pair(&z->al, near->source, reader->out[0], completes(reader) ? MATCH_NEAR : 1e-6,
+                      &l) &&
+           (l.error <= 1e-6 * l.scale || l.error <= near->error);
 }
 
 void zipper_zip(struct zipper *z, int first) {
@@ -122,7 +134,7 @@ void zipper_zip(struct zipper *z, int first) {
             struct link l;
             if (n->out[k] && zipper_dynamic(z, n->out[k]) && !z->doubted[n->out[k]->id] &&
                 match_value(&z->al, n->out[k], inputs_linked(z, n) ? MATCH_NEAR : 1e-6, &l) &&
-                (l.error <= 1e-6 * l.scale || !completed_by_reader(z, n->out[k], l.source)))
+                (l.error <= 1e-6 * l.scale || !completed_by_reader(z, n->out[k], &l)))
                 zipper_pin(z, n->out[k], &l);
         }
     }
