@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "kernels/buffers.h"
 #include "kernels/follow.h"
 #include "kernels/gemm.h"
@@ -35,13 +36,26 @@ static int64_t kernel_offset(const struct geometry *g, const int64_t at[AXES]) {
     return offset;
 }
 
-/* Where the weights and the output of a convolution lie; tag: which of the packed forms of the
- * weights. */
+/* Where the weights and the output of a convolution lie. */
 struct conv_place {
     const void *k;
     void *y;
-    uint64_t tag;
 };
+
+/* Names a packed form of the weights: all that says which of them stands where. One constant may be
+ * read by several nodes, and a node's attributes may change. */
+static uint64_t packed_layout(const struct geometry *g, int64_t offset, int width, size_t unit) {
+    const struct conv_plan *p = g->p;
+    int64_t all[12 + 2 * AXES] = { offset,     width,           (int64_t)unit,
+                                   p->groups,  p->in_per_group, p->out_per_group,
+                                   p->k_group, p->k_out,        p->k_in,
+                                   p->w.n,     g->taps,         p->out_channels };
+    for (int i = 0; i < AXES; i++) {
+        all[12 + i] = g->kernel[i];
+        all[12 + AXES + i] = i < p->w.n ? p->k_spatial[i] : 0;
+    }
+    return hash_bytes(all, sizeof all, 0);
+}
 
 enum { MAX_COLUMNS = 64, MAX_RUNS = 3 * MAX_COLUMNS };
 

@@ -7,6 +7,7 @@ struct pack_cache {
     struct intmap by_key; /* hash of (address, tag) -> entry, chained */
     struct entry {
         uint64_t tag;
+        size_t bytes;
         struct packed packed;
         struct entry *next;
         struct tensor *held;
@@ -35,12 +36,13 @@ struct packed *pack_cache_get(struct pack_cache *c, const struct tensor *t, uint
     uint64_t key = hash_mix((uint64_t)(uintptr_t)t->data ^ hash_mix(tag)), at = 0;
     bool known = intmap_get(&c->by_key, key, &at);
     for (struct entry *e = known ? c->entries[at] : NULL; e; e = e->next)
-        if (e->held->data == t->data && e->tag == tag && tensor_bytes(e->held) == tensor_bytes(t))
+        if (e->held->data == t->data && e->tag == tag && e->bytes == bytes &&
+            tensor_bytes(e->held) == tensor_bytes(t))
             return &e->packed;
     struct entry *e = NEW(c->arena, struct entry);
-    *e = (struct entry) { .tag = tag,
-                          .next = known ? c->entries[at] : NULL,
-                          .held = tensor_alias(t) };
+    *e = (struct entry) {
+        .tag = tag, .bytes = bytes, .next = known ? c->entries[at] : NULL, .held = tensor_alias(t)
+    };
     e->packed.data = arena_alloc(c->arena, bytes < 64 ? 64 : bytes);
     intmap_put(&c->by_key, key, c->n_entries);
     PUSH(c->arena, c->entries, c->n_entries, e);

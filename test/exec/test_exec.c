@@ -313,12 +313,48 @@ static void test_sequence_state(void **state) {
     finish(&s, m);
 }
 
+/* Two transposed convolutions read one weight; the second cuts one element less at the begin, so
+ * its output is the first's moved by one. */
+static void test_shared_weight(void **state) {
+    (void)state;
+    struct model *m = new_model();
+    struct graph *g = m->graph;
+    const int64_t x_dim[] = { 1, 8, 9 }, k_dim[] = { 8, 8, 4 };
+    const int64_t pads[2][2] = { { 1, 1 }, { 0, 2 } }, strides[] = { 2 };
+    struct tensor *data = tensor_in_arena(m->arena, DT_F32, DT_F32, 3, x_dim),
+                  *weight = tensor_in_arena(m->arena, DT_F32, DT_F32, 3, k_dim);
+    for (int64_t i = 0; i < tensor_count(data); i++)
+        tensor_set_f64(data, i, (double)(i * 7 % 13) - 6);
+    for (int64_t i = 0; i < tensor_count(weight); i++)
+        tensor_set_f64(weight, i, (double)(i * 5 % 17) - 8);
+    struct value *x = input(g, "x", DT_F32, 3, x_dim), *k = graph_add_constant(g, "k", weight);
+    struct value *y[2];
+    for (int i = 0; i < 2; i++) {
+        struct node *n = add(g, "ConvTranspose", x, k, 1);
+        node_set_ints(n, "pads", pads[i], 2);
+        node_set_ints(n, "strides", strides, 1);
+        y[i] = n->out[0];
+        graph_add_output(g, y[i]);
+    }
+    struct session s;
+    const struct tensor *in[] = { data };
+    run(&s, m, in);
+    assert_int_equal(s.status, OK);
+    const struct tensor *a = s.env->at[y[0]->id], *b = s.env->at[y[1]->id];
+    assert_int_equal(a->dim[2], 18);
+    for (int64_t c = 0; c < 8; c++)
+        for (int64_t i = 0; i + 1 < 18; i++)
+            assert_true(tensor_f64(a, c * 18 + i) == tensor_f64(b, c * 18 + i + 1));
+    finish(&s, m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chain),          cmocka_unit_test(test_captured),
         cmocka_unit_test(test_nested_loops),   cmocka_unit_test(test_no_iteration),
         cmocka_unit_test(test_failure_inside), cmocka_unit_test(test_function),
         cmocka_unit_test(test_recursion),      cmocka_unit_test(test_sequence_state),
+        cmocka_unit_test(test_shared_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
