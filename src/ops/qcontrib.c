@@ -92,29 +92,97 @@ static enum status where_eval(struct op_ctx *c) {
     return on_reals(c, "Where", three, 3, 7, 8);
 }
 
-/* Below operator set 13 Softmax took all dimensions from `axis` on as one. */
+/* The node with one attribute more, which its row does not know: for what it calls. */
+static const struct node *node_with(const struct node *n, struct arena *a, struct attr more) {
+    struct node *copy = arena_copy(a, n, sizeof *n);
+    copy->attrs = NEW_ARRAY(a, n->n_attrs + 1, struct attr);
+    copy->n_attrs = 0;
+    for (int i = 0; i < n->n_attrs; i++)
+        if (strcmp(n->attrs[i].name, more.name) != 0)
+            copy->attrs[copy->n_attrs++] = n->attrs[i];
+    copy->attrs[copy->n_attrs++] = more;
+    return copy;
+}
+
+/* t as a matrix: the axes before `axis`, and the others. */
+static struct tensor as_matrix(const struct tensor *t, int axis) {
+    struct tensor view = *t;
+    view.rank = 2;
+    view.dim[0] = view.dim[1] = 1;
+    for (int i = 0; i < t->rank; i++)
+        view.dim[i >= axis] *= t->dim[i];
+    return view;
+}
+
+/* Below operator set 13 Softmax takes all axes from `axis` on as one. */
 static enum status softmax_eval(struct op_ctx *c) {
     int axis;
     TRY(axis_normalise(attr_int(c->node, "axis"), c->in[0]->rank, &axis, c->err));
-    FAIL_IF(attr_int(c->node, "opset") < 13 && axis != c->in[0]->rank - 1, c->err,
-            STATUS_UNSUPPORTED, "the Softmax of operator sets before 13 on axis %d, not the last",
-            axis);
-    return on_reals(c, "Softmax", one, 1, 3, 4);
+    if (attr_int(c->node, "opset") >= 13)
+        return on_reals(c, "Softmax", one, 1, 3, 4);
+    struct tensor x = as_matrix(c->in[0], axis), y = as_matrix(c->out[0], axis), *out = &y;
+    const struct tensor *in[5] = { &x };
+    for (int i = 1; i < 5; i++)
+        in[i] = input(c, i);
+    struct op_ctx inner = *c;
+    inner.in = in;
+    inner.n_in = 5;
+    inner.out = &out;
+    inner.node =
+        node_with(c->node, c->scratch, (struct attr) { .name = "axis", .type = ATTR_INT, .i = 1 });
+    return on_reals(&inner, "Softmax", one, 1, 3, 4);
 }
 
-static enum status channels_first(const struct node *n, struct err *e) {
-    FAIL_IF(attr_int(n, "channels_last"), e, STATUS_UNSUPPORTED, "channels_last = 1");
+/* A pool's node in the layout that its attribute says. */
+static const struct node *in_layout(const struct node *n, struct arena *a) {
+    static const struct attr last = { .name = "layout", .type = ATTR_STRING, .s = "NHWC", .n = 4 };
+    return attr_int(n, "channels_last") ? node_with(n, a, last) : n;
+}
+
+static enum status pool_eval(struct op_ctx *c, const char *op) {
+    struct op_ctx inner = *c;
+    inner.node = in_layout(c->node, c->scratch);
+    return on_reals(&inner, op, one, 1, 3, 4);
+}
+
+static const int64_t *ints_or(struct op_ctx *c, const char *name, int n, int64_t otherwise) {
+    int count;
+    const int64_t *given = attr_ints(c->node, name, &count);
+    int64_t *list = NEW_ARRAY(c->scratch, n + 1, int64_t);
+    for (int i = 0; i < n; i++)
+        list[i] = given && count == n ? given[i] : otherwise;
+    return list;
+}
+
+static enum status wider_padding(struct op_ctx *c, const struct node **out) {
+    const struct tensor *x = c->in[0], *y = c->out[0];
+    int n = x->rank - 2, first = attr_int(c->node, "channels_last") ? 1 : 2;
+    FAIL_IF(strcmp(attr_str(c->node, "auto_pad"), "NOTSET") != 0, c->err, STATUS_UNSUPPORTED,
+            "auto_pad together with ceil_mode and count_include_pad");
+    const int64_t *kernel = ints_or(c, "kernel_shape", n, 1), *stride = ints_or(c, "strides", n, 1),
+                  *dilation = ints_or(c, "dilations", n, 1), *pads = ints_or(c, "pads", 2 * n, 0);
+    int64_t *wider = arena_copy(c->scratch, pads, sizeof *pads * (size_t)(2 * n));
+    for (int i = 0; i < n; i++) {
+        int64_t reach = (y->dim[first + i] - 1) * stride[i] + (kernel[i] - 1) * dilation[i] + 1,
+                given = x->dim[first + i] + pads[i];
+        wider[n + i] = reach - given > pads[n + i] ? reach - given : pads[n + i];
+    }
+    const struct attr more = { .name = "pads", .type = ATTR_INTS, .n = 2 * n, .ints = wider };
+    *out = node_with(c->node, c->scratch, more);
     return OK;
 }
 
+/* Padding that counts, rounded up: windows that reach past it are divided by their whole size, as
+ * if the padding at the end were as wide as they need. */
 static enum status average_pool_eval(struct op_ctx *c) {
-    TRY(channels_first(c->node, c->err));
-    return on_reals(c, "AveragePool", one, 1, 3, 4);
+    struct op_ctx inner = *c;
+    if (attr_int(c->node, "ceil_mode") && attr_int(c->node, "count_include_pad"))
+        TRY(wider_padding(c, &inner.node));
+    return pool_eval(&inner, "AveragePool");
 }
 
 static enum status global_pool_eval(struct op_ctx *c) {
-    TRY(channels_first(c->node, c->err));
-    return on_reals(c, "GlobalAveragePool", one, 1, 3, 4);
+    return pool_eval(c, "GlobalAveragePool");
 }
 
 static enum status concat_eval(struct op_ctx *c) {
@@ -142,8 +210,9 @@ static enum status where_shape(struct shape_ctx *c) {
 }
 
 static enum status pooled(struct shape_ctx *c, const char *op) {
-    TRY(channels_first(c->node, c->err));
-    TRY(op_shape_as(c, op, (int[]) { 0 }, 1));
+    struct shape_ctx inner = *c;
+    inner.node = in_layout(c->node, c->arena);
+    TRY(op_shape_as(&inner, op, (int[]) { 0 }, 1));
     c->out[0].dtype = c->in[0].dtype;
     return OK;
 }

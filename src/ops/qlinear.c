@@ -1,4 +1,4 @@
-/* Integer products: ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul.
+/* Integer products: ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul, QGemm.
  *
  * The differences x - zero_point and their sums of products are small integers, which float64 holds
  * exactly: the operators run Conv or MatMul in float64 on them. A QLinear result is clip(rint(sum *
@@ -240,6 +240,40 @@ static enum status qlinear_matmul_eval(struct op_ctx *c) {
     return s;
 }
 
+/* Inputs of QGemm. C is int32 with the scale alpha * a_scale * b_scale. */
+enum { G_A, G_A_SCALE, G_A_ZERO, G_B, G_B_SCALE, G_B_ZERO, G_C, G_Y_SCALE, G_Y_ZERO };
+
+/* alpha * C, or NULL. */
+static struct tensor *scaled_bias(struct op_ctx *c) {
+    const struct tensor *t = input(c, G_C);
+    if (!t)
+        return NULL;
+    struct tensor *out = tensor_in_arena(c->scratch, DT_F64, DT_F64, t->rank, t->dim);
+    for (int64_t i = 0, n = tensor_count(t); i < n; i++)
+        tensor_set_f64(out, i, tensor_f64(t, i) * attr_float(c->node, "alpha"));
+    return out;
+}
+
+/* The sums hold alpha: Gemm reads that attribute. Without a scale the output is real: its scale 1. */
+static enum status qgemm_eval(struct op_ctx *c) {
+    const struct tensor *one = tensor_in_arena(c->scratch, DT_F32, DT_F32, 0, NULL);
+    tensor_set_f64((struct tensor *)one, 0, 1);
+    int b_axis = attr_int(c->node, "transB") ? 0 : 1;
+    struct tensor *sums, b_scale = parameter(c->in[G_B_SCALE], 2, 1),
+                         a_scale = parameter(c->in[G_A_SCALE], 2, -1), *bias = scaled_bias(c);
+    const struct tensor *y_scale = input(c, G_Y_SCALE), *y_zero = input(c, G_Y_ZERO);
+    FAIL_IF(!y_scale != !y_zero, c->err, STATUS_CORRUPT,
+            "the output has a scale or a zero point, not both");
+    TRY(product(c, "Gemm", c->in[G_A], c->in[G_A_ZERO], -1, c->in[G_B], c->in[G_B_ZERO], b_axis,
+                &sums));
+    enum status s = requantize(
+        c, sums,
+        (const struct tensor *const[]) { NULL, &a_scale, &b_scale, y_scale ? y_scale : one, y_zero,
+                                         bias });
+    tensor_free(sums);
+    return s;
+}
+
 static enum status integer_shape(struct shape_ctx *c, const char *op, int b, enum dtype dtype) {
     TRY(op_shape_as(c, op, (int[]) { 0, b }, 2));
     c->out[0].dtype = dtype;
@@ -262,6 +296,11 @@ static enum status qlinear_matmul_shape(struct shape_ctx *c) {
     return integer_shape(c, "MatMul", 3, c->in[7].dtype);
 }
 
+static enum status qgemm_shape(struct shape_ctx *c) {
+    bool real = c->n_in <= G_Y_ZERO || c->in[G_Y_ZERO].absent;
+    return integer_shape(c, "Gemm", G_B, real ? DT_F32 : c->in[G_Y_ZERO].dtype);
+}
+
 static const struct attr_def conv_attrs[] = {
     STRING("auto_pad", "NOTSET"),
     PLAIN("dilations", INTS),
@@ -280,5 +319,7 @@ const struct op ops_qlinear[] = {
     { ONNX("MatMulInteger", 10, 2, 4), .shape = matmul_integer_shape, .eval = matmul_integer_eval },
     { ONNX("QLinearConv", 10, 8, 9), .attrs = conv_attrs, .shape = qlinear_conv_shape, .eval = qlinear_conv_eval },
     { ONNX("QLinearMatMul", 21, 8, 8), .shape = qlinear_matmul_shape, .eval = qlinear_matmul_eval },
+    { MICROSOFT("QGemm", 6, 9), .attrs = ATTRS(FLOAT("alpha", 1), INT("transA", 0), INT("transB", 0)), .shape = qgemm_shape,
+      .eval = qgemm_eval },
     { 0 },
 };

@@ -1,30 +1,10 @@
 /* Small TensorFlow Lite models, one an operator (test/data/tflite), against the outputs that the
  * interpreter's reference kernels gave (made by tools/oracle/make_tflite_cases.py). */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "exec/exec.h"
-#include "formats/format.h"
-#include "npz/npz.h"
-#include "passes/fixed_point.h"
+#include "stored_model.h"
 
 static const char *folder;
+static enum precision precision;
 static bool exact; /* floats must have the stored bits */
-
-static void load(const char *name, const char *end, struct arena *a, struct named_tensors *out) {
-    char path[640];
-    struct err e = { 0 };
-    snprintf(path, sizeof path, "%s/%s_%s.npz", folder, name, end);
-    if (npz_read(path, a, out, &e) != OK)
-        fail_msg("%s: %s", path, e.what);
-}
 
 static double part(const struct tensor *t, int64_t i) {
     if (t->store == DT_C64)
@@ -33,10 +13,6 @@ static double part(const struct tensor *t, int64_t i) {
 }
 
 static void compare(const char *name, const struct tensor *have, const struct tensor *want) {
-    assert_non_null(have);
-    assert_non_null(want);
-    if (!dims_equal(have->dim, have->rank, want->dim, want->rank))
-        fail_msg("%s: another shape", name);
     bool complex = dtype_row(want->dtype)->class_ == CLASS_COMPLEX;
     int64_t n = tensor_count(want) * (complex ? 2 : 1);
     double range = 0, worst = 0;
@@ -51,67 +27,21 @@ static void compare(const char *name, const struct tensor *have, const struct te
         fail_msg("%s: off by %g of %g", name, worst, range);
 }
 
-static void run_case(const char *name, enum precision p) {
-    char path[640];
-    struct model *m;
-    struct exec *x;
-    struct err e = { 0 };
-    struct arena *a = arena_new();
-    struct named_tensors in, out;
-    snprintf(path, sizeof path, "%s/%s.tflite", folder, name);
-    if (model_read(path, &m, &e) != OK)
-        fail_msg("%s: %s", e.where, e.what);
-    if (p == PREC_NATIVE && fixed_point(m, &e) != OK)
-        fail_msg("%s: %s: %s", name, e.where, e.what);
-    load(name, "in", a, &in);
-    load(name, "out", a, &out);
-    struct exec_options o = { .precision = p };
-    assert_int_equal(exec_new(&x, m, &o, &e), OK);
-    struct exec_env *env = exec_env_new(x);
-    const struct tensor *feed[16] = { NULL };
-    assert_in_range(in.n, 0, 15);
-    assert_int_equal(in.n, m->graph->n_inputs);
-    assert_int_equal(out.n, m->graph->n_outputs);
-    char key[16];
-    for (int i = 0; i < in.n; i++) {
-        snprintf(key, sizeof key, "%d", i);
-        feed[i] = named_tensor_find(&in, key);
-    }
-    if (exec_run(x, NULL, feed, env, &e) != OK)
-        fail_msg("%s: %s: %s", name, e.where, e.what);
-    for (int i = 0; i < out.n; i++) {
-        snprintf(key, sizeof key, "%d", i);
-        compare(name, env->at[m->graph->outputs[i]->id], named_tensor_find(&out, key));
-    }
-    named_tensors_free(&in);
-    named_tensors_free(&out);
-    exec_env_free(env);
-    exec_free(x);
-    model_free(m);
-    arena_free(a);
+static void run_case(char *line) {
+    line[strcspn(line, "\t")] = '\0';
+    /* The bits of a float are those of its declared type only in a run that has it. */
+    if (precision == PREC_F64 && strncmp(line, "BITCAST", 7) == 0)
+        return;
+    /* exp, tanh and the order of float sums of the interpreter's cells are its own. */
+    exact = precision == PREC_NATIVE && !strstr(line, "RNN") && !strstr(line, "LSTM") &&
+            !strstr(line, "SVDF_h");
+    stored_model(folder, line, "tflite", precision, compare);
 }
 
 static int each_case(const char *cases, enum precision p) {
-    char line[512], table[640];
-    int n = 0;
     folder = cases;
-    snprintf(table, sizeof table, "%s/cases.tsv", folder);
-    FILE *f = fopen(table, "r");
-    assert_non_null(f);
-    assert_non_null(fgets(line, sizeof line, f));
-    while (fgets(line, sizeof line, f)) {
-        line[strcspn(line, "\t\n")] = '\0';
-        /* The bits of a float are those of its declared type only in a run that has it. */
-        if (p == PREC_F64 && strncmp(line, "BITCAST", 7) == 0)
-            continue;
-        /* exp, tanh and the order of float sums of the interpreter's cells are its own. */
-        exact = p == PREC_NATIVE && !strstr(line, "RNN") && !strstr(line, "LSTM") &&
-                !strstr(line, "SVDF_h");
-        run_case(line, p);
-        n++;
-    }
-    fclose(f);
-    return n;
+    precision = p;
+    return each_stored_case(cases, run_case);
 }
 
 static void in_float32(void **state) {

@@ -9,63 +9,15 @@ Scales are such that no quotient lies near a tie, which float32 and float64 woul
 import sys
 
 import numpy as np
-import onnxruntime
-from onnx import helper
 
-rng = np.random.default_rng(11)
-out = open(sys.argv[1], "w")
-ML, MS = "ai.onnx.ml", "com.microsoft"
-count = 0
+from stored_cases import MS, Writer
 
-
-def real(*shape):
-    return np.round(rng.standard_normal(shape), 3).astype(np.float32)
+writer = Writer(sys.argv[1], 11)
+rng, real, case = writer.rng, writer.real, writer.case
 
 
 def reals(n):
     return [float(v) for v in real(n)]
-
-
-def number(a, v):
-    return f"{float(v):.9g}" if a.dtype.kind == "f" else str(v) if a.dtype.kind == "O" else str(int(v))
-
-
-def tensor(a):
-    a = np.asarray(a)
-    name = "string" if a.dtype.kind == "O" else a.dtype.name
-    return " ".join([name, str(a.ndim), *map(str, a.shape), *(number(a, v) for v in a.reshape(-1))])
-
-
-def attribute(name, v):
-    if not isinstance(v, list):
-        kind = "s" if isinstance(v, str) else "i" if isinstance(v, int) else "f"
-        return f"{name} {kind} {v}"
-    kind = "S" if isinstance(v[0], str) else "F" if isinstance(v[0], float) else "I"
-    return " ".join([name, kind, str(len(v)), *map(str, v)])
-
-
-def case(op, inputs, n_out=1, domain=ML, **attrs):
-    global count
-    count += 1
-    names = [f"x{i}" for i in range(len(inputs))]
-    results = [f"y{i}" for i in range(n_out)]
-    values = [helper.make_tensor_value_info(k, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape) for k, x in zip(names, inputs)]
-    graph = helper.make_graph([helper.make_node(op, names, results, domain=domain, **attrs)], "g", values,
-                              [helper.make_empty_tensor_value_info(y) for y in results])
-    model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid(ML, 3),
-                                                                  helper.make_opsetid(MS, 1)])
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    answers = session.run(None, dict(zip(names, inputs)))
-    print("case", f"{op}_{count}", op, domain, file=out)
-    for k, v in attrs.items():
-        print("attr", attribute(k, v), file=out)
-    for x in inputs:
-        print("in", tensor(x), file=out)
-    for y in answers:
-        print("out", tensor(y), file=out)
-    print("end", file=out)
 
 
 def trees(n_trees, targets):
