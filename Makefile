@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 BUILD  := build
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: all setup configure check conformance demo docs coverage faults bench bench-count install format clean help
+.PHONY: all setup configure check neon conformance demo docs coverage faults bench bench-count install format clean help
 
 all: configure ## build the program: build/calque
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -16,6 +16,9 @@ configure: setup
 
 check: all ## run every test; the last line counts the cases
 	@tools/check --fuzz $(BUILD)
+
+neon: ## compile the kernels for 64-bit ARM (needs a cross compiler; tools/check-neon)
+	@tools/check-neon
 
 conformance: all ## run the stored conformance cases alone
 	@tools/check $(BUILD) -L conformance
