@@ -1,5 +1,6 @@
 /* Fast pools: the bits of src/ops/pooling.c for MaxPool without indices, AveragePool and the global
  * ones. */
+#include <math.h>
 #include <string.h>
 
 #include "kernels/buffers.h"
