@@ -254,6 +254,50 @@ static void shared_buffer_gets_a_copy(void **state) {
     done(m, round_trip(m, p));
 }
 
+/* The inside of a convolution, before its activation, is read too: the activation becomes an
+ * operator of its own. */
+static void inner_value_gets_a_tensor(void **state) {
+    (void)state;
+    struct model *m = open_model(RESNET);
+    struct node *relu = find_node(m, "Relu", "CONV_2D"), *conv = relu->in[0]->producer;
+    struct node *reader = m->graph->nodes[relu->id + 1];
+    assert_ptr_equal(reader->in[0], relu->out[0]);
+    struct patch *p = patch_new(m, "inner");
+    struct value *inner[] = { conv->out[0] };
+    struct node *abs = patch_node(p, m->graph, reader, "Abs", "", inner, 1, 1);
+    abs->out[0]->dtype = DT_F32;
+    struct value *both[] = { relu->out[0], abs->out[0] };
+    struct node *sum = patch_node(p, m->graph, reader, "Add", "", both, 2, 1);
+    sum->out[0]->dtype = DT_F32;
+    patch_set_input(p, reader, 0, sum->out[0]);
+    done(m, round_trip(m, p));
+}
+
+/* The same inside a quantized operator, where it would need a scale. */
+static void inner_value_of_a_quantized_operator_is_refused(void **state) {
+    (void)state;
+    struct model *m = open_model(QUANTIZED);
+    struct node *conv = find_node(m, "Conv", NULL);
+    struct node *after = m->graph->nodes[conv->id + 1];
+    struct node *reader = NULL;
+    for (int i = after->id + 1; i < m->graph->n_nodes && !reader; i++)
+        if (node_is(m->graph->nodes[i], "Conv"))
+            reader = m->graph->nodes[i];
+    assert_non_null(reader);
+    struct patch *p = patch_new(m, "inner");
+    struct value *inner[] = { conv->out[0] };
+    struct node *abs = patch_node(p, m->graph, reader, "Abs", "", inner, 1, 1);
+    abs->out[0]->dtype = DT_F32;
+    patch_set_input(p, reader, 0, abs->out[0]);
+    const struct format *f;
+    const struct patch *list[] = { p };
+    struct err e = { 0 };
+    assert_int_equal(format_detect(&m->files[0], &f, &e), OK);
+    assert_int_equal(f->write_patched(m, list, 1, out_path, &e), STATUS_UNSUPPORTED);
+    assert_int_not_equal(access(out_path, F_OK), 0);
+    model_free(m);
+}
+
 static void what_cannot_be_written_is_named(void **state) {
     (void)state;
     struct model *m = open_model(LENET);
@@ -283,6 +327,8 @@ int main(void) {
         cmocka_unit_test(swapped_inputs),
         cmocka_unit_test(added_output_operator_keeps_the_name),
         cmocka_unit_test(shared_buffer_gets_a_copy),
+        cmocka_unit_test(inner_value_gets_a_tensor),
+        cmocka_unit_test(inner_value_of_a_quantized_operator_is_refused),
         cmocka_unit_test(what_cannot_be_written_is_named),
     };
     snprintf(out_path, sizeof out_path, "/tmp/calque_tflite_write_%d.tflite", (int)getpid());

@@ -16,6 +16,7 @@ struct before {
 struct group {
     int first, n, here;
     bool touched, written;
+    bool exposed; /* a value inside it is read from outside: its parts are written apart */
     bool rewired; /* the old operator with other tensors, which stands where `last` does */
     struct fb_ref ref;
     const struct node *last;
@@ -163,9 +164,20 @@ static int carried_by(const struct writer *w, const struct value *v) {
     return below != p->in[0] ? below->origin.index : carried_by(w, below);
 }
 
+/* The group that a value is an inner one of: what has no tensor of its own. NULL: none. */
+static struct group *group_inside(const struct writer *w, const struct value *v) {
+    v = seen_through(v);
+    const struct node *was = v && v->producer ? node_was(w, v->producer) : NULL;
+    return was && !has_tensor(w, v) ? &w->groups[v->graph->index][was->origin.index] : NULL;
+}
+
 /* Tensor number of a value, added to the file where it has none. */
 static enum status need_tensor(struct writer *w, const struct value *v, int *out) {
     if (!has_tensor(w, v)) {
+        const struct group *inside = group_inside(w, v);
+        FAIL_IF(inside && (!inside->touched || inside->rewired), w->err, STATUS_UNSUPPORTED,
+                "reading '%s', which lies inside %s and has no tensor", v->name,
+                v->producer->origin.name);
         int like = carried_by(w, v);
         int g = v->graph->index, index = -1;
         const struct tensor *t = v->constant;
@@ -242,6 +254,19 @@ static bool same_wires(const struct writer *w, const struct node *n, const struc
     return same;
 }
 
+/* Operators that something else reads the inside of. */
+static void find_exposed(struct writer *w, const struct graph *g) {
+    for (int i = 0; i < g->n_nodes; i++) {
+        const struct node *n = g->nodes[i], *was = node_was(w, n);
+        const struct group *own = was ? &w->groups[g->index][was->origin.index] : NULL;
+        for (int k = 0; k < n->n_in; k++) {
+            struct group *inside = group_inside(w, n->in[k]);
+            if (inside && inside != own)
+                inside->touched = inside->exposed = true;
+        }
+    }
+}
+
 static void find_touched(struct writer *w) {
     for (int g = 0; g < w->m->n_graphs; g++) {
         struct graph *graph = w->m->graphs[g];
@@ -257,6 +282,7 @@ static void find_touched(struct writer *w) {
         }
         for (size_t i = 0; i < w->file.graphs[g].operators.n; i++)
             w->groups[g][i].touched |= w->groups[g][i].here != w->groups[g][i].n;
+        find_exposed(w, graph);
     }
 }
 
@@ -660,7 +686,7 @@ static enum status check_parts(const struct writer *w, const struct group *g) {
         quantized |= role == ROLE_QUANTIZE;
         parts += b->here && (role == ROLE_MAIN || role == ROLE_HELPER);
     }
-    FAIL_IF(quantized && parts > 1, w->err, STATUS_UNSUPPORTED,
+    FAIL_IF(quantized && (parts > 1 || g->exposed), w->err, STATUS_UNSUPPORTED,
             "a change inside the quantized operator %s (%s)", w->before[g->first].was.origin.name,
             w->before[g->first].was.origin.op);
     return OK;
@@ -682,7 +708,7 @@ static enum status write_one(struct writer *w, struct node *n) {
         g->written = true;
         return OK;
     }
-    if (!g->written && !options_changed(w, g))
+    if (!g->written && !g->exposed && !options_changed(w, g))
         TRY(rewire(w, g));
     if (g->rewired) {
         if (n == g->last)
