@@ -96,3 +96,26 @@ bool zipper_natural(const struct zipper *z, const struct value *t, const struct 
     bool to_last = a == ORDER_FIRST;
     return view->n_permute ? moves_channels(view, source, to_last) : channels_stay(source, to_last);
 }
+
+bool zipper_is_partner(const struct zipper *z, const struct value *output,
+                       const struct value *source) {
+    const struct graph *t = z->target->model->graph;
+    for (int i = 0; i < t->n_outputs; i++)
+        if (t->outputs[i] == output &&
+            (z->output_of[i] < 0 || z->source->model->graph->outputs[z->output_of[i]] == source))
+            return true;
+    return false;
+}
+
+bool zipper_presents(const struct zipper *z, const struct value *t, const struct value *s,
+                     const struct pair_view *view) {
+    const struct tensor *a = trace_value(z->source, s, 0), *b = trace_value(z->target, t, 0);
+    if (!t->is_output || !zipper_is_partner(z, t, s) || !a || !b ||
+        !dims_equal(a->dim, a->rank, b->dim, b->rank))
+        return true;
+    if (view->n_permute == 0)
+        return !view->elements;
+    if (strcmp(z->source->model->format, z->target->model->format) == 0)
+        return false;
+    return moves_channels(view, a, true) || moves_channels(view, a, false);
+}

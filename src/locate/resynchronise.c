@@ -66,16 +66,6 @@ static void give_up(struct trial *t, const struct node *n) {
             t->depth[n->out[k]->id] = DEEPEST + 1;
 }
 
-static bool is_partner(const struct zipper *z, const struct value *output,
-                       const struct value *source) {
-    const struct graph *t = z->target->model->graph;
-    for (int i = 0; i < t->n_outputs; i++)
-        if (t->outputs[i] == output &&
-            (z->output_of[i] < 0 || z->source->model->graph->outputs[z->output_of[i]] == source))
-            return true;
-    return false;
-}
-
 /* Runs the node and matches its outputs; returns how many are matched, those of values that have a
  * counterpart already by half. *ends: outputs of the model among them, minus those that are
  * another's. */
@@ -99,7 +89,7 @@ static double follow(struct trial *t, const struct node *n, const struct value *
         matched += z->al.claims[found.source->id] > 0 && found.source != pinned ? 0.5 : 1;
         zipper_take_over(z, n->out[k], &found);
         if (n->out[k]->is_output)
-            *ends += is_partner(z, n->out[k], found.source) ? 1 : -2;
+            *ends += zipper_is_partner(z, n->out[k], found.source) ? 1 : -2;
     }
     return matched;
 }
@@ -208,7 +198,8 @@ static void try_target(struct zipper *z, const struct value *t, int low, const b
         int n_views = layout_candidates(trace_value(z->source, options[i].s, 0), tt, hints, n_hints,
                                         views, VIEWS);
         for (int k = 0; k < n_views && best->trials < MAX_TRIALS; k++) {
-            if (!zipper_natural(z, t, options[i].s, &views[k]))
+            if (!zipper_natural(z, t, options[i].s, &views[k]) ||
+                !zipper_presents(z, t, options[i].s, &views[k]))
                 continue;
             struct link l = {
                 .source = options[i].s, .view = views[k], .by = MATCHED_TOPOLOGY, .pinned = true
@@ -285,7 +276,9 @@ static bool pin_outputs(struct zipper *z, const bool *open) {
             int n = layout_candidates(a, b, hints, region_hints(z, t, hints, 4), views, VIEWS);
             double best = HUGE_VAL;
             for (int k = 0; k < n; k++) {
-                double error = zipper_error(z, t, sv, &views[k]);
+                double error = zipper_presents(z, t, sv, &views[k])
+                                   ? zipper_error(z, t, sv, &views[k])
+                                   : HUGE_VAL;
                 if (error < best) {
                     best = error;
                     view = views[k];

@@ -134,6 +134,7 @@ void zipper_zip(struct zipper *z, int first) {
             struct link l;
             if (n->out[k] && zipper_dynamic(z, n->out[k]) && !z->doubted[n->out[k]->id] &&
                 match_value(&z->al, n->out[k], inputs_linked(z, n) ? MATCH_NEAR : 1e-6, &l) &&
+                zipper_presents(z, n->out[k], l.source, &l.view) &&
                 (l.error <= 1e-6 * l.scale || !completed_by_reader(z, n->out[k], &l)))
                 zipper_pin(z, n->out[k], &l);
         }
@@ -251,7 +252,8 @@ static void judge_outputs(struct zipper *z) {
             z->output_ok[i] = !have->pinned;
         else
             z->output_ok[i] =
-                match_pair(&z->al, s->outputs[z->output_of[i]], t->outputs[i], MATCH_NEAR, &l);
+                match_pair(&z->al, s->outputs[z->output_of[i]], t->outputs[i], MATCH_NEAR, &l) &&
+                zipper_presents(z, t->outputs[i], l.source, &l.view);
     }
 }
 

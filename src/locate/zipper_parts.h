@@ -30,5 +30,13 @@ int region_hints(const struct zipper *z, const struct value *t, struct pair_view
  */
 bool zipper_natural(const struct zipper *z, const struct value *t, const struct value *s,
                     const struct pair_view *view);
+/* Does the target's output stand for that output of the source? */
+bool zipper_is_partner(const struct zipper *z, const struct value *output,
+                       const struct value *source);
+/* May an output show its partner through this view? Where the shapes are the same, whoever reads
+ * the output cannot know of another order of the axes; a move of the channels between two formats
+ * apart. True for every other pair. */
+bool zipper_presents(const struct zipper *z, const struct value *t, const struct value *s,
+                     const struct pair_view *view);
 
 #endif
