@@ -53,8 +53,13 @@ static enum status shape_grid_sample(struct shape_ctx *c) {
     const struct fact *x = &c->in[0], *g = &c->in[1];
     struct grid_job j;
     TRY(read_grid_modes(c->node, &j, c->err));
-    SHAPE_FAIL_IF(x->dtype != DT_NONE && !dtype_is_float(x->dtype), c,
-                  "GridSample does not take %s tensors", dtype_name(x->dtype));
+    bool whole = dtype_is_int(x->dtype) || x->dtype == DT_BOOL;
+    FAIL_IF(x->dtype != DT_NONE && !dtype_is_float(x->dtype) && !whole, c->err, STATUS_UNSUPPORTED,
+            "GridSample of %s", dtype_name(x->dtype));
+    /* The specification takes every type but does not say what a fraction of one becomes. */
+    FAIL_IF(whole && j.mode != SAMPLE_NEAREST, c->err, STATUS_UNSUPPORTED,
+            "GridSample of %s in mode '%s': only mode 'nearest' is defined for integers",
+            dtype_name(x->dtype), attr_str(c->node, "mode"));
     TRY(need_float(c, 1));
     c->out[0].dtype = x->dtype;
     if (x->rank < 0 || g->rank < 0)
@@ -186,12 +191,20 @@ static bool next_corner(const struct grid_job *j, const struct neighbours *nb, i
 static void grid_part(void *arg, struct part part) {
     const struct grid_job *j = arg;
     int64_t channels = j->x->dim[1], offset;
+    bool whole = !dtype_is_float(j->x->dtype);
     for (int64_t p = part.begin; p < part.end; p++) {
         int64_t b = p / j->positions, at = p % j->positions;
         struct neighbours nb[MAX_RANK];
         position_neighbours(j, p, false, nb);
         for (int64_t ch = 0; ch < channels; ch++) {
             int k[MAX_RANK] = { 0 };
+            if (whole) { /* one neighbour of weight 1, or 0 */
+                bool inside = corner_of(j, nb, k, &offset, &(double) { 0 });
+                tensor_set_i64(j->y, (b * channels + ch) * j->positions + at,
+                               inside ? tensor_i64(j->x, (b * channels + ch) * j->step[1] + offset)
+                                      : 0);
+                continue;
+            }
             double acc = 0, w;
             do {
                 if (corner_of(j, nb, k, &offset, &w))

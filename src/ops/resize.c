@@ -198,8 +198,10 @@ static enum status shape_resize(struct shape_ctx *c) {
     enum dtype t = x->dtype;
     const struct tensor *in[4] = { NULL };
     TRY(read_modes(c->node, &r, c->err));
-    SHAPE_FAIL_IF(r.mode != NEAREST && t != DT_NONE && !dtype_is_float(t) && !dtype_is_int(t), c,
-                  "Resize interpolates numbers; its input is %s", dtype_name(t));
+    SHAPE_FAIL_IF(
+        r.mode != NEAREST && t != DT_NONE && !dtype_is_float(t) && !dtype_is_int(t), c,
+        "Resize in mode '%s' interpolates numbers; its input is %s, which mode 'nearest' takes",
+        attr_str(c->node, "mode"), dtype_name(t));
     c->out[0].dtype = t;
     if (x->rank < 0)
         return OK;

@@ -287,6 +287,15 @@ def refusals():
 def integers():
     case("Shrink", [ints([-7, -3, -2, 0, 2, 3, 9])], opset=9, lambd=1.5, bias=1.25)
     case("Shrink", [ints([0, 1, 2, 3, 200], np.uint8)], opset=9, lambd=1.5, bias=1.25)
+    # ONNX Runtime samples floats only; the nearest of integers is the nearest of the same floats.
+    x, grid = rng.integers(-100, 100, size=(1, 2, 4, 5)).astype(np.int32), real(1, 3, 3, 2)
+    for pad in ("zeros", "border"):
+        y, = answers("GridSample", [x.astype(np.float32), grid], 1, "", 20, {"mode": "nearest", "padding_mode": pad})
+        for kind in (np.int32, np.bool_):
+            write(f"GridSample_{pad}_{kind.__name__}", "GridSample", "", [x.astype(kind), grid], [y.astype(kind)],
+                  {"mode": "nearest", "padding_mode": pad})
+    refused("GridSample", [x, grid], "only mode 'nearest'", mode="linear")
+    refused("Resize", [x > 0, None, np.array([1, 1, 2, 2], np.float32)], "which mode 'nearest' takes", mode="linear")
 
 
 for part in (fused, norms, attention, layouts, rest, refusals, integers):
