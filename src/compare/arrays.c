@@ -30,6 +30,19 @@ static bool whole_range(const struct tensor *t, enum dtype to, int64_t *bad) {
     return true;
 }
 
+/* The real numbers that the integers of a quantized input stand for. */
+static enum status as_real(struct tensor **t, const struct value *v, struct err *e) {
+    struct tensor *real;
+    TRY(tensor_convert(&real, *t, DT_F64, e));
+    double *x = real->data;
+    for (int64_t i = 0; i < tensor_count(real); i++)
+        x[i] = v->quant->scale[0] * (x[i] - (double)v->quant->zero_point[0]);
+    real->dtype = v->dtype;
+    tensor_free(*t);
+    *t = real;
+    return OK;
+}
+
 /* Numbers of the same kind; packed integers stay one to a byte. */
 static enum status as_declared(struct tensor **t, const struct value *v, struct err *e) {
     struct tensor *given = *t;
@@ -38,6 +51,8 @@ static enum status as_declared(struct tensor **t, const struct value *v, struct 
     enum dtype_class want = dtype_row(v->dtype)->class_, have = dtype_row(given->dtype)->class_;
     bool integers = (want == CLASS_INT || want == CLASS_UINT || want == CLASS_BOOL) &&
                     (have == CLASS_INT || have == CLASS_UINT || have == CLASS_BOOL);
+    if (v->quant && v->quant->n == 1 && want == CLASS_FLOAT && dtype_is_int(given->dtype))
+        return as_real(t, v, e);
     FAIL_IF(want != have && !integers, e, STATUS_MISMATCH,
             "input %s is %s in the model; the file has %s", v->name, dtype_name(v->dtype),
             dtype_name(given->dtype));

@@ -171,6 +171,13 @@ enum status inputs_pair(struct input_pairs *out, struct model *source, struct mo
     return OK;
 }
 
+int output_partner(const struct graph *source, const struct graph *target, int i) {
+    for (int k = 0; k < source->n_outputs; k++)
+        if (strcmp(source->outputs[k]->name, target->outputs[i]->name) == 0)
+            return k;
+    return source->n_outputs == target->n_outputs ? i : -1;
+}
+
 /* --- contents --- */
 
 static void fill_float(struct tensor *t, const struct input_range *range, struct random *r, int k) {

@@ -33,6 +33,10 @@ bool inputs_flip(struct input_pairs *p, const struct model *source, const struct
 enum status inputs_rederive(struct input_set *s, struct model *source, struct model *target,
                             const struct input_pairs *p, struct err *e);
 
+/* Which output of the source output i of the target stands for: the one of its name, else, where
+ * the counts agree, the one at its place; -1 none. */
+int output_partner(const struct graph *source, const struct graph *target, int i);
+
 /* Variants of made inputs: variant = ranges of integers + INPUT_RANGES * spread of floats. 0 is the
  * best guess; another spread scales how far floats go from their mean. */
 enum { INPUT_RANGES = 3, INPUT_SPREADS = 3 };

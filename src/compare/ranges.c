@@ -36,8 +36,7 @@ static bool passes_through(const struct node *n) {
     return false;
 }
 
-/* The real numbers that a QuantizeLinear by constants of 8 or 16 bits can hold. */
-static bool quantizer_bounds(const struct node *n, int input, double *low, double *high) {
+bool quantizer_bounds(const struct node *n, int input, double *low, double *high, double *step) {
     if (!node_is(n, "QuantizeLinear") || input != 0 || !real_constant(n->in[1]))
         return false;
     const struct value *zero = n->n_in > 2 ? n->in[2] : NULL;
@@ -49,6 +48,7 @@ static bool quantizer_bounds(const struct node *n, int input, double *low, doubl
            least = dtype_is_unsigned(stored) ? 0 : -steps / 2;
     *low = scale * (least - z);
     *high = scale * (least + steps - 1 - z);
+    *step = scale;
     return *high > *low;
 }
 
@@ -57,7 +57,7 @@ static void learn_affine(const struct uses *u, const struct value *v, struct inp
     double offset = 0, gain = 1; /* y = gain * x + offset */
     for (int step = 0; step < 8; step++) {
         int input;
-        double low, high;
+        double low, high, width;
         const struct node *n = only_reader(u, v, &input);
         if (!n || n->n_out < 1 || !n->out[0])
             break;
@@ -81,7 +81,7 @@ static void learn_affine(const struct uses *u, const struct value *v, struct inp
         } else if (c && node_is(n, "Div") && input == 0 && k != 0) {
             offset /= k;
             gain /= k;
-        } else if (quantizer_bounds(n, input, &low, &high) && gain != 0) {
+        } else if (quantizer_bounds(n, input, &low, &high, &width) && gain != 0) {
             r->low = fmin((low - offset) / gain, (high - offset) / gain);
             r->high = fmax((low - offset) / gain, (high - offset) / gain);
             r->mean = (r->low + r->high) / 2;

@@ -15,6 +15,9 @@ struct input_range {
 struct input_range input_range_of(const struct model *m, int input, int64_t (*dims)[MAX_RANK],
                                   int variant, struct arena *a);
 
+/* The real numbers that a QuantizeLinear by constants of at most 16 bits holds when its input
+ * `input` is the one quantized, and the largest step between them; false: another node. */
+bool quantizer_bounds(const struct node *n, int input, double *low, double *high, double *step);
 /* When the model quantizes the float input by constants before anything else: the range that these
  * can hold, into *r. */
 bool input_range_quantized(const struct model *m, int input, struct input_range *r,

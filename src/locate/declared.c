@@ -7,8 +7,11 @@
 
 /* The integer form changes a model's nodes, so it is made of a second reading of the file. Values
  * keep their ids. */
-static enum status read_for_native(struct model *m, struct model **out, struct err *e) {
-    TRY(model_read(m->path, out, e));
+static enum status read_for_native(const struct session *s, enum side side, struct model **out,
+                                   struct err *e) {
+    struct contract kept;
+    TRY(model_read((side == SIDE_SOURCE ? s->source : s->target)->path, out, e));
+    contract_make_real(&kept, *out, s->real[side].inputs, s->real[side].outputs);
     TRY(fixed_point(*out, e));
     ops_bind(*out);
     return OK;
@@ -20,7 +23,7 @@ static enum status run_side(struct session *s, enum side side, struct tensor ***
     struct trace_options how = s->run;
     how.precision = s->options->precision;
     if (how.precision == PREC_NATIVE && m->fixed_point) {
-        TRY(read_for_native(m, &s->reread[side], e));
+        TRY(read_for_native(s, side, &s->reread[side], e));
         m = s->reread[side];
     }
     TRY(trace_new(&s->declared[side], m, inputs, s->plain->samples, &how, s->arena, e));

@@ -73,6 +73,9 @@ static double error_after(const struct hunt *h, const struct patch *p, const str
     struct zipper edited = *h->z;
     edited.n_stale = h->target->next_value_id;
     edited.stale = behind(h, p);
+    edited.instead = h->instead;
+    edited.n_instead = h->n_instead;
+    edited.smooth = region_narrows(h->r);
     int samples = edited.target->samples;
     struct candidate refitting = { .refits = true };
     zipper_look_at(&edited, 1);
@@ -206,7 +209,8 @@ static void generate(struct hunt *h, generator *const *list, size_t n) {
 }
 
 void hunt_singles(struct hunt *h) {
-    static generator *const list[] = { hunt_attributes, hunt_constants, hunt_graph, hunt_scales };
+    static generator *const list[] = { hunt_attributes, hunt_constants, hunt_stored, hunt_graph,
+                                       hunt_scales };
     generate(h, list, sizeof list / sizeof *list);
 }
 

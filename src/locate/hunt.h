@@ -30,6 +30,8 @@ struct hunt {
     const struct region *r;
     struct arena *arena;
     struct model *target;
+    const struct override *instead; /* values taken when candidates are replayed */
+    int n_instead;
     struct candidate *list;
     int n;
     bool solved; /* a candidate of the last generator brought the error below what is accepted */
@@ -46,6 +48,7 @@ double hunt_accepts(const struct hunt *h, const struct candidate *c);
 /* Generators, plainest first. */
 void hunt_attributes(struct hunt *h);
 void hunt_constants(struct hunt *h);
+void hunt_stored(struct hunt *h);
 void hunt_graph(struct hunt *h);
 void hunt_scales(struct hunt *h);
 void hunt_enumerated(struct hunt *h);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "locate/hunt.h"
+#include "locate/zipper_parts.h"
 #include "ops/op.h"
 
 static bool moves_data(const struct node *n) {
@@ -339,8 +340,13 @@ static void insertions(struct hunt *h, const struct node *m) {
         struct node *n = (struct node *)(size_t)h->r->nodes[i];
         for (int k = 0; k < n->n_in && tries < 24; k++)
             if (n->in[k] && trace_dynamic(h->z->target, n->in[k])) {
+                struct trip trip;
                 tries++;
-                insert_copy(h, m, n->in[k], n, k);
+                /* what comes before a round trip through integers is missing before it */
+                if (trip_of(n->in[k], &trip) && !trip.moved)
+                    insert_copy(h, m, (struct value *)(size_t)trip.before, trip.quantize, 0);
+                if (!h->solved)
+                    insert_copy(h, m, n->in[k], n, k);
             }
     }
 }

@@ -34,12 +34,31 @@ static enum status need_captures(struct replay *r, const struct graph *g, struct
     return OK;
 }
 
+/* The value before a round trip, cut to what the integers hold. */
+static enum status need_smooth(struct replay *r, const struct trip *trip, const struct value *v,
+                               struct err *e) {
+    TRY(need(r, trip->before, e));
+    const struct tensor *x = r->env->at[trip->before->id];
+    FAIL_IF(!x, e, STATUS_MISMATCH, "value '%s' was not computed", trip->before->name);
+    struct tensor *held;
+    TRY(tensor_new(&held, v->dtype, DT_F64, x->rank, x->dim, e));
+    for (int64_t i = 0; i < tensor_count(x); i++)
+        tensor_set_f64(held, i, trip_held(trip, tensor_f64(x, i)));
+    exec_env_set(r->env, v, held);
+    return OK;
+}
+
+static bool is_refined(const struct zipper *z, const struct value *v) {
+    return v->id < z->al.n_link && z->refined[v->id];
+}
+
 static enum status need(struct replay *r, const struct value *v, struct err *e) {
     if (v->id < r->env->n && r->env->at[v->id])
         return OK;
     const struct exec_env *full = r->z->target->env[r->k];
     bool stale = r->z->stale && v->id < r->z->n_stale && r->z->stale[v->id];
-    bool stands = !v->producer || (v != r->goal && !stale && zipper_linked(r->z, v));
+    bool stands =
+        !v->producer || (v != r->goal && !stale && (zipper_linked(r->z, v) || is_refined(r->z, v)));
     if (stands && v->id < full->n && full->at[v->id]) {
         exec_env_set(r->env, v, tensor_alias(full->at[v->id]));
         return OK;
@@ -48,6 +67,9 @@ static enum status need(struct replay *r, const struct value *v, struct err *e) 
         return OK;
     FAIL_IF(!v->producer, e, STATUS_MISMATCH, "value '%s' was not computed", v->name);
     FAIL_IF(r->depth > 4000, e, STATUS_UNSUPPORTED, "the region is too deep to replay");
+    struct trip trip;
+    if (r->z->smooth && trip_of(v, &trip) && !trip.moved)
+        return need_smooth(r, &trip, v, e);
     r->depth++;
     const struct node *n = v->producer;
     for (int i = 0; i < n->n_in; i++)
@@ -66,6 +88,8 @@ enum status zipper_replay(const struct zipper *z, int k, const struct value *v,
                           const struct override *overrides, int n_overrides, struct tensor **out,
                           struct err *e) {
     struct replay r = { .z = z, .env = exec_env_new(z->target->exec), .goal = v, .k = k };
+    for (int i = 0; i < z->n_instead; i++)
+        exec_env_set(r.env, z->instead[i].value, tensor_alias(z->instead[i].tensor));
     for (int i = 0; i < n_overrides; i++)
         exec_env_set(r.env, overrides[i].value, tensor_alias(overrides[i].tensor));
     enum status s = need(&r, v, e);
@@ -146,8 +170,6 @@ static bool is_float_constant(const struct value *v) {
     return v->constant && v->constant->kind == KIND_TENSOR && dtype_is_float(v->constant->dtype);
 }
 
-enum { MOST_CONSTANTS = 64 };
-
 struct constants {
     const struct value *list[MOST_CONSTANTS];
     int n;
@@ -177,10 +199,7 @@ static bool source_has(const struct zipper *z, const struct tensor *t) {
     return false;
 }
 
-/* Each element moves by up to `step`, or by two units in the last place of its storage type (of the
- * larger of itself and, in vectors, a quarter of the tensor's largest: sums like b - mean * scale
- * lose what their terms had). */
-static struct tensor *moved(const struct tensor *t, double step, bool up, struct random *r) {
+struct tensor *replay_moved(const struct tensor *t, double step, bool up, struct random *r) {
     struct tensor *c, *copy;
     if (tensor_convert(&c, t, DT_F64, NULL) != OK)
         return NULL;
@@ -205,13 +224,12 @@ static double finite(double d) {
     return d < HUGE_VAL ? d : 0;
 }
 
-static void free_moves(struct override *moves, int n) {
+void replay_free(struct override *moves, int n) {
     for (int i = 0; i < n; i++)
         tensor_free(moves[i].tensor);
 }
 
-/* Largest change of the region's end in sample k when the moves are made. */
-static double effect(const struct zipper *z, const struct region *r, int k,
+double replay_effect(const struct zipper *z, const struct region *r, int k,
                      const struct override *moves, int n) {
     struct tensor *plain = NULL, *shaken = NULL;
     struct err e;
@@ -224,7 +242,7 @@ static double effect(const struct zipper *z, const struct region *r, int k,
     return d;
 }
 
-static int constant_moves(const struct zipper *z, const struct region *r, bool up,
+int replay_move_constants(const struct zipper *z, const struct region *r, bool up,
                           struct override *moves, bool *arrays) {
     struct constants c = { .n = 0 };
     struct random random = { 7 };
@@ -234,7 +252,7 @@ static int constant_moves(const struct zipper *z, const struct region *r, bool u
         if (source_has(z, c.list[i]->constant))
             continue;
         *arrays = *arrays || tensor_count(c.list[i]->constant) > 1;
-        struct tensor *t = moved(c.list[i]->constant, 0, up, &random);
+        struct tensor *t = replay_moved(c.list[i]->constant, 0, up, &random);
         if (t)
             moves[n++] = (struct override) { c.list[i], t };
     }
@@ -279,15 +297,15 @@ double zipper_floor(const struct zipper *z, const struct region *r) {
     bool arrays = false, failed = false;
     for (int up = 0; up < 2 && (up == 0 || failed); up++) {
         struct override moves[MOST_CONSTANTS];
-        int n = constant_moves(z, r, up == 1, moves, &arrays);
+        int n = replay_move_constants(z, r, up == 1, moves, &arrays);
         failed = false;
         for (int k = 0; n && k < samples; k++) {
-            double d = effect(z, r, k, moves, n);
+            double d = replay_effect(z, r, k, moves, n);
             failed = failed ||
                      !(d < HUGE_VAL); /* another shape: a size was computed from the constant */
             floor = fmax(floor, 4 * finite(d));
         }
-        free_moves(moves, n);
+        replay_free(moves, n);
     }
     /* A folded scale is one rounded number per channel: its error is the same for all terms of a
      * sum. */
@@ -296,90 +314,4 @@ double zipper_floor(const struct zipper *z, const struct region *r) {
     if (rounded_otherwise(r))
         floor = fmax(floor, 0x1p-21 * whole);
     return floor;
-}
-
-/* --- what declared quantization explains --- */
-
-static bool quantizes(const struct node *n) {
-    for (int i = 0; i < n->n_attrs; i++)
-        for (int k = 0; n->attrs[i].type == ATTR_GRAPH && k < n->attrs[i].graph->n_nodes; k++)
-            if (quantizes(n->attrs[i].graph->nodes[k]))
-                return true;
-    return node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear") ||
-           node_is(n, "DynamicQuantizeLinear") || strstr(n->op, "QLinear") ||
-           strstr(n->op, "MatMulNBits") || strstr(n->op, "MatMulInteger") ||
-           strstr(n->op, "ConvInteger");
-}
-
-static bool narrow_constant(const struct node *n) {
-    for (int k = 0; k < n->n_in; k++)
-        if (n->in[k] && n->in[k]->constant &&
-            (n->in[k]->constant->dtype == DT_F16 || n->in[k]->constant->dtype == DT_BF16))
-            return true;
-    return false;
-}
-
-bool zipper_narrow(const struct node *n) {
-    return quantizes(n) || narrow_constant(n);
-}
-
-static int count_quantizing(const struct node *const *nodes, int n) {
-    int count = 0;
-    for (int i = 0; i < n; i++)
-        count += zipper_narrow(nodes[i]);
-    return count;
-}
-
-/* The step of the grid that a value's own range gives in 8 bits. */
-static double range_step(const struct tensor *t) {
-    double low = 0, high = 0;
-    for (int64_t i = 0; i < tensor_count(t); i++) {
-        double v = tensor_f64(t, i);
-        low = v < low ? v : low;
-        high = v > high ? v : high;
-    }
-    return (high - low) / 255;
-}
-
-static int quantized_moves(const struct zipper *z, const struct region *r, int k,
-                           struct override *moves) {
-    struct random random = { 11 };
-    bool arrays = false;
-    int n = constant_moves(z, r, false, moves, &arrays);
-    for (int i = 0; i < r->n_inputs && n < MOST_CONSTANTS; i++) {
-        const struct tensor *t = trace_value(z->target, r->inputs[i], k);
-        if (!t || t->kind != KIND_TENSOR || !dtype_is_float(t->dtype))
-            continue;
-        struct tensor *m = moved(t, range_step(t), false, &random);
-        if (m)
-            moves[n++] = (struct override) { r->inputs[i], m };
-    }
-    /* dequantized weights, by half a step of their grid and more */
-    for (int i = 0; i < r->n_nodes && n < MOST_CONSTANTS; i++) {
-        const struct value *out = r->nodes[i]->n_out ? r->nodes[i]->out[0] : NULL;
-        struct tensor *t = NULL;
-        struct err e;
-        if (!out || !node_is(r->nodes[i], "DequantizeLinear") || trace_dynamic(z->target, out) ||
-            zipper_replay(z, k, out, NULL, 0, &t, &e) != OK)
-            continue;
-        struct tensor *m = moved(t, range_step(t), false, &random);
-        tensor_free(t);
-        if (m)
-            moves[n++] = (struct override) { out, m };
-    }
-    return n;
-}
-
-bool zipper_quantized(const struct zipper *z, const struct region *r) {
-    if (count_quantizing(r->nodes, r->n_nodes) <=
-        count_quantizing(r->source_nodes, r->n_source_nodes))
-        return false;
-    double explained = 0;
-    for (int k = 0; k < z->target->samples; k++) {
-        struct override moves[MOST_CONSTANTS + 1];
-        int n = quantized_moves(z, r, k, moves);
-        explained = fmax(explained, finite(effect(z, r, k, moves, n)));
-        free_moves(moves, n);
-    }
-    return r->error <= 4 * explained;
 }

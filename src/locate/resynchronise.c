@@ -19,6 +19,7 @@ enum {
 struct saved {
     const struct value *v;
     struct tensor **at; /* [samples] */
+    struct link link;
 };
 
 struct trial {
@@ -34,7 +35,8 @@ static void save(struct trial *t, const struct value *v) {
     if (t->depth[v->id])
         return;
     t->depth[v->id] = 1;
-    struct saved s = { v, NEW_ARRAY(t->z->arena, t->z->target->samples, struct tensor *) };
+    struct saved s = { v, NEW_ARRAY(t->z->arena, t->z->target->samples, struct tensor *),
+                       t->z->al.link[v->id] };
     for (int k = 0; k < t->z->target->samples; k++) {
         s.at[k] = t->z->target->env[k]->at[v->id];
         t->z->target->env[k]->at[v->id] = NULL;
@@ -45,9 +47,11 @@ static void save(struct trial *t, const struct value *v) {
 }
 
 static void restore(struct trial *t) {
-    for (int i = 0; i < t->n_saved; i++)
+    for (int i = 0; i < t->n_saved; i++) {
+        t->z->al.link[t->saved[i].v->id] = t->saved[i].link;
         for (int k = 0; k < t->z->target->samples; k++)
             exec_env_set(t->z->target->env[k], t->saved[i].v, t->saved[i].at[k]);
+    }
 }
 
 /* Of the deepest input; 0: the trial does not reach the node. */
@@ -86,12 +90,36 @@ static double follow(struct trial *t, const struct node *n, const struct value *
         if (!ran || !zipper_dynamic(z, n->out[k]) || !match_value(&z->al, n->out[k], 1e-6, &found))
             continue;
         t->depth[n->out[k]->id] = 1;
+        z->al.link[n->out[k]->id] = found;
         matched += z->al.claims[found.source->id] > 0 && found.source != pinned ? 0.5 : 1;
         zipper_take_over(z, n->out[k], &found);
         if (n->out[k]->is_output)
             *ends += zipper_is_partner(z, n->out[k], found.source) ? 1 : -2;
     }
     return matched;
+}
+
+/* A value quantized and dequantized again stands for what it was: neither for nor against the pair.
+ */
+static bool follow_trip(struct trial *t, const struct node *n, int depth) {
+    struct zipper *z = t->z;
+    struct link found;
+    struct err e;
+    bool integers = node_is(n, "QuantizeLinear") ||
+                    (zipper_commutes(n) && n->out[0] && dtype_is_int(n->out[0]->dtype));
+    if (n->n_out != 1 || !(integers || node_is(n, "DequantizeLinear")))
+        return false;
+    save(t, n->out[0]);
+    t->depth[n->out[0]->id] = depth;
+    if (!zipper_evaluate(z, n, &e))
+        return false;
+    if (integers)
+        return true;
+    if (!zipper_round_trip(z, n->out[0], &found))
+        return false;
+    z->al.link[n->out[0]->id] = found;
+    zipper_take_over(z, n->out[0], &found);
+    return true;
 }
 
 /* How much of what follows matches once target value v is the source's: matched - missed, 0 when
@@ -103,7 +131,6 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
     save(&t, v);
     zipper_take_over(z, v, l);
     const struct graph *g = z->target->model->graph;
-    struct link kept = z->al.link[v->id];
     z->al.link[v->id] = *l;
     z->al.claims[l->source->id]++;
     double matched = 0, missed = 0;
@@ -117,6 +144,8 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
             give_up(&t, n);
             continue;
         }
+        if (follow_trip(&t, n, depth))
+            continue;
         evaluated++;
         if (evaluated > BARREN && matched == 0)
             break;
@@ -125,7 +154,6 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
         if (found == 0)
             missed += depth == 1 ? 0.25 : 0.05;
     }
-    z->al.link[v->id] = kept;
     z->al.claims[l->source->id]--;
     restore(&t);
     if (matched == 0)
@@ -219,12 +247,32 @@ static void try_target(struct zipper *z, const struct value *t, int low, const b
     }
 }
 
+/* Does the node only put linked values into integers, or move such integers? It has no counterpart
+ * to look for. stored: by target value id. */
+static bool stores_linked(const struct zipper *z, const struct node *n, bool *stored) {
+    bool all = n->n_in > 0 && n->in[0] && n->n_out == 1 && n->out[0];
+    if (all && node_is(n, "QuantizeLinear"))
+        all = n->in[0]->id < z->al.n_link && zipper_linked(z, n->in[0]);
+    else if (all && zipper_commutes(n))
+        for (int k = 0; k < n->n_in; k++)
+            all = all && (!n->in[k] || !zipper_dynamic(z, n->in[k]) || stored[n->in[k]->id]);
+    else
+        return false;
+    if (all)
+        stored[n->out[0]->id] = true;
+    return all;
+}
+
 static const struct node *find_frontier(const struct zipper *z, const bool *open) {
     const struct graph *g = z->target->model->graph;
-    for (int i = 0; i < g->n_nodes; i++)
+    bool *stored = NEW_ARRAY(z->arena, z->al.n_link + 1, bool);
+    for (int i = 0; i < g->n_nodes; i++) {
+        if (stores_linked(z, g->nodes[i], stored))
+            continue;
         for (int k = 0; k < g->nodes[i]->n_out; k++)
             if (g->nodes[i]->out[k] && open[g->nodes[i]->out[k]->id])
                 return g->nodes[i];
+    }
     return NULL;
 }
 

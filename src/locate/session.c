@@ -79,14 +79,54 @@ static const char *prove(struct session *s) {
     return "canonical";
 }
 
+static bool same_grid(const struct value *a, const struct value *b) {
+    return a->dtype == b->dtype && a->quant->scale[0] == b->quant->scale[0] &&
+           a->quant->zero_point[0] == b->quant->zero_point[0];
+}
+
+/* Quantized integers against floats, or on another grid: both are read as real numbers. */
+static void read_as_real(const struct value *source, const struct value *target, bool *of_source,
+                         bool *of_target) {
+    bool s = contract_quantized(source), t = contract_quantized(target);
+    if ((s && t && same_grid(source, target)) || (!s && !dtype_is_float(source->dtype)) ||
+        (!t && !dtype_is_float(target->dtype)))
+        return;
+    *of_source = *of_source || s;
+    *of_target = *of_target || t;
+}
+
+static enum status pair_contracts(struct session *s, struct err *e) {
+    const struct graph *g[SIDES] = { s->source->graph, s->target->graph };
+    TRY(inputs_pair(&s->pairs, s->source, s->target, s->options, s->arena, e));
+    for (int side = 0; side < SIDES; side++)
+        s->real[side] = (struct boundary) { NEW_ARRAY(s->arena, g[side]->n_inputs + 1, bool),
+                                            NEW_ARRAY(s->arena, g[side]->n_outputs + 1, bool) };
+    struct boundary *a = &s->real[SIDE_SOURCE], *b = &s->real[SIDE_TARGET];
+    for (int i = 0; i < g[SIDE_TARGET]->n_inputs; i++) {
+        int k = s->pairs.of_target[i];
+        if (k >= 0)
+            read_as_real(g[SIDE_SOURCE]->inputs[k], g[SIDE_TARGET]->inputs[i], &a->inputs[k],
+                         &b->inputs[i]);
+    }
+    for (int i = 0; i < g[SIDE_TARGET]->n_outputs; i++) {
+        int k = output_partner(g[SIDE_SOURCE], g[SIDE_TARGET], i);
+        if (k >= 0)
+            read_as_real(g[SIDE_SOURCE]->outputs[k], g[SIDE_TARGET]->outputs[i], &a->outputs[k],
+                         &b->outputs[i]);
+    }
+    contract_make_real(&s->contract[SIDE_SOURCE], s->source, a->inputs, a->outputs);
+    contract_make_real(&s->contract[SIDE_TARGET], s->target, b->inputs, b->outputs);
+    return inputs_pair(&s->pairs, s->source, s->target, s->options, s->arena, e);
+}
+
 enum status session_open(struct session *s, struct model *source, struct model *target,
                          const struct compare_options *o, struct err *e) {
     *s =
         (struct session) { .arena = arena_new(), .source = source, .target = target, .options = o };
     plan_memory(s);
+    TRY(pair_contracts(s, e));
     ops_bind(source);
     ops_bind(target);
-    TRY(inputs_pair(&s->pairs, source, target, o, s->arena, e));
     s->proof = prove(s);
     return OK;
 }
@@ -228,6 +268,8 @@ void session_close(struct session *s) {
     trace_free(s->zipped);
     if (s->inputs.n)
         inputs_free(&s->inputs, s->source, s->target);
+    contract_restore(&s->contract[SIDE_TARGET]);
+    contract_restore(&s->contract[SIDE_SOURCE]);
     recycler_drop(s->recycler);
     arena_free(s->arena);
     *s = (struct session) { 0 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compare/inputs.h"
 #include "locate/zipper_parts.h"
 
 bool zipper_linked(const struct zipper *z, const struct value *v) {
@@ -113,6 +114,17 @@ static bool completed_by_reader(struct zipper *z, const struct value *v, const s
            (l.error <= 1e-6 * l.scale || l.error <= near->error);
 }
 
+static bool counterpart(struct zipper *z, const struct node *n, const struct value *v,
+                        struct link *l) {
+    if (zipper_round_trip(z, v, l))
+        return true;
+    bool clean = inputs_linked(z, n);
+    if (match_value(&z->al, v, clean ? MATCH_NEAR : 1e-6, l))
+        return zipper_presents(z, v, l->source, &l->view) &&
+               (l->error <= 1e-6 * l->scale || !completed_by_reader(z, v, l));
+    return clean && zipper_coarse_match(z, v, l);
+}
+
 void zipper_zip(struct zipper *z, int first) {
     const struct graph *g = z->target->model->graph;
     for (int i = first; i < g->n_nodes; i++) {
@@ -121,7 +133,8 @@ void zipper_zip(struct zipper *z, int first) {
         bool all_linked = n->n_out > 0;
         for (int k = 0; k < n->n_out; k++)
             all_linked = all_linked && (!n->out[k] || zipper_linked(z, n->out[k]));
-        if (all_linked || any_output_pinned(z, n))
+        if (all_linked || any_output_pinned(z, n) ||
+            (n->n_out && n->out[0] && z->refined[n->out[0]->id]))
             continue;
         struct err e = { 0 };
         z->undetermined[i] = NULL;
@@ -133,9 +146,7 @@ void zipper_zip(struct zipper *z, int first) {
         for (int k = 0; k < n->n_out; k++) {
             struct link l;
             if (n->out[k] && zipper_dynamic(z, n->out[k]) && !z->doubted[n->out[k]->id] &&
-                match_value(&z->al, n->out[k], inputs_linked(z, n) ? MATCH_NEAR : 1e-6, &l) &&
-                zipper_presents(z, n->out[k], l.source, &l.view) &&
-                (l.error <= 1e-6 * l.scale || !completed_by_reader(z, n->out[k], &l)))
+                counterpart(z, n, n->out[k], &l))
                 zipper_pin(z, n->out[k], &l);
         }
     }
@@ -295,15 +306,6 @@ static int by_place(const void *a, const void *b) {
     return (i > k) - (i < k);
 }
 
-/* The output of the source that target output i stands for: by name, else by place. */
-static int output_partner(const struct zipper *z, int i) {
-    const struct graph *s = z->source->model->graph, *t = z->target->model->graph;
-    for (int k = 0; k < s->n_outputs; k++)
-        if (strcmp(s->outputs[k]->name, t->outputs[i]->name) == 0)
-            return k;
-    return s->n_outputs == t->n_outputs ? i : -1;
-}
-
 enum status zipper_run(struct zipper *z, struct trace *source, struct trace *target,
                        const struct link *input_links, const struct compare_options *o,
                        struct arena *a, struct err *e) {
@@ -319,10 +321,11 @@ enum status zipper_run(struct zipper *z, struct trace *source, struct trace *tar
     z->output_of = NEW_ARRAY(a, t->n_outputs + 1, int);
     z->output_ok = NEW_ARRAY(a, t->n_outputs + 1, bool);
     for (int i = 0; i < t->n_outputs; i++)
-        z->output_of[i] = output_partner(z, i);
+        z->output_of[i] = output_partner(source->model->graph, t, i);
     for (int i = 0; i < t->n_inputs; i++)
         if (input_links[i].source)
             alignment_link(&z->al, t->inputs[i], &input_links[i]);
+    zipper_refine(z);
     zipper_zip(z, 0);
     while (zipper_resynchronise(z))
         ;

@@ -25,7 +25,14 @@ struct region {
     bool contract; /* the target's output `output` holds another value than it should */
     int output;
     bool quantized; /* declared quantization explains the error */
+    double cut;     /* how far values lay beyond what the integers hold; 0: none did */
     bool lost;      /* no way to go on behind it was found: ends at an output */
+};
+
+/* A value taken as given. */
+struct override {
+    const struct value *value;
+    struct tensor *tensor;
 };
 
 struct zipper {
@@ -38,11 +45,15 @@ struct zipper {
     bool *benign;  /* by target value id: unlinked, but everything it reaches is linked again behind
                       it */
     bool *doubted; /* by target value id: unlinked because its node seemed to do nothing */
+    bool *refined; /* by target value id: a dequantized constant that the source has in full */
     int *output_of; /* [target outputs] the source output it stands for, -1 none */
     bool *output_ok;
     const bool *
         stale; /* by target value id: behind an edit, so a link does not stand for it; NULL: none */
     int n_stale;
+    const struct override *instead; /* values that replays take as given */
+    int n_instead;
+    bool smooth;               /* replays cut values to what integers hold, but do not round them */
     const char **undetermined; /* by target node: why its result could not be judged, or NULL */
 };
 
@@ -66,10 +77,6 @@ void zipper_pin(struct zipper *z, const struct value *v, const struct link *l);
 
 /* Evaluates target value v from linked values (in sample k), edits in force; a new reference.
  * Linked values stand for themselves, except v. overrides: values to take instead of constants. */
-struct override {
-    const struct value *value;
-    struct tensor *tensor;
-};
 enum status zipper_replay(const struct zipper *z, int k, const struct value *v,
                           const struct override *overrides, int n_overrides, struct tensor **out,
                           struct err *e);
@@ -86,7 +93,7 @@ double zipper_floor(const struct zipper *z, const struct region *r);
 /* Does the rounding that the target declares (8-bit scales, float16 storage) and the source does
  * not explain the region's error? Inputs and weights are moved within a step of their grid; four
  * times the largest effect is allowed. */
-bool zipper_quantized(const struct zipper *z, const struct region *r);
+bool zipper_quantized(const struct zipper *z, struct region *r);
 /* Does the node quantize, or read weights stored in 16 bits? Sub-graphs are looked into. */
 bool zipper_narrow(const struct node *n);
 

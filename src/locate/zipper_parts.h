@@ -3,6 +3,7 @@
 #define LOCATE_ZIPPER_PARTS_H
 
 #include "locate/zipper.h"
+#include "ops/random.h"
 
 bool zipper_linked(const struct zipper *z, const struct value *v);
 bool zipper_dynamic(const struct zipper *z, const struct value *v);
@@ -38,5 +39,56 @@ bool zipper_is_partner(const struct zipper *z, const struct value *output,
  * apart. True for every other pair. */
 bool zipper_presents(const struct zipper *z, const struct value *t, const struct value *s,
                      const struct pair_view *view);
+
+enum { MOST_CONSTANTS = 64 }; /* that are moved at a time */
+
+/* A copy in which each element moves by up to `step` (up: to larger values only), or with step 0 by
+ * two units in the last place of its storage type (of the larger of itself and, in vectors, a
+ * quarter of the tensor's largest: sums like b - mean * scale lose what their terms had). NULL: not
+ * made of real numbers. Free it. */
+struct tensor *replay_moved(const struct tensor *t, double step, bool up, struct random *r);
+/* Moves of the region's float constants that the source does not have bit for bit; returns how
+ * many, at most MOST_CONSTANTS. *arrays: some are more than one number. */
+int replay_move_constants(const struct zipper *z, const struct region *r, bool up,
+                          struct override *moves, bool *arrays);
+void replay_free(struct override *moves, int n);
+/* Largest change of the region's end in sample k when the moves are made; infinite when it cannot
+ * be computed. */
+double replay_effect(const struct zipper *z, const struct region *r, int k,
+                     const struct override *moves, int n);
+
+/* v = DequantizeLinear(QuantizeLinear(before)) by constants, one scale for all; nodes between that
+ * commute with quantizing are seen through. */
+struct trip {
+    const struct value *before;
+    struct node *quantize;
+    bool moved;             /* there are such nodes */
+    double low, high, step; /* what the integers hold */
+};
+bool trip_of(const struct value *v, struct trip *out);
+/* x, or the nearest number to it that the integers hold but for rounding. */
+double trip_held(const struct trip *t, double x);
+/* The steps of a DequantizeLinear's result, one scale for all or one a channel. */
+struct grid {
+    const struct tensor *scale;
+    int64_t inner, channels; /* elements behind the axis, length of the axis */
+};
+bool grid_of(const struct node *dq, const struct tensor *result, struct grid *g);
+/* The step at element i (flat index). */
+double step_at(const struct grid *g, int64_t i);
+/* Does the operator give on quantized integers what it gives on the real numbers? */
+bool zipper_commutes(const struct node *n);
+/* Does the target quantize in the region where the source does not? */
+bool region_narrows(const struct region *r);
+/* Gives dequantized constants of the target the source's numbers where the declared steps explain
+ * all that sets them apart. */
+void zipper_refine(struct zipper *z);
+/* v holds what a linked value came to after it was quantized and dequantized again, and is as near
+ * to it as the declared scale says: what the integers cannot hold is cut off. Its counterpart is
+ * the same. */
+bool zipper_round_trip(const struct zipper *z, const struct value *v, struct link *l);
+/* The counterpart of a value computed from quantized weights: farther off than rounding allows, but
+ * no farther than the weights' steps explain. */
+bool zipper_coarse_match(const struct zipper *z, const struct value *v, struct link *l);
 
 #endif

@@ -67,9 +67,7 @@ static bool one_of(const char *const *names, const char *name) {
     return false;
 }
 
-/* Operators that give elements of an input elsewhere; the reference copies the integers whatever
- * the scales say. */
-static bool moves(const struct node *n) {
+bool moves_elements(const struct node *n) {
     static const char *const names[] = {
         "Reshape",      "Squeeze",      "Unsqueeze", "Flatten", "Identity", "Transpose",
         "Slice",        "Gather",       "GatherND",  "Tile",    "Expand",   "Split",
@@ -246,7 +244,7 @@ static enum status make_main(struct pass *p, int from, const struct pattern *t, 
 }
 
 static bool moves_stored(const struct pass *p, const struct node *n) {
-    return moves(n) && stored_of(p, n->in[moved_input(n)]);
+    return moves_elements(n) && stored_of(p, n->in[moved_input(n)]);
 }
 
 /* Leading movers, the operator, activation and trailing movers in any order, one output. */
@@ -261,7 +259,7 @@ static enum status one_output(struct pass *p) {
     int after = i + (t ? pattern_length(t) : 1), movers = 0;
     double low = -HUGE_VAL, high = HUGE_VAL;
     for (int k = after; k < n; k++) {
-        if (moves(p->core[k]))
+        if (moves_elements(p->core[k]))
             movers++;
         else if (!activation(p->core[k], &low, &high))
             return refuse(p, p->core[i]);
@@ -270,7 +268,7 @@ static enum status one_output(struct pass *p) {
     TRY(make_main(p, i, t, low, high, real, movers ? NULL : end));
     for (int k = after; k < n; k++) {
         const struct node *c = p->core[k];
-        if (moves(c))
+        if (moves_elements(c))
             make_mover(p, c, --movers ? NULL : end);
         else if (movers) { /* the activation is in the operator */
             const struct stored *s = stored_of(p, c->in[0]);

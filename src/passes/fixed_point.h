@@ -13,4 +13,8 @@
  * STATUS_UNSUPPORTED names the operator that has no integer kernel. */
 enum status fixed_point(struct model *m, struct err *e);
 
+/* Operators that give elements of an input elsewhere; the reference copies the integers
+ * whatever the scales say. */
+bool moves_elements(const struct node *n);
+
 #endif

@@ -91,6 +91,7 @@ static enum status proof(struct model *source, struct model *fixed, const struct
     TRY(verb_compare(source, fixed, &fresh, &check, e));
     *good = agrees(check->verdict, is_narrow(r->target));
     r->proof_method = check->verdict == VERDICT_PROVED ? "canonical" : "tested";
+    r->proof_verdict = check->verdict;
     r->proof_samples = check->samples;
     r->proof_max_abs = 0;
     for (int i = 0; i < check->n_pairs; i++)

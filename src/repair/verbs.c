@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "compare/inputs.h"
 #include "compare/metrics.h"
 #include "locate/hunt.h"
 #include "locate/session.h"
@@ -28,13 +29,6 @@ struct result *findings_new(struct model *source, struct model *target,
                            .inputs_kind = o->inputs ? "given" : "made",
                            .verdict = VERDICT_INCONCLUSIVE };
     return r;
-}
-
-static int output_partner(const struct model *source, const struct model *target, int i) {
-    for (int k = 0; k < source->graph->n_outputs; k++)
-        if (strcmp(source->graph->outputs[k]->name, target->graph->outputs[i]->name) == 0)
-            return k;
-    return source->graph->n_outputs == target->graph->n_outputs ? i : -1;
 }
 
 /* Equal canonical forms: every value of the target with an equal digest in the source is the same.
@@ -115,8 +109,11 @@ static const struct region *region_ending(const struct zipper *z, const struct v
     return NULL;
 }
 
+/* What was met on the way to a value: regions that only quantize, or faulty ones. */
+enum upstream { ALL_WELL, QUANTIZED, FAULTY };
+
 static void add_pair(struct session *s, struct result *r, const struct value *v,
-                     const struct node *n, bool upstream_faulty) {
+                     const struct node *n, enum upstream before) {
     const struct zipper *z = &s->zipper;
     const struct link *l = &z->al.link[v->id];
     const struct region *region = region_ending(z, v);
@@ -134,11 +131,18 @@ static void add_pair(struct session *s, struct result *r, const struct value *v,
     p.not_exercised = trace_dynamic(s->plain, v) ? trace_still(s->plain, v) : NULL;
     if (region)
         p.status = region->quantized ? PAIR_QUANTIZED : PAIR_DIFFERENT;
-    else if (upstream_faulty && p.whole.max_abs > 1e-6 * fmax(l->scale, 1e-30))
-        p.status = PAIR_INHERITED;
+    else if (before != ALL_WELL && p.whole.max_abs > 1e-6 * fmax(l->scale, 1e-30))
+        p.status = before == FAULTY ? PAIR_INHERITED : PAIR_QUANTIZED;
     else
         p.status = p.not_exercised ? PAIR_UNDETERMINED : PAIR_SAME;
     PUSH(r->arena, r->pairs, r->n_pairs, p);
+}
+
+static bool reads_refined(const struct zipper *z, const struct node *n) {
+    for (int k = 0; k < n->n_in; k++)
+        if (n->in[k] && n->in[k]->id < z->al.n_link && z->refined[n->in[k]->id])
+            return true;
+    return false;
 }
 
 static void fill_pairs(struct session *s, struct result *r) {
@@ -147,16 +151,20 @@ static void fill_pairs(struct session *s, struct result *r) {
     int exercised = 0, judged = 0;
     for (int i = 0; i < g->n_inputs; i++)
         if (z->al.link[g->inputs[i]->id].source)
-            add_pair(s, r, g->inputs[i], NULL, false);
-    bool faulty = false;
+            add_pair(s, r, g->inputs[i], NULL, ALL_WELL);
+    enum upstream before = ALL_WELL;
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i]->n_out; k++) {
             const struct value *v = g->nodes[i]->out[k];
             if (!v || !trace_dynamic(s->zipped, v))
                 continue;
             if (z->al.link[v->id].source) {
-                faulty = faulty || region_ending(z, v);
-                add_pair(s, r, v, g->nodes[i], faulty);
+                const struct region *region = region_ending(z, v);
+                if (before == ALL_WELL && reads_refined(z, g->nodes[i]))
+                    before = QUANTIZED;
+                if (region)
+                    before = before == FAULTY || !region->quantized ? FAULTY : QUANTIZED;
+                add_pair(s, r, v, g->nodes[i], before);
                 judged++;
                 exercised += r->pairs[r->n_pairs - 1].not_exercised == NULL;
             } else {
@@ -251,7 +259,7 @@ static void judge(struct session *s, struct result *r) {
     bool all_ok = true, different = faulty_regions(z) > 0, quantized = z->n_regions > 0,
          missing = false, idle = false, all_tolerated = t->n_outputs > 0, any_asked = false;
     for (int i = 0; i < t->n_outputs; i++) {
-        int partner = output_partner(s->source, s->target, i);
+        int partner = output_partner(s->source->graph, t, i);
         const struct value *v = t->outputs[i];
         if (partner < 0) {
             all_ok = false;
@@ -303,6 +311,25 @@ static void judge(struct session *s, struct result *r) {
         PUSH(r->arena, r->warnings, r->n_warnings, failure);
 }
 
+/* Values beyond the range that was declared for them are cut off: no fault of the conversion, but
+ * the user should know. */
+static void warn_of_cuts(const struct session *s, struct result *r) {
+    const struct region *worst = NULL;
+    int n = 0;
+    for (int i = 0; i < s->zipper.n_regions; i++) {
+        const struct region *at = &s->zipper.regions[i];
+        n += at->cut > 0;
+        if (at->cut > 0 && (!worst || at->cut / at->scale > worst->cut / worst->scale))
+            worst = at;
+    }
+    if (worst)
+        PUSH(r->arena, r->warnings, r->n_warnings,
+             arena_printf(r->arena,
+                          "%d quantized value%s cut off by the declared range on these inputs; the "
+                          "worst is %s, by %.3g",
+                          n, n == 1 ? " is" : "s are", worst->target->name, worst->cut));
+}
+
 static enum status examine(struct session *s, struct model *source, struct model *target,
                            const struct compare_options *o, struct result *r, struct err *e) {
     TRY(session_open(s, source, target, o, e));
@@ -317,6 +344,7 @@ static enum status examine(struct session *s, struct model *source, struct model
     fill_pairs(s, r);
     fill_coverage(s, r);
     judge(s, r);
+    warn_of_cuts(s, r);
     return OK;
 }
 

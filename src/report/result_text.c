@@ -251,7 +251,8 @@ static void add_verdict(const struct result *r, const struct style *s, struct st
     const char *colour = s->exit_code == 0 ? look.good : s->exit_code == 1 ? look.bad : look.unsure;
     strbuf_printf(b, "%s%s%s", colour, verdict_name(result_verdict(r)), look.off);
     if (result_repaired(r))
-        strbuf_printf(b, ": %s is the source's function", r->written);
+        strbuf_printf(b, ": %s is the source's function%s", r->written,
+                      r->proof_verdict == VERDICT_QUANTIZED ? " in its own precision" : "");
     else if (r->why)
         strbuf_printf(b, ": %s", r->why);
     strbuf_printf(b, "   %.2f s   %s\n", s->seconds, s->repeat);

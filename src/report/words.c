@@ -10,7 +10,7 @@ bool result_repaired(const struct result *r) {
 enum verdict result_verdict(const struct result *r) {
     if (!result_repaired(r))
         return r->verdict;
-    return strcmp(r->proof_method, "canonical") == 0 ? VERDICT_PROVED : VERDICT_SAME;
+    return r->proof_verdict;
 }
 
 int result_exit(const struct result *r) {

@@ -141,6 +141,30 @@ static bool each_row(const char *folder, void (*row)(const char *folder, char **
     return true;
 }
 
+/* --- float conversions against the 8-bit conversions of the same network --- */
+
+static void crossed(const char *folder) {
+    static const char *const networks[] = { "lenet5", "vgg", "resnet20", "inception", "unet" },
+                             *const sources[] = { "f32.tflite", "tf2onnx.onnx" },
+                             *const targets[] = { "dr.tflite", "int8.tflite", "int8io.tflite" };
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
+        for (size_t j = 0; j < sizeof sources / sizeof *sources; j++)
+            for (size_t k = 0; k < sizeof targets / sizeof *targets; k++) {
+                const char *n = networks[i];
+                char source[1300], target[1300], id[128], what[64];
+                struct outcome o;
+                if (strncmp(targets[k], "int8io", 6) == 0 && strcmp(n, "lenet5") != 0)
+                    continue;
+                snprintf(source, sizeof source, "%s/keras-%s/%s_%s", folder, n, n, sources[j]);
+                snprintf(target, sizeof target, "%s/keras-%s/%s_%s", folder, n, n, targets[k]);
+                snprintf(id, sizeof id, "%s: %s against %s", n, sources[j], targets[k]);
+                bool ok = look(source, target, NULL, true, &o);
+                snprintf(what, sizeof what, "expected quantized, got %s", verdict_name(o.verdict));
+                tell(ok && o.verdict == VERDICT_QUANTIZED && o.result->n_faults == 0, id, what);
+                done(&o);
+            }
+}
+
 /* --- real faults: cause and repair --- */
 
 static void real_fault_row(const char *folder, char **f) {
@@ -281,6 +305,7 @@ int main(int argc, char **argv) {
     each_row(folder, real_fault_row);
     snprintf(folder, sizeof folder, "%s/pairs", corpus);
     each_row(folder, pair_row);
+    crossed(folder);
     printf("cases: %d passed, %d failed, %d skipped\n", passed, failed, skipped);
     return failed ? 1 : 0;
 }

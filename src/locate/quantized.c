@@ -1,0 +1,314 @@
+/* What declared quantization explains of a difference. */
+#include <math.h>
+#include <string.h>
+
+#include "compare/ranges.h"
+#include "locate/zipper_parts.h"
+#include "ops/random.h"
+#include "passes/fixed_point.h"
+
+enum { MOST_TRIPS = 32 };
+/* Values computed from 8-bit weights lie within this of their scale of the exact ones. */
+#define MATCH_COARSE 0.1
+
+static bool quantizes(const struct node *n) {
+    for (int i = 0; i < n->n_attrs; i++)
+        for (int k = 0; n->attrs[i].type == ATTR_GRAPH && k < n->attrs[i].graph->n_nodes; k++)
+            if (quantizes(n->attrs[i].graph->nodes[k]))
+                return true;
+    return node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear") ||
+           node_is(n, "DynamicQuantizeLinear") || strstr(n->op, "QLinear") ||
+           strstr(n->op, "MatMulNBits") || strstr(n->op, "MatMulInteger") ||
+           strstr(n->op, "ConvInteger");
+}
+
+static bool narrow_constant(const struct node *n) {
+    for (int k = 0; k < n->n_in; k++)
+        if (n->in[k] && n->in[k]->constant &&
+            (n->in[k]->constant->dtype == DT_F16 || n->in[k]->constant->dtype == DT_BF16))
+            return true;
+    return false;
+}
+
+bool zipper_narrow(const struct node *n) {
+    return quantizes(n) || narrow_constant(n);
+}
+
+static int count_quantizing(const struct node *const *nodes, int n) {
+    int count = 0;
+    for (int i = 0; i < n; i++)
+        count += zipper_narrow(nodes[i]);
+    return count;
+}
+
+/* --- a round trip through integers --- */
+
+bool zipper_commutes(const struct node *n) {
+    return moves_elements(n) || node_is(n, "MaxPool") || node_is(n, "Concat") ||
+           node_is(n, "ReduceMax");
+}
+
+bool trip_of(const struct value *v, struct trip *out) {
+    enum { STEPS = 4 };
+    const struct node *dq = v ? v->producer : NULL;
+    if (!dq || !node_is(dq, "DequantizeLinear") || !dq->in[0])
+        return false;
+    struct node *q = dq->in[0]->producer;
+    for (int i = 0; q && zipper_commutes(q) && q->in[0] && i < STEPS; i++)
+        q = q->in[0]->producer;
+    if (!q || !quantizer_bounds(q, 0, &out->low, &out->high, &out->step) ||
+        tensor_count(q->in[1]->constant) != 1)
+        return false;
+    out->before = q->in[0];
+    out->quantize = q;
+    out->moved = q != dq->in[0]->producer;
+    return true;
+}
+
+double trip_held(const struct trip *t, double x) {
+    return x < t->low ? t->low : x > t->high ? t->high : x;
+}
+
+/* Is v, in every sample, the source's value as near as the integers can hold it? *error: how far it
+ * is from the value itself. */
+static bool is_held(const struct zipper *z, const struct trip *trip, const struct value *v,
+                    const struct value *source, const struct pair_view *view, double *error) {
+    *error = 0;
+    for (int k = 0; k < z->target->samples; k++) {
+        const struct tensor *x = trace_value(z->source, source, k);
+        struct tensor *as = NULL, *y = NULL;
+        struct err e;
+        bool near = x && tensor_is_real(x) && zipper_replay(z, k, v, NULL, 0, &y, &e) == OK &&
+                    tensor_count(x) == tensor_count(y) &&
+                    layout_apply(&as, x, view, y->rank, y->dim, &e) == OK;
+        for (int64_t i = 0; near && i < tensor_count(y); i++) {
+            double from = tensor_f64(as, i), to = tensor_f64(y, i);
+            near = fabs(to - trip_held(trip, from)) <= 0.500001 * trip->step;
+            *error = fmax(*error, fabs(to - from));
+        }
+        tensor_free(as);
+        tensor_free(y);
+        if (!near)
+            return false;
+    }
+    return true;
+}
+
+enum { MOST_FOLLOWING = 12 };
+
+/* s and the source values that follow it through operators which commute or cut off; returns how
+ * many. */
+static int following(const struct zipper *z, const struct value *s, const struct value **out) {
+    const struct uses *u = z->al.source_uses;
+    int n = 0;
+    out[n++] = s;
+    for (int at = 0; at < n; at++)
+        for (int i = 0; i < u->n[out[at]->id] && n < MOST_FOLLOWING; i++) {
+            const struct node *m = u->of[out[at]->id][i].node;
+            bool goes_on = zipper_commutes(m) || node_is(m, "Relu") || node_is(m, "Clip");
+            if (goes_on && m->graph == s->graph && m->n_out > 0 && m->out[0])
+                out[n++] = m->out[0];
+        }
+    return n;
+}
+
+bool zipper_round_trip(const struct zipper *z, const struct value *v, struct link *l) {
+    enum { VIEWS = 6 };
+    struct trip trip;
+    if (!trip_of(v, &trip) || trip.before->id >= z->al.n_link || !zipper_linked(z, trip.before))
+        return false;
+    const struct link *before = &z->al.link[trip.before->id];
+    const struct value *list[MOST_FOLLOWING];
+    int n = following(z, before->source, list);
+    bool found = false;
+    for (int i = 0; i < n; i++) {
+        struct pair_view views[VIEWS];
+        int n_views = 1;
+        views[0] = before->view;
+        if (trip.moved || i > 0)
+            n_views = zipper_views(z, v, list[i], views, VIEWS);
+        for (int k = 0; k < n_views; k++) {
+            double error;
+            if (!is_held(z, &trip, v, list[i], &views[k], &error) ||
+                (found && !(trip.moved ? error <= l->error : error < l->error)))
+                continue;
+            *l = (struct link) { .source = list[i],
+                                 .view = views[k],
+                                 .error = error,
+                                 .scale = z->al.scale[list[i]->id],
+                                 .by = before->by };
+            found = true;
+            break;
+        }
+    }
+    return found;
+}
+
+/* --- steps of the grids --- */
+
+/* The step of the grid that a value's own range gives in 8 bits. */
+static double range_step(const struct tensor *t) {
+    double low = 0, high = 0;
+    for (int64_t i = 0; i < tensor_count(t); i++) {
+        double v = tensor_f64(t, i);
+        low = v < low ? v : low;
+        high = v > high ? v : high;
+    }
+    return (high - low) / 255;
+}
+
+static int quantized_moves(const struct zipper *z, const struct region *r, int k,
+                           struct override *moves) {
+    struct random random = { 11 };
+    bool arrays = false;
+    int n = replay_move_constants(z, r, false, moves, &arrays);
+    for (int i = 0; i < r->n_inputs && n < MOST_CONSTANTS; i++) {
+        const struct tensor *t = trace_value(z->target, r->inputs[i], k);
+        if (!t || t->kind != KIND_TENSOR || !dtype_is_float(t->dtype))
+            continue;
+        struct tensor *m = replay_moved(t, range_step(t), false, &random);
+        if (m)
+            moves[n++] = (struct override) { r->inputs[i], m };
+    }
+    /* dequantized weights, by half a step of their grid and more */
+    for (int i = 0; i < r->n_nodes && n < MOST_CONSTANTS; i++) {
+        const struct value *out = r->nodes[i]->n_out ? r->nodes[i]->out[0] : NULL;
+        struct tensor *t = NULL;
+        struct err e;
+        if (!out || !node_is(r->nodes[i], "DequantizeLinear") || trace_dynamic(z->target, out) ||
+            zipper_replay(z, k, out, NULL, 0, &t, &e) != OK)
+            continue;
+        struct tensor *m = replay_moved(t, range_step(t), false, &random);
+        tensor_free(t);
+        if (m)
+            moves[n++] = (struct override) { out, m };
+    }
+    return n;
+}
+
+/* What a step of each round trip within the region does to its end, added up. */
+static double trips_effect(const struct zipper *z, const struct region *r, int k) {
+    struct random random = { 13 };
+    double sum = 0;
+    int found = 0;
+    for (int i = 0; i < r->n_nodes && found < MOST_TRIPS; i++) {
+        struct trip trip;
+        const struct value *v = r->nodes[i]->n_out ? r->nodes[i]->out[0] : NULL;
+        struct tensor *t = NULL;
+        struct err e;
+        if (!trip_of(v, &trip) || zipper_replay(z, k, v, NULL, 0, &t, &e) != OK)
+            continue;
+        found++;
+        struct override move = { v, replay_moved(t, trip.step, false, &random) };
+        tensor_free(t);
+        if (!move.tensor)
+            continue;
+        double d = replay_effect(z, r, k, &move, 1);
+        sum += d < HUGE_VAL ? d : 0;
+        tensor_free(move.tensor);
+    }
+    return sum;
+}
+
+/* A region that is one round trip loses what its integers cannot hold, besides half a step. */
+static bool is_round_trip(const struct zipper *z, struct region *r) {
+    struct link l;
+    struct trip trip;
+    if (!zipper_round_trip(z, r->target, &l) || l.source != r->source)
+        return false;
+    trip_of(r->target, &trip);
+    r->cut = l.error > trip.step ? l.error : 0;
+    return true;
+}
+
+static bool is_linear(const struct node *n) {
+    static const char *const names[] = { "Conv", "ConvTranspose", "Gemm", "MatMul" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (node_is(n, names[i]))
+            return true;
+    return false;
+}
+
+/* Does nothing but one linear operator, its bias and an activation stand on the source's side? Then
+ * its constants are the target's, up to their steps. */
+static bool plain_linear(const struct region *r) {
+    int linear = 0;
+    for (int i = 0; i < r->n_source_nodes; i++) {
+        const struct node *n = r->source_nodes[i];
+        bool constant = false;
+        for (int k = 0; k < n->n_in; k++)
+            constant = constant ||
+                       (n->in[k] && n->in[k]->constant && tensor_count(n->in[k]->constant) > 1);
+        linear += is_linear(n);
+        if (constant && !is_linear(n) && !node_is(n, "Add") && !node_is(n, "Reshape"))
+            return false;
+    }
+    return linear == 1;
+}
+
+/* A dequantized constant of the region for which the source has numbers of its own that lie
+ * farther off than half a step. */
+static bool unlike_source(const struct zipper *z, const struct region *r) {
+    for (int i = 0; i < r->n_nodes; i++) {
+        const struct node *n = r->nodes[i];
+        const struct tensor *c =
+            node_is(n, "DequantizeLinear") && n->in[0] ? n->in[0]->constant : NULL;
+        if (!c || !dtype_is_int(c->dtype) || z->refined[n->out[0]->id])
+            continue;
+        for (int k = 0; k < r->n_source_nodes; k++)
+            for (int j = 0; j < r->source_nodes[k]->n_in; j++) {
+                const struct value *v = r->source_nodes[k]->in[j];
+                if (v && v->constant && dtype_is_float(v->constant->dtype) &&
+                    tensor_count(v->constant) > 1 && tensor_count(v->constant) == tensor_count(c))
+                    return true;
+            }
+    }
+    return false;
+}
+
+bool region_narrows(const struct region *r) {
+    return count_quantizing(r->nodes, r->n_nodes) > 0 &&
+           count_quantizing(r->source_nodes, r->n_source_nodes) == 0;
+}
+
+bool zipper_quantized(const struct zipper *z, struct region *r) {
+    if (count_quantizing(r->nodes, r->n_nodes) <=
+        count_quantizing(r->source_nodes, r->n_source_nodes))
+        return false;
+    if (is_round_trip(z, r))
+        return true;
+    if (plain_linear(r) && unlike_source(z, r))
+        return false;
+    double explained = 0;
+    for (int k = 0; k < z->target->samples && r->error > 4 * explained; k++) {
+        struct override moves[MOST_CONSTANTS + 1];
+        int n = quantized_moves(z, r, k, moves);
+        double d = replay_effect(z, r, k, moves, n);
+        explained = fmax(explained, (d < HUGE_VAL ? d : 0) + trips_effect(z, r, k));
+        replay_free(moves, n);
+    }
+    return r->error <= 4 * explained;
+}
+
+/* Does the node read weights that are stored in fewer bits, none of which the source has in full?
+ */
+static bool reads_narrow(const struct zipper *z, const struct node *n) {
+    bool narrow = narrow_constant(n);
+    for (int k = 0; k < n->n_in; k++) {
+        const struct node *p = n->in[k] ? n->in[k]->producer : NULL;
+        if (!p || !node_is(p, "DequantizeLinear") || trace_dynamic(z->target, n->in[k]))
+            continue;
+        narrow = true;
+        if (z->refined[n->in[k]->id])
+            return false;
+    }
+    return narrow;
+}
+
+bool zipper_coarse_match(const struct zipper *z, const struct value *v, struct link *l) {
+    if (!v->producer || !reads_narrow(z, v->producer) || !match_value(&z->al, v, MATCH_COARSE, l))
+        return false;
+    struct region r = { .target = v, .source = l->source, .view = l->view, .error = l->error };
+    region_fill(z, &r);
+    return zipper_quantized(z, &r);
+}
