@@ -112,6 +112,15 @@ static int following(const struct zipper *z, const struct value *s, const struct
     return n;
 }
 
+/* A source that quantizes the value itself says what the integers have to be. */
+static bool source_quantizes(const struct zipper *z, const struct value *s) {
+    const struct uses *u = z->al.source_uses;
+    for (int i = 0; i < u->n[s->id]; i++)
+        if (quantizes(u->of[s->id][i].node))
+            return true;
+    return s->producer && quantizes(s->producer);
+}
+
 bool zipper_round_trip(const struct zipper *z, const struct value *v, struct link *l) {
     enum { VIEWS = 6 };
     struct trip trip;
@@ -119,6 +128,8 @@ bool zipper_round_trip(const struct zipper *z, const struct value *v, struct lin
         return false;
     const struct link *before = &z->al.link[trip.before->id];
     const struct value *list[MOST_FOLLOWING];
+    if (source_quantizes(z, before->source))
+        return false;
     int n = following(z, before->source, list);
     bool found = false;
     for (int i = 0; i < n; i++) {

@@ -298,8 +298,8 @@ int main(int argc, char **argv) {
     printf(
         "faults made on purpose: detected %d/%d, false alarms %d/%d, located %d/%d, named %d/%d\n",
         t.detected, t.cases, t.alarms, t.controls, t.located, t.faults, t.named, t.faults);
-    tell(t.located * 100 >= t.faults * 75, "faults", "less than 75 % located");
-    tell(t.named * 100 >= t.faults * 60, "faults", "less than 60 % named");
+    tell(t.located * 100 >= t.faults * 95, "faults", "less than 95 % located");
+    tell(t.named * 100 >= t.faults * 90, "faults", "less than 90 % named");
     snprintf(folder, sizeof folder, "%s/real-faults", corpus);
     each_row(folder, pair_row);
     each_row(folder, real_fault_row);
