@@ -177,7 +177,7 @@ static void state_axis(struct arena *a, const struct node *n, int version,
 }
 
 /* Below 13 a softmax ran over all dimensions from its axis on. */
-static enum status check_axis(const struct node *n, int version, struct err *e) {
+enum status onnx_check_axis(const struct node *n, int version, struct err *e) {
     const struct attr *axis = node_attr(n, "axis");
     int64_t at = axis && axis->type == ATTR_INT ? axis->i : -1;
     int rank = n->n_in ? upgrade_rank(n->in[0]) : -1;
@@ -212,7 +212,7 @@ enum status onnx_lower(struct arena *a, const struct node *n, const char *file_o
         add_attr(a, out, x);
     }
     state_axis(a, n, version, out);
-    return file_op && n->n_attrs ? check_axis(n, version, e) : OK;
+    return OK;
 }
 
 /* Operators whose meaning changed in a way that the attributes and inputs do not show. */
@@ -229,7 +229,7 @@ static enum status check_meaning(const struct node *n, int version, struct err *
         FAIL_IF(node_is(n, changed[i].op) && version < changed[i].since, e, STATUS_UNSUPPORTED,
                 "a new node %s; operator set %d of the file gives it another meaning", n->op,
                 version);
-    TRY(check_axis(n, version, e));
+    TRY(onnx_check_axis(n, version, e));
     FAIL_IF(node_is(n, "Gemm") && version < 11 && (n->n_in < 3 || !n->in[2]), e, STATUS_UNSUPPORTED,
             "Gemm without C; operator set %d of the file needs one", version);
     return OK;

@@ -21,6 +21,9 @@ enum status onnx_lower(struct arena *a, const struct node *n, const char *file_o
 /* Fails, by name, when a new node of this operator cannot be written for the operator set. */
 enum status onnx_can_write(const struct node *n, int version, struct err *e);
 
+/* Fails when the operator set cannot say over which axis the node's softmax runs. */
+enum status onnx_check_axis(const struct node *n, int version, struct err *e);
+
 /* The operator set in which the attribute (NULL: the operator) came; 1 when that was at 7 or
  * before. */
 int onnx_attribute_since(const char *op, const char *attribute);

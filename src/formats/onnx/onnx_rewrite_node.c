@@ -217,6 +217,8 @@ static enum status rewrite_plain(struct onnx_writer *w, struct graph_before *b, 
     }
     TRY(lower_as_it_was(w, was, was->version, &before));
     TRY(onnx_lower(w->a, now, new_op ? NULL : was->origin.op, version, &after, w->e));
+    if (!new_op && !same_attr(node_attr(was, "axis"), node_attr(now, "axis")))
+        TRY(onnx_check_axis(now, version, w->e));
     if (!now->domain[0])
         TRY(check_missing(w, was, now, version));
     TRY(rewrite_inputs(w, f, l, after.in, after.n_in));
@@ -255,6 +257,8 @@ static enum status rewrite_part(struct onnx_writer *w, const struct file_node *f
     if (main_part) {
         TRY(lower_as_it_was(w, was, was->version, &before));
         TRY(onnx_lower(w->a, now, was->origin.op, was->version, &after, w->e));
+        if (!same_attr(node_attr(was, "axis"), node_attr(now, "axis")))
+            TRY(onnx_check_axis(now, was->version, w->e));
         return rewrite_attrs(w, f, l, &before, &after);
     }
     for (int i = 0; i < now->n_attrs; i++) {
