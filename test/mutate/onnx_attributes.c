@@ -170,3 +170,13 @@ bool edit_clip(struct editor *x, int k) {
     put_numbers(&w);
     return done(x, k, "clip-bounds", "max lowered");
 }
+
+bool edit_gelu(struct editor *x, int k) {
+    struct message *n = node_at(x, k);
+    if (!is_one_of(n, "Gelu"))
+        return false;
+    struct message *a = attribute_made(n, "approximate", 3);
+    bool tanh = strcmp(message_text(a, ATTRIBUTE_S, 0), "tanh") == 0;
+    message_set_text(a, ATTRIBUTE_S, 0, tanh ? "none" : "tanh");
+    return done(x, k, "gelu-form", "the other form");
+}

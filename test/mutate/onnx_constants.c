@@ -127,3 +127,39 @@ bool edit_norm_parameters(struct editor *x, int k) {
     put_numbers(&bias);
     return done(x, k, "bn-param-swap bias-misbinding", "bias is the scale");
 }
+
+/* The weights are rounded to bfloat16. */
+bool edit_weights_half(struct editor *x, int k) {
+    struct numbers w;
+    if (!weight_of(x, k, &w))
+        return false;
+    for (int64_t i = 0; i < w.n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &w.v[i], sizeof bits);
+        bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+        memcpy(&w.v[i], &bits, sizeof bits);
+    }
+    put_numbers(&w);
+    return done(x, k, "precision", "weights rounded to bfloat16");
+}
+
+/* The scale of a normalisation, or what a Mul has for each channel, is rolled by one channel. */
+bool edit_norm_rolled(struct editor *x, int k) {
+    struct message *n = node_at(x, k);
+    bool norm = is_one_of(n, "BatchNormalization InstanceNormalization LayerNormalization");
+    struct numbers s;
+    if (!norm && !is_one_of(n, "Mul"))
+        return false;
+    for (int i = norm ? 1 : 0; i < 2; i++) {
+        const char *name = message_text(n, NODE_INPUT, i);
+        if (readers(x, name) != 1 || !open_numbers(x, name, &s) || s.n < 2)
+            continue;
+        float last = s.v[s.n - 1];
+        memmove(s.v + 1, s.v, (size_t)(s.n - 1) * sizeof *s.v);
+        s.v[0] = last;
+        put_numbers(&s);
+        return done(x, k, "bn-param-swap bias-misbinding fold-shared weight-storage-order",
+                    "scale rolled by one channel");
+    }
+    return false;
+}

@@ -13,6 +13,7 @@ enum {
     MODEL_GRAPH = 7,
     GRAPH_NODE = 1,
     GRAPH_INITIALIZER = 5,
+    GRAPH_INPUT = 11,
     GRAPH_OUTPUT = 12,
     NODE_INPUT = 1,
     NODE_OUTPUT = 2,
@@ -106,5 +107,18 @@ bool edit_weight_kernel(struct editor *x, int k);
 bool edit_bias(struct editor *x, int k);
 bool edit_scalar(struct editor *x, int k);
 bool edit_norm_parameters(struct editor *x, int k);
+bool edit_preprocessing(struct editor *x, int k);
+bool edit_maxpool_zero_pad(struct editor *x, int k);
+bool edit_flatten_order(struct editor *x, int k);
+bool edit_transpose_missing(struct editor *x, int k);
+bool edit_pool_kind(struct editor *x, int k);
+bool edit_bias_of_another(struct editor *x, int k);
+bool edit_gates(struct editor *x, int k);
+bool edit_recurrent_bias(struct editor *x, int k);
+bool edit_reset(struct editor *x, int k);
+bool edit_direction(struct editor *x, int k);
+bool edit_weights_half(struct editor *x, int k);
+bool edit_norm_rolled(struct editor *x, int k);
+bool edit_gelu(struct editor *x, int k);
 
 #endif

@@ -30,6 +30,19 @@ static const struct {
     { "bias", edit_bias },
     { "scalar", edit_scalar },
     { "norm parameters", edit_norm_parameters },
+    { "preprocessing", edit_preprocessing },
+    { "max pool zero pad", edit_maxpool_zero_pad },
+    { "flatten order", edit_flatten_order },
+    { "transpose missing", edit_transpose_missing },
+    { "pool kind", edit_pool_kind },
+    { "bias of another", edit_bias_of_another },
+    { "gates", edit_gates },
+    { "recurrent bias", edit_recurrent_bias },
+    { "reset", edit_reset },
+    { "direction", edit_direction },
+    { "weights half", edit_weights_half },
+    { "norm rolled", edit_norm_rolled },
+    { "gelu", edit_gelu },
 };
 enum { EDITS = sizeof edits / sizeof *edits };
 

@@ -402,6 +402,71 @@ static bool edit_scalar(struct editor *x, int k) {
     return false;
 }
 
+static bool edit_weights_half(struct editor *x, int k) {
+    struct numbers w;
+    if (!weight_of(x, k, &w))
+        return false;
+    for (int64_t i = 0; i < w.n; i++) {
+        uint32_t bits = load_u32le(w.at + 4 * i);
+        store_u32le(w.at + 4 * i, (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u);
+    }
+    return done(x, k, "precision", "weights rounded to bfloat16");
+}
+
+static bool edit_bias_of_another(struct editor *x, int k) {
+    struct numbers own, other;
+    int32_t bias = operand(x, k, 1, 2);
+    if (!IS(x, k, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED) ||
+        !open_numbers(x, bias, TYPE_FLOAT32, &own))
+        return false;
+    for (int i = 0; i < (int)x->operators.n; i++) {
+        int32_t from = operand(x, i, 1, 2);
+        if (i == k || from == bias || !IS(x, i, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED) ||
+            !open_numbers(x, from, TYPE_FLOAT32, &other) || other.n != own.n)
+            continue;
+        set_operand(x, k, 2, from);
+        return done(x, k, "bias-misbinding", "another operator's bias");
+    }
+    return false;
+}
+
+/* --- quantization --- */
+
+/* A field of the tensor's quantization: 2 scales, 3 zero points. */
+static struct fb_vector quantization(struct editor *x, int32_t t, int field, size_t width) {
+    struct fb_table tensor = t < 0 ? (struct fb_table) { 0 } : fb_vec_table(&x->tensors, (size_t)t);
+    struct fb_table q = t < 0 ? tensor : fb_sub(&tensor, 4);
+    return q.at ? fb_vec(&q, field, width) : (struct fb_vector) { 0 };
+}
+
+static bool edit_scales(struct editor *x, int k) {
+    int32_t t = operand(x, k, 1, 1);
+    if (!IS(x, k, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED) || readers(x, t) != 1)
+        return false;
+    struct fb_vector s = quantization(x, t, 2, 4);
+    if (s.n < 2)
+        return false;
+    unsigned char *at = x->data + s.at, last[4];
+    memcpy(last, at + 4 * (s.n - 1), 4);
+    memmove(at + 4, at, 4 * (s.n - 1));
+    memcpy(at, last, 4);
+    return done(x, k, "quant-params", "scales rolled by one channel");
+}
+
+static bool edit_zero_point(struct editor *x, int k) {
+    int32_t t = operand(x, k, 2, 0);
+    struct fb_vector z = quantization(x, t, 3, 8);
+    if (!IS(x, k, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED) || z.n != 1 || readers(x, t) == 0)
+        return false;
+    int8_t now = (int8_t)x->data[z.at];
+    int64_t then = now < 0 ? now + 16 : now - 16;
+    for (int i = 0; i < 8; i++)
+        x->data[z.at + (size_t)i] = (unsigned char)((uint64_t)then >> 8 * i);
+    done(x, k, "quant-params", "another zero point");
+    place_readers(x, t);
+    return true;
+}
+
 /* --- the table --- */
 
 static const struct {
@@ -424,6 +489,10 @@ static const struct {
     { "weight kernel", edit_weight_kernel },
     { "bias", edit_bias },
     { "scalar", edit_scalar },
+    { "weights half", edit_weights_half },
+    { "bias of another", edit_bias_of_another },
+    { "scales", edit_scales },
+    { "zero point", edit_zero_point },
 };
 enum { EDITS = sizeof edits / sizeof *edits };
 
