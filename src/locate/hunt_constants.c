@@ -72,9 +72,16 @@ static struct tensor *as_target(struct hunt *h, const struct tensor *source,
     return t;
 }
 
+/* A scale or zero point that the format keeps with the tensor is the same for all who read it. */
+static bool belongs_to_tensor(const struct hunt *h, const struct slot *s) {
+    return strcmp(h->target->format, "tflite") == 0 && s->input > 0 &&
+           (node_is(s->node, "QuantizeLinear") || node_is(s->node, "DequantizeLinear"));
+}
+
 static struct patch *set_constant(struct hunt *h, const struct slot *s, struct tensor *t) {
     struct patch *p = patch_new(h->target, "constant");
-    if (h->z->al.target_uses->n[s->value->id] <= 1 && !s->value->is_output) {
+    bool alone = h->z->al.target_uses->n[s->value->id] <= 1 && !s->value->is_output;
+    if (alone || belongs_to_tensor(h, s)) {
         patch_set_constant(p, s->value, t);
         return p;
     }
@@ -194,7 +201,7 @@ static void try_node(struct hunt *h, struct node *n, const struct node *m) {
     if (n_diff < 2)
         return;
     if (strncmp(n->op, "LSTM", 4) == 0 || strcmp(n->op, "GRU") == 0 || strcmp(n->op, "RNN") == 0)
-        cause = n_diff >= 3 ? "rnn-direction" : cause;
+        cause = n_diff >= 3 && strcmp(cause, "rnn-gate-order") != 0 ? "rnn-direction" : cause;
     struct candidate *c = hunt_add(h, cause, n, m, p, 16);
     for (int i = 0; i < n_diff; i++)
         candidate_detail(h, c, details[i].parameter, details[i].source, details[i].target);

@@ -275,7 +275,8 @@ const char *name_constant(const struct hunt *h, const struct node *n, int input,
         return "frozen-or-lost-semantics";
     if (a && tensor_count(a) == 1)
         return name_scalar(h, n, a);
-    if (near_input(h, n->out[0]) &&
+    enum { CHANNELS = 4 }; /* of an image; more numbers are no mean or scale of the input */
+    if (near_input(h, n->out[0]) && a && tensor_count(a) <= CHANNELS &&
         (node_is(n, "Mul") || node_is(n, "Sub") || node_is(n, "Add") || node_is(n, "Div")))
         return "preprocessing";
     return "bias-misbinding";

@@ -254,14 +254,22 @@ static bool same_wires(const struct writer *w, const struct node *n, const struc
     return same;
 }
 
-/* Operators that something else reads the inside of. */
+static const struct node *only_reader(const struct writer *w, const struct value *v) {
+    if (v->id >= w->uses->n_values || w->uses->n[v->id] != 1 || v->is_output)
+        return NULL;
+    return w->uses->of[v->id][0].node;
+}
+
+/* Operators that something else reads the inside of; an activation that may be fused belongs there.
+ */
 static void find_exposed(struct writer *w, const struct graph *g) {
     for (int i = 0; i < g->n_nodes; i++) {
         const struct node *n = g->nodes[i], *was = node_was(w, n);
         const struct group *own = was ? &w->groups[g->index][was->origin.index] : NULL;
         for (int k = 0; k < n->n_in; k++) {
             struct group *inside = group_inside(w, n->in[k]);
-            if (inside && inside != own)
+            bool fused = inside && only_reader(w, n->in[k]) == n && tflite_activation_of(n) >= 0;
+            if (inside && inside != own && !fused)
                 inside->touched = inside->exposed = true;
         }
     }
@@ -438,12 +446,6 @@ static enum status push_lowered(struct writer *w, const struct node *n, const st
     }
     push_operator(w, graph, (struct fb_ref) { t, 0 });
     return OK;
-}
-
-static const struct node *only_reader(const struct writer *w, const struct value *v) {
-    if (v->id >= w->uses->n_values || w->uses->n[v->id] != 1 || v->is_output)
-        return NULL;
-    return w->uses->of[v->id][0].node;
 }
 
 /* The value whose tensor the operator writes: past a fused activation and the quantization. */
