@@ -57,6 +57,20 @@ static uint64_t packed_layout(const struct geometry *g, int64_t offset, int widt
     return hash_bytes(all, sizeof all, 0);
 }
 
+/* The axes of a kernel with one input channel, the outermost first, and the place of a kernel
+ * position in that order. */
+static void tap_order(const struct geometry *g, int order[AXES]) {
+    for (int i = 0; i < AXES; i++)
+        order[i] = g->p->last_outermost ? AXES - 1 - i : i;
+}
+
+static int64_t tap_place(const struct geometry *g, const int order[AXES], const int64_t tap[AXES]) {
+    int64_t place = 0;
+    for (int i = 0; i < AXES; i++)
+        place = place * g->kernel[order[i]] + tap[order[i]];
+    return place;
+}
+
 enum { MAX_COLUMNS = 64, MAX_RUNS = 3 * MAX_COLUMNS };
 
 static int add_run(struct run *runs, int count, int64_t to, int64_t from, int64_t n, int64_t step) {
@@ -176,8 +190,9 @@ enum status kernel_conv(struct op_ctx *c) {
         return kernel_reference(c);
     geometry_of(&p.w, p.x_spatial, &g);
     g.p = &p;
-    bool done = x->store == DT_F32 ? (p.depthwise ? depthwise_f(c, &g) : conv_f(c, &g, &place))
-                                   : (p.depthwise ? depthwise_d(c, &g) : conv_d(c, &g, &place));
+    bool alone = p.depthwise || p.last_outermost;
+    bool done = x->store == DT_F32 ? (alone ? depthwise_f(c, &g) : conv_f(c, &g, &place))
+                                   : (alone ? depthwise_d(c, &g) : conv_d(c, &g, &place));
     return done ? OK : kernel_reference(c);
 }
 

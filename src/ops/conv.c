@@ -3,8 +3,9 @@
  * Order of the floating-point operations: each output is one fma chain that starts from the bias (0
  * without one) and runs over the kernel positions, and within a position over the input channels of
  * the group, ascending. Kernel positions are taken row-major, the first spatial axis outermost (kh,
- * kw). In a depthwise convolution (one input channel to a group, and either several groups or a
- * kernel_layout that says so) they are taken with the last spatial axis outermost (kw, kh).
+ * kw). In a depthwise convolution (one input and one output channel to a group, at most 25 kernel
+ * positions) they are taken with the last spatial axis outermost (kw, kh): so does LiteRT, whose
+ * larger kernels and several outputs a channel run row-major.
  * Positions that fall into the padding are skipped, not multiplied with zero. ConvTranspose
  * gathers: the same chain with kernel positions row-major ascending, those skipped that meet no
  * input element. */
@@ -15,6 +16,8 @@
 #include "ops/real.h"
 #include "ops/row.h"
 #include "ops/split.h"
+
+enum { DEPTHWISE_POSITIONS = 25 };
 
 #define REAL double
 #define SUFFIX d
@@ -119,7 +122,12 @@ enum status conv_plan(const struct node *n, int x_rank, const int64_t *x_dim, in
         p->in_channels = in * p->groups;
     }
     TRY(check_channels(n, p, x_dim[l.channel], e));
+    int64_t positions = 1;
+    for (int i = 0; i < p->w.n && positions <= DEPTHWISE_POSITIONS; i++)
+        positions *= p->w.kernel[i];
     p->depthwise = p->in_per_group == 1 && (p->groups > 1 || kl.depthwise);
+    p->last_outermost =
+        p->in_per_group == 1 && p->out_per_group == 1 && positions <= DEPTHWISE_POSITIONS;
     for (int i = 0; i < p->w.n; i++)
         p->w.in[i] = x_dim[l.spatial + i];
     TRY(window_fit(n, &p->w, false, e));
@@ -191,7 +199,7 @@ enum status conv_transpose_plan(const struct node *n, int x_rank, const int64_t 
 }
 
 int64_t conv_taps(const struct conv_plan *p, int64_t at, struct tap *taps) {
-    return window_taps(&p->w, at, p->x_spatial, p->k_spatial, p->depthwise, false, taps);
+    return window_taps(&p->w, at, p->x_spatial, p->k_spatial, p->last_outermost, false, taps);
 }
 
 int64_t conv_transpose_taps(const struct conv_plan *p, int64_t at, struct tap *taps) {

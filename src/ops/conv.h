@@ -11,7 +11,8 @@ struct conv_plan {
     struct window w; /* ConvTranspose: w.in is x's and w.out is y's size, begin/end the padding that
                         is cut away */
     int64_t batch, groups, in_channels, out_channels, in_per_group, out_per_group;
-    bool depthwise; /* order of the kernel positions, see conv.c */
+    bool depthwise;      /* one input channel to a group, as the groups or the layout say */
+    bool last_outermost; /* order of the kernel positions, see conv.c */
     int64_t x_batch, x_channel, x_spatial[MAX_RANK];
     int64_t y_batch, y_channel, y_spatial[MAX_RANK];
     /* Weight of group g, output channel o, input channel i: g * k_group + o * k_out + i * k_in. */

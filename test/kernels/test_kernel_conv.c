@@ -38,7 +38,8 @@ static void one_case(struct bench *b) {
     if (random_chance(r, 3))
         batch = 0;
     for (int i = 0; i < n; i++) {
-        kernel[i] = random_chance(r, 40) ? 1 : random_in(r, 1, 5);
+        kernel[i] =
+            random_chance(r, 40) ? 1 : random_in(r, 1, depthwise && random_chance(r, 20) ? 9 : 5);
         stride[i] = random_chance(r, 60) ? 1 : random_in(r, 1, 3);
         dilation[i] = random_chance(r, 80) ? 1 : random_in(r, 1, 3);
         int64_t reach = (kernel[i] - 1) * dilation[i] + 1;
