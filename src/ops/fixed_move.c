@@ -108,27 +108,14 @@ static enum status shape_cast(struct shape_ctx *c) {
     return OK;
 }
 
+#define QUANTIZES(name_, least)                                                     \
+    .name = name_, .domain = "fixed", .spec = "TFLite reference kernels, QUANTIZE", \
+    .min_in = least, .max_in = 5, .min_out = 1, .max_out = 1,                       \
+    .attrs = ATTRS(INT("axis", 1), INT("block_size", 0)), .shape = shape_cast
+
 const struct op ops_fixed_move[] = {
-    { .name = "Quantize",
-      .domain = "fixed",
-      .spec = "TFLite reference kernels, QUANTIZE",
-      .min_in = 1,
-      .max_in = 5,
-      .min_out = 1,
-      .max_out = 1,
-      .attrs = ATTRS(INT("axis", 1), INT("block_size", 0)),
-      .shape = shape_cast,
-      .eval = quantize },
-    { .name = "Requantize",
-      .domain = "fixed",
-      .spec = "TFLite reference kernels, QUANTIZE",
-      .min_in = 5,
-      .max_in = 5,
-      .min_out = 1,
-      .max_out = 1,
-      .attrs = ATTRS(INT("axis", 1), INT("block_size", 0)),
-      .shape = shape_cast,
-      .eval = requantize },
+    { QUANTIZES("Quantize", 1), .eval = quantize },
+    { QUANTIZES("Requantize", 5), .eval = requantize },
     { FIXED("Concat", 1, 32), .attrs = ATTRS(NEEDED("axis", INT)), .eval = concat },
     { 0 },
 };

@@ -2,6 +2,7 @@
  * arithmetic is that of the single operators, in their order. */
 #include <string.h>
 
+#include "ops/conv.h"
 #include "ops/row.h"
 #include "ops/split.h"
 
@@ -198,17 +199,7 @@ static enum status shape_gemm_gelu(struct shape_ctx *c) {
 }
 
 static const struct attr_def conv_attrs[] = {
-    STRING("auto_pad", "NOTSET"),
-    PLAIN("dilations", INTS),
-    INT("group", 1),
-    PLAIN("kernel_shape", INTS),
-    PLAIN("pads", INTS),
-    PLAIN("strides", INTS),
-    STRING("layout", "NCHW"),
-    STRING("kernel_layout", "OIHW"),
-    STRING("activation", ""),
-    PLAIN("activation_params", FLOATS),
-    { 0 },
+    CONV_ATTRS, STRING("activation", ""), PLAIN("activation_params", FLOATS), { 0 }
 };
 
 static const struct attr_def gemm_attrs[] = {

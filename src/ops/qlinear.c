@@ -10,6 +10,7 @@
 #include "ops/broadcast.h"
 #include "ops/call.h"
 #include "ops/cast.h"
+#include "ops/conv.h"
 #include "ops/quantize.h"
 #include "ops/row.h"
 #include "ops/spatial.h"
@@ -115,30 +116,6 @@ struct requant {
     double least, largest;
 };
 
-#define STORE_AS(T)                 \
-    for (int64_t i = 0; i < n; i++) \
-        ((T *)out)[i] = (T)q[i];    \
-    break;
-
-static void store_quantized(enum dtype store, const double *q, void *out, int64_t n) {
-    switch (store) {
-    case DT_I8:
-        STORE_AS(int8_t)
-    case DT_U8:
-        STORE_AS(uint8_t)
-    case DT_I16:
-        STORE_AS(int16_t)
-    case DT_U16:
-        STORE_AS(uint16_t)
-    case DT_I32:
-        STORE_AS(int32_t)
-    case DT_F32:
-        STORE_AS(float)
-    default:
-        STORE_AS(double)
-    }
-}
-
 static double multiplier(bool single, double a, double b, double scale) {
     return single ? (double)((float)a * (float)b / (float)scale) : a * b / scale;
 }
@@ -149,7 +126,8 @@ static void requantize_run(const void *const *operand, const int *step, void *ou
                            const void *arg) {
     const struct requant *r = arg;
     const double *const *p = (const double *const *)operand;
-    size_t size = dtype_size(r->store);
+    struct tensor y = { .dtype = r->type, .store = r->store, .rank = 1, .dim = { n }, .data = out };
+    int64_t whole[PART];
     double q[PART], m = multiplier(r->single, *p[A_SCALE], *p[B_SCALE], *p[Y_SCALE]);
     bool reals = dtype_is_float(r->type),
          one_scale = !step[A_SCALE] && !step[B_SCALE] && !step[Y_SCALE];
@@ -165,11 +143,16 @@ static void requantize_run(const void *const *operand, const int *step, void *ou
             double v = r->single ? (double)((float)sum * (float)m) : sum * m;
             q[k] = reals ? v + zero : quant_round(v) + zero;
         }
+        if (reals) {
+            for (int64_t k = 0; k < count; k++)
+                q[k] = cast_to_float(r->type, q[k], true, ROUND_UP);
+            tensor_store_f64(&y, from, count, q);
+            continue;
+        }
         for (int64_t k = 0; k < count; k++)
-            q[k] = reals             ? cast_to_float(r->type, q[k], true, ROUND_UP)
-                   : q[k] > r->least ? q[k] < r->largest ? q[k] : r->largest
-                                     : r->least;
-        store_quantized(r->store, q, (char *)out + (size_t)from * size, count);
+            whole[k] =
+                (int64_t)(q[k] > r->least ? q[k] < r->largest ? q[k] : r->largest : r->least);
+        tensor_store_i64(&y, from, count, whole);
     }
 }
 
@@ -254,7 +237,8 @@ static struct tensor *scaled_bias(struct op_ctx *c) {
     return out;
 }
 
-/* The sums hold alpha: Gemm reads that attribute. Without a scale the output is real: its scale 1. */
+/* The sums hold alpha: Gemm reads that attribute. Without a scale the output is real: its scale 1.
+ */
 static enum status qgemm_eval(struct op_ctx *c) {
     const struct tensor *one = tensor_in_arena(c->scratch, DT_F32, DT_F32, 0, NULL);
     tensor_set_f64((struct tensor *)one, 0, 1);
@@ -266,10 +250,10 @@ static enum status qgemm_eval(struct op_ctx *c) {
             "the output has a scale or a zero point, not both");
     TRY(product(c, "Gemm", c->in[G_A], c->in[G_A_ZERO], -1, c->in[G_B], c->in[G_B_ZERO], b_axis,
                 &sums));
-    enum status s = requantize(
-        c, sums,
-        (const struct tensor *const[]) { NULL, &a_scale, &b_scale, y_scale ? y_scale : one, y_zero,
-                                         bias });
+    enum status s =
+        requantize(c, sums,
+                   (const struct tensor *const[]) { NULL, &a_scale, &b_scale,
+                                                    y_scale ? y_scale : one, y_zero, bias });
     tensor_free(sums);
     return s;
 }
@@ -301,17 +285,7 @@ static enum status qgemm_shape(struct shape_ctx *c) {
     return integer_shape(c, "Gemm", G_B, real ? DT_F32 : c->in[G_Y_ZERO].dtype);
 }
 
-static const struct attr_def conv_attrs[] = {
-    STRING("auto_pad", "NOTSET"),
-    PLAIN("dilations", INTS),
-    INT("group", 1),
-    PLAIN("kernel_shape", INTS),
-    PLAIN("pads", INTS),
-    PLAIN("strides", INTS),
-    STRING("layout", "NCHW"),
-    STRING("kernel_layout", "OIHW"),
-    { 0 },
-};
+static const struct attr_def conv_attrs[] = { CONV_ATTRS, { 0 } };
 
 /* clang-format off */
 const struct op ops_qlinear[] = {

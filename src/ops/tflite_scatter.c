@@ -5,20 +5,39 @@
 #include "ops/move.h"
 #include "ops/row.h"
 
-/* --- SCATTER_ND: indices, updates, shape. Zeros, to which every update is added at its place ---
- */
-
-static enum status shape_scatter(struct shape_ctx *c) {
+/* Output 0 has the dims that input `list` says and the type of input `like`. */
+static enum status shape_of_list(struct shape_ctx *c, int list, int like) {
     const int64_t *dim;
     int64_t n;
-    c->out[0].dtype = c->in[1].dtype;
-    if (!fact_ints(c, &c->in[2], &dim, &n))
+    c->out[0].dtype = c->in[like].dtype;
+    if (!fact_ints(c, &c->in[list], &dim, &n))
         return OK;
     SHAPE_FAIL_IF(n > MAX_RANK, c, "a shape of rank %lld", (long long)n);
     for (int64_t i = 0; i < n; i++)
         SHAPE_FAIL_IF(dim[i] < 0, c, "dimension %lld", (long long)dim[i]);
-    fact_set(&c->out[0], c->in[1].dtype, (int)n, dim);
+    fact_set(&c->out[0], c->in[like].dtype, (int)n, dim);
     return OK;
+}
+
+/* The flat place in output 0 of the `depth` indices from element `from` of `at` on. */
+static enum status place_of(struct op_ctx *c, const struct tensor *at, int64_t from, int64_t depth,
+                            int64_t *flat) {
+    const struct tensor *y = c->out[0];
+    *flat = 0;
+    for (int64_t k = 0; k < depth; k++) {
+        int64_t v = tensor_i64(at, from + k);
+        FAIL_IF(v < 0 || v >= y->dim[k], c->err, STATUS_CORRUPT, "index %lld of %lld", (long long)v,
+                (long long)y->dim[k]);
+        *flat = *flat * y->dim[k] + v;
+    }
+    return OK;
+}
+
+/* --- SCATTER_ND: indices, updates, shape. Zeros, to which every update is added at its place ---
+ */
+
+static enum status shape_scatter(struct shape_ctx *c) {
+    return shape_of_list(c, 2, 1);
 }
 
 static enum status eval_scatter(struct op_ctx *c) {
@@ -33,13 +52,8 @@ static enum status eval_scatter(struct op_ctx *c) {
     FAIL_IF(places * inner != tensor_count(updates), c->err, STATUS_CORRUPT,
             "%lld updates for %lld places", (long long)tensor_count(updates), (long long)places);
     for (int64_t i = 0; i < places; i++) {
-        int64_t flat = 0;
-        for (int64_t k = 0; k < depth; k++) {
-            int64_t v = tensor_i64(at, i * depth + k);
-            FAIL_IF(v < 0 || v >= y->dim[k], c->err, STATUS_CORRUPT, "index %lld of %lld",
-                    (long long)v, (long long)y->dim[k]);
-            flat = flat * y->dim[k] + v;
-        }
+        int64_t flat;
+        TRY(place_of(c, at, i * depth, depth, &flat));
         TRY(combine_elements(COMBINE_ADD, y, flat * inner, updates, i * inner, inner, c->err));
     }
     return OK;
@@ -48,16 +62,7 @@ static enum status eval_scatter(struct op_ctx *c) {
 /* --- SPARSE_TO_DENSE: indices (scalar, [n] or [n, rank]), shape, values (one or n), default --- */
 
 static enum status shape_dense(struct shape_ctx *c) {
-    const int64_t *dim;
-    int64_t n;
-    c->out[0].dtype = c->in[2].dtype;
-    if (!fact_ints(c, &c->in[1], &dim, &n))
-        return OK;
-    SHAPE_FAIL_IF(n > MAX_RANK, c, "a shape of rank %lld", (long long)n);
-    for (int64_t i = 0; i < n; i++)
-        SHAPE_FAIL_IF(dim[i] < 0, c, "dimension %lld", (long long)dim[i]);
-    fact_set(&c->out[0], c->in[2].dtype, (int)n, dim);
-    return OK;
+    return shape_of_list(c, 1, 2);
 }
 
 static enum status eval_dense(struct op_ctx *c) {
@@ -72,13 +77,8 @@ static enum status eval_dense(struct op_ctx *c) {
     size_t size = element_size(y);
     fill_elements(y->data, element_at(other, 0), size, tensor_count(y));
     for (int64_t i = 0; i < n; i++) {
-        int64_t flat = 0;
-        for (int64_t k = 0; k < depth; k++) {
-            int64_t v = tensor_i64(at, i * depth + k);
-            FAIL_IF(v < 0 || v >= y->dim[k], c->err, STATUS_CORRUPT, "index %lld of %lld",
-                    (long long)v, (long long)y->dim[k]);
-            flat = flat * y->dim[k] + v;
-        }
+        int64_t flat;
+        TRY(place_of(c, at, i * depth, depth, &flat));
         memcpy(element_at(y, flat), element_at(values, tensor_count(values) == 1 ? 0 : i), size);
     }
     own_strings(y);

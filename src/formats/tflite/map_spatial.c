@@ -4,8 +4,7 @@
 #include "formats/tflite/tflite.h"
 
 static void set_pair(struct op_reader *x, struct node *n, const char *name, int64_t h, int64_t w) {
-    int64_t v[] = { h, w };
-    node_set_ints(n, name, arena_copy(x->r->m->arena, v, sizeof v), 2);
+    node_set_ints(n, name, kept_ints(x, (int64_t[]) { h, w }, 2), 2);
 }
 
 static enum status set_padding(struct op_reader *x, struct node *n) {
@@ -28,83 +27,87 @@ static struct value *bias_in(struct op_reader *x, int i) {
     return scaled_in(x, i);
 }
 
-/* A 1-D tensor of one element or none is how some converters write "no bias"; it stays an input all
- * the same. */
-static struct node *conv_node(struct op_reader *x, const char *op, struct value *input,
-                              struct value *weights, struct value *bias) {
-    struct node *n = emit(x, op, "", bias ? 3 : 2, 1, ROLE_MAIN);
+/* Where a convolution's options are, by axis: height, width; depth, height, width. */
+static const struct conv_row {
+    enum builtin code;
+    const char *kernel; /* layout of the filter */
+    int spatial, activation;
+    int stride[3], dilation[3]; /* dilation 0: there is none */
+    bool transposed;            /* inputs: output shape, filter, input, bias */
+} conv_rows[] = {
+    { BUILTIN_CONV_2D, "OHWI", 2, 3, { 2, 1 }, { 5, 4 }, false },
+    { BUILTIN_DEPTHWISE_CONV_2D, "IHWO", 2, 4, { 2, 1 }, { 6, 5 }, false },
+    { BUILTIN_CONV_3D, "HWIO", 3, 4, { 1, 3, 2 }, { 5, 7, 6 }, false },
+    { BUILTIN_TRANSPOSE_CONV, "OHWI", 2, 3, { 2, 1 }, { 0 }, true },
+    { BUILTIN_CONV_3D_TRANSPOSE, "HWOI", 3, 4, { 1, 3, 2 }, { 5, 7, 6 }, true },
+};
+
+static const struct conv_row *conv_row(enum builtin code) {
+    for (size_t i = 0; i < sizeof conv_rows / sizeof *conv_rows; i++)
+        if (conv_rows[i].code == code)
+            return &conv_rows[i];
+    return NULL;
+}
+
+/* The node with its tensors, strides and dilations. */
+static enum status conv_node(struct op_reader *x, const struct conv_row *row, enum activation *act,
+                             int64_t *stride, int64_t *dilation, struct node **out) {
+    int first = row->transposed ? 2 : 0;
+    TRY(need_inputs(x, row->transposed ? 3 : 2));
+    TRY(activation_read(x, row->activation, act));
+    struct value *input = real_in(x, first), *weights = real_in(x, 1),
+                 *bias = bias_in(x, row->transposed ? 3 : 2);
+    FAIL_IF(weights->rank != row->spatial + 2, x->r->err, STATUS_CORRUPT, "its filter has rank %d",
+            weights->rank);
+    struct node *n =
+        emit(x, row->transposed ? "ConvTranspose" : "Conv", "", bias ? 3 : 2, 1, ROLE_MAIN);
     n->in[0] = input;
     n->in[1] = weights;
+    /* A bias of one element or none is how some converters write "no bias"; it stays an input all
+     * the same. */
     if (bias)
         n->in[2] = bias;
     node_set_string(n, "layout", "NHWC");
-    return n;
+    node_set_string(n, "kernel_layout", row->kernel);
+    for (int i = 0; i < row->spatial; i++) {
+        stride[i] = fb_i32(&x->options, row->stride[i], row->spatial == 3 ? 1 : 0);
+        dilation[i] = row->dilation[i] ? fb_i32(&x->options, row->dilation[i], 1) : 1;
+    }
+    TRY(check_steps(x, stride, row->spatial));
+    TRY(check_steps(x, dilation, row->spatial));
+    *out = n;
+    return OK;
 }
 
-static enum status read_conv_2d(struct op_reader *x) {
-    enum activation act;
-    TRY(need_inputs(x, 2));
-    TRY(activation_read(x, 3, &act));
-    struct value *input = real_in(x, 0), *weights = real_in(x, 1), *bias = bias_in(x, 2);
-    FAIL_IF(weights->rank != 4, x->r->err, STATUS_CORRUPT, "its filter has rank %d", weights->rank);
-    struct node *n = conv_node(x, "Conv", input, weights, bias);
-    node_set_string(n, "kernel_layout", "OHWI");
-    int64_t channels = input->rank == 4 ? input->dim[3] : -1, per_group = weights->dim[3];
-    int64_t groups =
-        channels > 0 && per_group > 0 && channels % per_group == 0 ? channels / per_group : 1;
-    node_set_int(n, "group", groups);
-    int64_t s[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0), fb_i32(&x->options, 5, 1),
-                    fb_i32(&x->options, 4, 1) };
-    TRY(check_steps(x, s, 4));
-    set_pair(x, n, "strides", s[0], s[1]);
-    set_pair(x, n, "dilations", s[2], s[3]);
-    TRY(set_padding(x, n));
-    return deliver(x, 0, n, 0, act);
-}
-
-static enum status read_depthwise(struct op_reader *x) {
-    enum activation act;
-    TRY(need_inputs(x, 2));
-    TRY(activation_read(x, 4, &act));
-    struct value *input = real_in(x, 0), *weights = real_in(x, 1), *bias = bias_in(x, 2);
-    FAIL_IF(weights->rank != 4, x->r->err, STATUS_CORRUPT, "its filter has rank %d", weights->rank);
-    struct node *n = conv_node(x, "Conv", input, weights, bias);
-    node_set_string(n, "kernel_layout", "IHWO");
-    int64_t channels = input->rank == 4 ? input->dim[3] : -1,
-            multiplier = fb_i32(&x->options, 3, 0);
+/* How many groups the filter means; 0: it does not say. */
+static enum status conv_groups(struct op_reader *x, const struct node *n, int64_t *groups) {
+    const struct value *input = n->in[0], *weights = n->in[1];
+    int64_t channels = input->rank == 4 ? input->dim[3] : -1, last = weights->dim[3];
+    *groups = 0;
+    if (x->code == BUILTIN_CONV_2D)
+        *groups = channels > 0 && last > 0 && channels % last == 0 ? channels / last : 1;
+    if (x->code != BUILTIN_DEPTHWISE_CONV_2D)
+        return OK;
+    int64_t multiplier = fb_i32(&x->options, 3, 0);
     if (channels < 0 && multiplier > 0)
-        channels = weights->dim[3] / multiplier;
-    FAIL_IF(channels < 1 || weights->dim[3] % channels, x->r->err, STATUS_CORRUPT,
-            "%lld channels with a filter of %lld", (long long)channels, (long long)weights->dim[3]);
-    node_set_int(n, "group", channels);
-    int64_t s[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0), fb_i32(&x->options, 6, 1),
-                    fb_i32(&x->options, 5, 1) };
-    TRY(check_steps(x, s, 4));
-    set_pair(x, n, "strides", s[0], s[1]);
-    set_pair(x, n, "dilations", s[2], s[3]);
-    TRY(set_padding(x, n));
-    return deliver(x, 0, n, 0, act);
+        channels = last / multiplier;
+    FAIL_IF(channels < 1 || last % channels, x->r->err, STATUS_CORRUPT,
+            "%lld channels with a filter of %lld", (long long)channels, (long long)last);
+    *groups = channels;
+    return OK;
 }
 
-static void set_three(struct op_reader *x, struct node *n, const char *name, const int64_t *v) {
-    node_set_ints(n, name, arena_copy(x->r->m->arena, v, 3 * sizeof *v), 3);
-}
-
-static enum status read_conv_3d(struct op_reader *x) {
+static enum status read_conv(struct op_reader *x) {
+    const struct conv_row *row = conv_row(x->code);
+    int64_t stride[3], dilation[3], groups;
     enum activation act;
-    TRY(need_inputs(x, 2));
-    TRY(activation_read(x, 4, &act));
-    struct value *input = real_in(x, 0), *weights = real_in(x, 1), *bias = bias_in(x, 2);
-    struct node *n = conv_node(x, "Conv", input, weights, bias);
-    node_set_string(n, "kernel_layout", "HWIO");
-    int64_t s[] = { fb_i32(&x->options, 1, 0), fb_i32(&x->options, 3, 0),
-                    fb_i32(&x->options, 2, 0) };
-    int64_t d[] = { fb_i32(&x->options, 5, 1), fb_i32(&x->options, 7, 1),
-                    fb_i32(&x->options, 6, 1) };
-    TRY(check_steps(x, s, 3));
-    TRY(check_steps(x, d, 3));
-    set_three(x, n, "strides", s);
-    set_three(x, n, "dilations", d);
+    struct node *n;
+    TRY(conv_node(x, row, &act, stride, dilation, &n));
+    TRY(conv_groups(x, n, &groups));
+    if (groups)
+        node_set_int(n, "group", groups);
+    node_set_ints(n, "strides", kept_ints(x, stride, row->spatial), row->spatial);
+    node_set_ints(n, "dilations", kept_ints(x, dilation, row->spatial), row->spatial);
     TRY(set_padding(x, n));
     return deliver(x, 0, n, 0, act);
 }
@@ -146,7 +149,6 @@ static enum status set_transposed(struct op_reader *x, struct node *n, int spati
                                   const int64_t *dilation) {
     int64_t out[3], pads[6], extra[3];
     const struct value *input = n->in[0];
-    TRY(check_steps(x, stride, spatial));
     TRY(transposed_size(x, spatial, out));
     FAIL_IF(input->rank != spatial + 2, x->r->err, STATUS_CORRUPT, "its input has rank %d",
             input->rank);
@@ -156,45 +158,21 @@ static enum status set_transposed(struct op_reader *x, struct node *n, int spati
     int8_t padding = fb_i8(&x->options, 0, PADDING_SAME);
     transposed_pads(spatial, padding == PADDING_SAME, input->dim + 1, out, kernel, stride, dilation,
                     pads, extra);
-    struct arena *a = x->r->m->arena;
-    node_set_ints(n, "strides", arena_copy(a, stride, sizeof *stride * (size_t)spatial), spatial);
-    node_set_ints(n, "dilations", arena_copy(a, dilation, sizeof *dilation * (size_t)spatial),
-                  spatial);
-    node_set_ints(n, "pads", arena_copy(a, pads, sizeof *pads * 2 * (size_t)spatial), 2 * spatial);
-    node_set_ints(n, "output_padding", arena_copy(a, extra, sizeof *extra * (size_t)spatial),
-                  spatial);
+    node_set_ints(n, "strides", kept_ints(x, stride, spatial), spatial);
+    node_set_ints(n, "dilations", kept_ints(x, dilation, spatial), spatial);
+    node_set_ints(n, "pads", kept_ints(x, pads, 2 * spatial), 2 * spatial);
+    node_set_ints(n, "output_padding", kept_ints(x, extra, spatial), spatial);
     return OK;
 }
 
-/* Inputs: output shape, filter [out, h, w, in], input, bias. */
-static enum status read_transpose_conv(struct op_reader *x) {
+static enum status read_transposed_conv(struct op_reader *x) {
+    const struct conv_row *row = conv_row(x->code);
+    int64_t stride[3], dilation[3];
     enum activation act;
-    TRY(need_inputs(x, 3));
-    TRY(activation_read(x, 3, &act));
-    struct value *weights = real_in(x, 1), *input = real_in(x, 2), *bias = bias_in(x, 3);
-    FAIL_IF(weights->rank != 4, x->r->err, STATUS_CORRUPT, "its filter has rank %d", weights->rank);
-    struct node *n = conv_node(x, "ConvTranspose", input, weights, bias);
-    node_set_string(n, "kernel_layout", "OHWI");
-    int64_t stride[] = { fb_i32(&x->options, 2, 0), fb_i32(&x->options, 1, 0) },
-            dilation[] = { 1, 1 };
-    TRY(set_transposed(x, n, 2, weights->dim + 1, stride, dilation));
-    return deliver(x, 0, n, 0, act);
-}
-
-/* Inputs: output shape, filter [d, h, w, out, in], input, bias. */
-static enum status read_conv_3d_transpose(struct op_reader *x) {
-    enum activation act;
-    TRY(need_inputs(x, 3));
-    TRY(activation_read(x, 4, &act));
-    struct value *weights = real_in(x, 1), *input = real_in(x, 2), *bias = bias_in(x, 3);
-    FAIL_IF(weights->rank != 5, x->r->err, STATUS_CORRUPT, "its filter has rank %d", weights->rank);
-    struct node *n = conv_node(x, "ConvTranspose", input, weights, bias);
-    node_set_string(n, "kernel_layout", "HWOI");
-    int64_t stride[] = { fb_i32(&x->options, 1, 0), fb_i32(&x->options, 3, 0),
-                         fb_i32(&x->options, 2, 0) };
-    int64_t dilation[] = { fb_i32(&x->options, 5, 1), fb_i32(&x->options, 7, 1),
-                           fb_i32(&x->options, 6, 1) };
-    TRY(set_transposed(x, n, 3, weights->dim, stride, dilation));
+    struct node *n;
+    TRY(conv_node(x, row, &act, stride, dilation, &n));
+    const int64_t *kernel = n->in[1]->dim + (row->spatial == 2 ? 1 : 0);
+    TRY(set_transposed(x, n, row->spatial, kernel, stride, dilation));
     return deliver(x, 0, n, 0, act);
 }
 
@@ -399,15 +377,12 @@ static enum status read_resize(struct op_reader *x) {
 read_fn *map_spatial(enum builtin code) {
     switch (code) {
     case BUILTIN_CONV_2D:
-        return read_conv_2d;
     case BUILTIN_DEPTHWISE_CONV_2D:
-        return read_depthwise;
     case BUILTIN_CONV_3D:
-        return read_conv_3d;
+        return read_conv;
     case BUILTIN_TRANSPOSE_CONV:
-        return read_transpose_conv;
     case BUILTIN_CONV_3D_TRANSPOSE:
-        return read_conv_3d_transpose;
+        return read_transposed_conv;
     case BUILTIN_AVERAGE_POOL_2D:
     case BUILTIN_MAX_POOL_2D:
         return read_pool;

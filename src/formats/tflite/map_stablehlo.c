@@ -2,16 +2,9 @@
  * options; shapes of results are those of the file's tensors. */
 #include <string.h>
 
-#include "formats/tflite/tflite.h"
+#include "formats/tflite/stablehlo.h"
 
-/* A list of int64 in the options; NULL when it is not as long as it must be. */
-struct long_list {
-    int64_t v[2 * MAX_RANK + 1];
-    int n;
-};
-
-static enum status read_long_list(struct op_reader *x, int slot, const char *name,
-                                  struct long_list *out) {
+enum status hlo_long_list(struct op_reader *x, int slot, const char *name, struct long_list *out) {
     struct fb_vector v = fb_vec(&x->options2, slot, 8);
     FAIL_IF(v.n > 2 * MAX_RANK, x->r->err, STATUS_CORRUPT, "%s has %zu elements", name, v.n);
     *out = (struct long_list) { .n = (int)v.n };
@@ -20,10 +13,9 @@ static enum status read_long_list(struct op_reader *x, int slot, const char *nam
     return OK;
 }
 
-/* The same where every element is an axis of a tensor of `rank` axes, none twice. */
-static enum status read_axes(struct op_reader *x, int slot, const char *name, int rank,
-                             struct long_list *out) {
-    TRY(read_long_list(x, slot, name, out));
+enum status hlo_axes(struct op_reader *x, int slot, const char *name, int rank,
+                     struct long_list *out) {
+    TRY(hlo_long_list(x, slot, name, out));
     for (int i = 0; i < out->n; i++) {
         FAIL_IF(out->v[i] < 0 || out->v[i] >= rank, x->r->err, STATUS_CORRUPT,
                 "%s names axis %lld of %d", name, (long long)out->v[i], rank);
@@ -34,8 +26,8 @@ static enum status read_axes(struct op_reader *x, int slot, const char *name, in
     return OK;
 }
 
-static enum status need_count(const struct op_reader *x, const struct long_list *l,
-                              const char *name, int n) {
+enum status hlo_need_count(const struct op_reader *x, const struct long_list *l, const char *name,
+                           int n) {
     FAIL_IF(l->n != n, x->r->err, STATUS_CORRUPT, "%s has %d elements, %d are needed", name, l->n,
             n);
     return OK;
@@ -51,26 +43,21 @@ static enum status need_dims(const struct op_reader *x, const struct value *v, c
     return OK;
 }
 
-static bool contains(const struct long_list *l, int64_t v) {
+bool hlo_contains(const struct long_list *l, int64_t v) {
     for (int i = 0; i < l->n; i++)
         if (l->v[i] == v)
             return true;
     return false;
 }
 
-static int64_t *kept(struct op_reader *x, const int64_t *v, int n) {
-    return arena_copy(x->r->m->arena, v, sizeof *v * (size_t)(n ? n : 1));
-}
-
-/* v with its axes in another order, or v. */
-static struct value *transposed(struct op_reader *x, struct value *v, const int64_t *perm, int n) {
+struct value *hlo_transposed(struct op_reader *x, struct value *v, const int64_t *perm, int n) {
     bool same = true;
     for (int i = 0; i < n; i++)
         same &= perm[i] == i;
     if (same)
         return v;
     struct value *out = then1(x, "Transpose", v, NULL);
-    node_set_ints(x->last, "perm", kept(x, perm, n), n);
+    node_set_ints(x->last, "perm", kept_ints(x, perm, n), n);
     return out;
 }
 
@@ -78,15 +65,8 @@ static struct value *reshaped(struct op_reader *x, struct value *v, const int64_
     return then2(x, "Reshape", v, made_ints(x, "shape", dim, n, -1), NULL);
 }
 
-/* Gives the operator's only output, computed from real numbers. */
-static enum status give(struct op_reader *x, struct value *v) {
+enum status hlo_give(struct op_reader *x, struct value *v) {
     return deliver_value(x, 0, v, ACTIVATION_NONE);
-}
-
-/* Movers keep a quantized tensor as it is where both ends have one scale. */
-static struct value *mover_in(struct op_reader *x, bool *raw) {
-    *raw = same_quant(x, 0, 0);
-    return *raw ? raw_in(x, 0) : real_in(x, 0);
 }
 
 static enum status give_moved(struct op_reader *x, struct value *v, bool raw) {
@@ -95,14 +75,14 @@ static enum status give_moved(struct op_reader *x, struct value *v, bool raw) {
         node_set_output(n, v->out_index, x->out[0]);
         return OK;
     }
-    return give(x, v);
+    return hlo_give(x, v);
 }
 
 static enum status read_hlo_reshape(struct op_reader *x) {
     bool raw;
     TRY(need_inputs(x, 1));
     TRY(need_dims(x, x->out[0], "its output"));
-    struct value *v = mover_in(x, &raw);
+    struct value *v = moved_in(x, 0, &raw);
     v = reshaped(x, v, x->out[0]->dim, x->out[0]->rank);
     node_set_int(x->last, "allowzero", 1);
     return give_moved(x, v, raw);
@@ -112,11 +92,11 @@ static enum status read_hlo_transpose(struct op_reader *x) {
     struct long_list perm;
     bool raw;
     TRY(need_inputs(x, 1));
-    struct value *v = mover_in(x, &raw);
-    TRY(read_axes(x, 0, "permutation", v->rank, &perm));
-    TRY(need_count(x, &perm, "permutation", v->rank));
+    struct value *v = moved_in(x, 0, &raw);
+    TRY(hlo_axes(x, 0, "permutation", v->rank, &perm));
+    TRY(hlo_need_count(x, &perm, "permutation", v->rank));
     v = then1(x, "Transpose", v, NULL);
-    node_set_ints(x->last, "perm", kept(x, perm.v, perm.n), perm.n);
+    node_set_ints(x->last, "perm", kept_ints(x, perm.v, perm.n), perm.n);
     return give_moved(x, v, raw);
 }
 
@@ -141,8 +121,8 @@ static enum status read_hlo_broadcast(struct op_reader *x) {
     const struct value *from = raw_in(x, 0), *out = x->out[0];
     TRY(need_dims(x, from, "its operand"));
     TRY(need_dims(x, out, "its output"));
-    TRY(read_axes(x, 0, "broadcast_dimensions", out->rank, &to));
-    TRY(need_count(x, &to, "broadcast_dimensions", from->rank));
+    TRY(hlo_axes(x, 0, "broadcast_dimensions", out->rank, &to));
+    TRY(hlo_need_count(x, &to, "broadcast_dimensions", from->rank));
     for (int i = 0; i < out->rank; i++)
         dim[i] = 1;
     for (int i = 0, at = 0; i < out->rank; i++)
@@ -151,14 +131,14 @@ static enum status read_hlo_broadcast(struct op_reader *x) {
                 perm[at++] = k;
                 dim[i] = from->dim[k];
             }
-    struct value *v = transposed(x, mover_in(x, &raw), perm, to.n);
+    struct value *v = hlo_transposed(x, moved_in(x, 0, &raw), perm, to.n);
     v = reshaped(x, v, dim, out->rank);
     v = then2(x, "Expand", v, made_ints(x, "result_shape", out->dim, out->rank, -1), NULL);
     return give_moved(x, v, raw);
 }
 
-static struct value *sliced(struct op_reader *x, struct value *v, struct value *starts,
-                            struct value *ends, const int64_t *steps, int rank) {
+struct value *hlo_sliced(struct op_reader *x, struct value *v, struct value *starts,
+                         struct value *ends, const int64_t *steps, int rank) {
     int64_t axes[MAX_RANK + 1];
     for (int i = 0; i < rank; i++)
         axes[i] = i;
@@ -179,15 +159,15 @@ static enum status read_hlo_slice(struct op_reader *x) {
     struct long_list starts, ends, steps;
     bool raw;
     TRY(need_inputs(x, 1));
-    struct value *v = mover_in(x, &raw);
-    TRY(read_long_list(x, 0, "start_indices", &starts));
-    TRY(read_long_list(x, 1, "limit_indices", &ends));
-    TRY(read_long_list(x, 2, "strides", &steps));
-    TRY(need_count(x, &starts, "start_indices", v->rank));
-    TRY(need_count(x, &ends, "limit_indices", v->rank));
-    TRY(need_count(x, &steps, "strides", v->rank));
-    v = sliced(x, v, made_ints(x, "starts", starts.v, starts.n, -1),
-               made_ints(x, "ends", ends.v, ends.n, -1), steps.v, v->rank);
+    struct value *v = moved_in(x, 0, &raw);
+    TRY(hlo_long_list(x, 0, "start_indices", &starts));
+    TRY(hlo_long_list(x, 1, "limit_indices", &ends));
+    TRY(hlo_long_list(x, 2, "strides", &steps));
+    TRY(hlo_need_count(x, &starts, "start_indices", v->rank));
+    TRY(hlo_need_count(x, &ends, "limit_indices", v->rank));
+    TRY(hlo_need_count(x, &steps, "strides", v->rank));
+    v = hlo_sliced(x, v, made_ints(x, "starts", starts.v, starts.n, -1),
+                   made_ints(x, "ends", ends.v, ends.n, -1), steps.v, v->rank);
     return give_moved(x, v, raw);
 }
 
@@ -225,14 +205,14 @@ static enum status read_hlo_dynamic_slice(struct op_reader *x) {
     bool raw;
     TRY(need_inputs(x, x->n_in ? x->n_in : 1));
     TRY(need_dims(x, raw_in(x, 0), "its operand"));
-    TRY(read_long_list(x, 0, "slice_sizes", &sizes));
-    TRY(need_count(x, &sizes, "slice_sizes", raw_in(x, 0)->rank));
-    struct value *v = mover_in(x, &raw);
+    TRY(hlo_long_list(x, 0, "slice_sizes", &sizes));
+    TRY(hlo_need_count(x, &sizes, "slice_sizes", raw_in(x, 0)->rank));
+    struct value *v = moved_in(x, 0, &raw);
     TRY(starts_in(x, 1, v, sizes.v, &starts));
     struct value *ends = then2(x, "Add", starts, made_ints(x, "sizes", sizes.v, sizes.n, -1), NULL);
     for (int i = 0; i < v->rank; i++)
         steps[i] = 1;
-    return give_moved(x, sliced(x, v, starts, ends, steps, v->rank), raw);
+    return give_moved(x, hlo_sliced(x, v, starts, ends, steps, v->rank), raw);
 }
 
 static enum status read_hlo_dynamic_update(struct op_reader *x) {
@@ -271,15 +251,15 @@ static enum status read_hlo_iota(struct op_reader *x) {
     for (int i = 0; i < out->rank; i++)
         dim[i] = i == axis ? out->dim[i] : 1;
     struct value *v = reshaped(x, made_tensor(x, "indices", t, -1), dim, out->rank);
-    return give(x,
-                then2(x, "Expand", v, made_ints(x, "result_shape", out->dim, out->rank, -1), NULL));
+    return hlo_give(
+        x, then2(x, "Expand", v, made_ints(x, "result_shape", out->dim, out->rank, -1), NULL));
 }
 
 static enum status read_hlo_clamp(struct op_reader *x) {
     TRY(need_inputs(x, 3));
     struct value *low = real_in(x, 0), *v = real_in(x, 1), *high = real_in(x, 2);
     v = then2(x, "Max", v, low, NULL);
-    return give(x, then2(x, "Min", v, high, NULL));
+    return hlo_give(x, then2(x, "Min", v, high, NULL));
 }
 
 /* The remainder has the dividend's sign. */
@@ -287,21 +267,21 @@ static enum status read_hlo_remainder(struct op_reader *x) {
     TRY(need_inputs(x, 2));
     struct value *a = real_in(x, 0), *b = real_in(x, 1), *v = then2(x, "Mod", a, b, NULL);
     node_set_int(x->last, "fmod", 1);
-    return give(x, v);
+    return hlo_give(x, v);
 }
 
 static enum status read_hlo_logic(struct op_reader *x) {
     TRY(need_inputs(x, 2));
     bool both = x->code == BUILTIN_STABLEHLO_AND, truth = raw_in(x, 0)->dtype == DT_BOOL;
     const char *op = truth ? (both ? "And" : "Or") : both ? "BitwiseAnd" : "BitwiseOr";
-    return give(x, then2(x, op, raw_in(x, 0), raw_in(x, 1), NULL));
+    return hlo_give(x, then2(x, op, raw_in(x, 0), raw_in(x, 1), NULL));
 }
 
 static enum status read_hlo_shift_left(struct op_reader *x) {
     TRY(need_inputs(x, 2));
     struct value *v = then2(x, "BitShift", raw_in(x, 0), raw_in(x, 1), NULL);
     node_set_string(x->last, "direction", "LEFT");
-    return give(x, v);
+    return hlo_give(x, v);
 }
 
 static enum status read_hlo_cbrt(struct op_reader *x) {
@@ -309,7 +289,7 @@ static enum status read_hlo_cbrt(struct op_reader *x) {
     struct value *v = real_in(x, 0), *sign = then1(x, "Sign", v, NULL),
                  *size = then1(x, "Abs", v, NULL);
     size = then2(x, "Pow", size, made_real(x, "third", DT_F64, 1.0 / 3), NULL);
-    return give(x, then2(x, "Mul", sign, size, NULL));
+    return hlo_give(x, then2(x, "Mul", sign, size, NULL));
 }
 
 /* How one element compares with another: an operator, and whether its answer is turned round. */
@@ -335,7 +315,7 @@ static enum status read_hlo_compare(struct op_reader *x) {
     TRY(comparison(x, &x->options2, &op, &negate));
     struct value *a = real_in(x, 0), *b = real_in(x, 1), *v = then2(x, op, a, b, NULL);
     v->dtype = DT_BOOL;
-    return give(x, negate ? then1(x, "Not", v, NULL) : v);
+    return hlo_give(x, negate ? then1(x, "Not", v, NULL) : v);
 }
 
 /* --- reductions --- */
@@ -352,7 +332,7 @@ static enum status read_hlo_reduce(struct op_reader *x) {
     if (x->n_in != 2 || x->n_out != 1)
         return refuse(x, "a reduction of several tensors");
     TRY(need_inputs(x, 2));
-    TRY(read_axes(x, 0, "dimensions", raw_in(x, 0)->rank, &axes));
+    TRY(hlo_axes(x, 0, "dimensions", raw_in(x, 0)->rank, &axes));
     TRY(tflite_reducer(x, fb_i32(&x->options2, 1, 0), &reducer));
     struct value *v = real_in(x, 0), *first = real_in(x, 1);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
@@ -364,188 +344,9 @@ static enum status read_hlo_reduce(struct op_reader *x) {
         v = then2(x, ways[i].reduce, v, made_ints(x, "dimensions", axes.v, axes.n, -1), NULL);
         node_set_int(x->last, "keepdims", 0);
         node_set_int(x->last, "noop_with_empty_axes", 1);
-        return give(x, then2(x, truth ? ways[i].then_truth : ways[i].then, v, first, NULL));
+        return hlo_give(x, then2(x, truth ? ways[i].then_truth : ways[i].then, v, first, NULL));
     }
     return refuse(x, "its reduction");
-}
-
-/* --- products --- */
-
-/* Letters for the axes of one factor: batch and contracted ones are shared, the rest are new. */
-static void name_axes(char *out, int rank, const struct long_list *batch,
-                      const struct long_list *contract, char first_free) {
-    for (int i = 0; i < rank; i++)
-        out[i] = first_free++;
-    for (int i = 0; i < batch->n; i++)
-        out[batch->v[i]] = (char)('a' + i);
-    for (int i = 0; i < contract->n; i++)
-        out[contract->v[i]] = (char)('i' + i);
-    out[rank] = '\0';
-}
-
-static int add_free(char *out, int at, const char *names, const struct long_list *batch,
-                    const struct long_list *contract) {
-    for (int i = 0; names[i]; i++)
-        if (!contains(batch, i) && !contains(contract, i))
-            out[at++] = names[i];
-    return at;
-}
-
-/* The result's axes: batch, then what is left of the left factor, then of the right. */
-static enum status read_hlo_dot(struct op_reader *x) {
-    struct long_list batch[2], contract[2];
-    char names[2][MAX_RANK + 1], result[2 * MAX_RANK + 1];
-    TRY(need_inputs(x, 2));
-    for (int k = 0; k < 2; k++) {
-        TRY(read_axes(x, k, "batching_dimensions", raw_in(x, k)->rank, &batch[k]));
-        TRY(read_axes(x, 2 + k, "contracting_dimensions", raw_in(x, k)->rank, &contract[k]));
-        name_axes(names[k], raw_in(x, k)->rank, &batch[k], &contract[k], k ? 'A' : 'q');
-    }
-    TRY(need_count(x, &batch[1], "rhs_batching_dimensions", batch[0].n));
-    TRY(need_count(x, &contract[1], "rhs_contracting_dimensions", contract[0].n));
-    int at = 0;
-    for (; at < batch[0].n; at++)
-        result[at] = (char)('a' + at);
-    at = add_free(result, at, names[0], &batch[0], &contract[0]);
-    at = add_free(result, at, names[1], &batch[1], &contract[1]);
-    result[at] = '\0';
-    struct value *a = real_in(x, 0), *b = real_in(x, 1);
-    struct node *n = emit(x, "Einsum", "", 2, 1, ROLE_MAIN);
-    n->in[0] = a;
-    n->in[1] = b;
-    node_set_string(n, "equation",
-                    arena_printf(x->r->m->arena, "%s,%s->%s", names[0], names[1], result));
-    return deliver(x, 0, n, 0, ACTIVATION_NONE);
-}
-
-/* Slots of StablehloConvolutionOptions. */
-enum {
-    CONV_STRIDES,
-    CONV_PADDING,
-    CONV_LHS_DILATION,
-    CONV_RHS_DILATION,
-    CONV_REVERSAL,
-    CONV_IN_BATCH,
-    CONV_IN_FEATURE,
-    CONV_IN_SPATIAL,
-    CONV_KERNEL_IN,
-    CONV_KERNEL_OUT,
-    CONV_KERNEL_SPATIAL,
-    CONV_OUT_BATCH,
-    CONV_OUT_FEATURE,
-    CONV_OUT_SPATIAL,
-    CONV_GROUPS,
-    CONV_BATCH_GROUPS
-};
-
-/* The axes of a tensor as ONNX orders them: two, then the spatial ones. */
-static enum status conv_axes(struct op_reader *x, int first, int second, int spatial, int rank,
-                             const char *what, int64_t *perm) {
-    struct long_list list;
-    TRY(read_axes(x, spatial, what, rank, &list));
-    TRY(need_count(x, &list, what, rank - 2));
-    perm[0] = fb_i64(&x->options2, first, 0);
-    perm[1] = fb_i64(&x->options2, second, 0);
-    memcpy(perm + 2, list.v, sizeof *perm * (size_t)list.n);
-    for (int i = 0; i < 2; i++)
-        FAIL_IF(perm[i] < 0 || perm[i] >= rank || contains(&list, perm[i]) || perm[0] == perm[1],
-                x->r->err, STATUS_CORRUPT, "%s: axis %lld of %d", what, (long long)perm[i], rank);
-    return OK;
-}
-
-/* A list with one positive entry a spatial axis; an absent list is ones. */
-static enum status conv_list(struct op_reader *x, int slot, const char *name, int n,
-                             struct long_list *out) {
-    TRY(read_long_list(x, slot, name, out));
-    for (int i = 0; !out->n && i < n; i++)
-        out->v[i] = 1;
-    out->n = out->n ? out->n : n;
-    TRY(need_count(x, out, name, n));
-    for (int i = 0; i < n; i++)
-        FAIL_IF(out->v[i] < 1, x->r->err, STATUS_CORRUPT, "%s has %lld", name,
-                (long long)out->v[i]);
-    return OK;
-}
-
-/* The image [n, c, ...] with its padding (which may cut) and the zeros between its elements. */
-static enum status padded_image(struct op_reader *x, struct value **v, int spatial) {
-    struct long_list pads, between_list;
-    int64_t low[MAX_RANK] = { 0 }, high[MAX_RANK] = { 0 }, interior[MAX_RANK] = { 0 };
-    bool plain = true;
-    TRY(conv_list(x, CONV_LHS_DILATION, "lhs_dilation", spatial, &between_list));
-    TRY(read_long_list(x, CONV_PADDING, "padding", &pads));
-    if (pads.n)
-        TRY(need_count(x, &pads, "padding", 2 * spatial));
-    for (int i = 0; i < spatial; i++) {
-        low[2 + i] = pads.v[2 * i];
-        high[2 + i] = pads.v[2 * i + 1];
-        interior[2 + i] = between_list.v[i] - 1;
-        plain &= !low[2 + i] && !high[2 + i] && !interior[2 + i];
-    }
-    if (plain)
-        return OK;
-    struct value *zero = made_real(x, "zero", (*v)->dtype, 0);
-    struct node *n = emit(x, "STABLEHLO_PAD", "tflite", 2, 1, ROLE_HELPER);
-    n->in[0] = *v;
-    n->in[1] = zero;
-    node_set_ints(n, "low", kept(x, low, spatial + 2), spatial + 2);
-    node_set_ints(n, "high", kept(x, high, spatial + 2), spatial + 2);
-    node_set_ints(n, "interior", kept(x, interior, spatial + 2), spatial + 2);
-    *v = between(x, "padded", (*v)->dtype, NULL);
-    node_set_output(n, 0, *v);
-    return OK;
-}
-
-/* The kernel [out, in, ...] turned round along the spatial axes that ask for it. */
-static enum status reversed_kernel(struct op_reader *x, struct value **w, int spatial) {
-    struct fb_vector turn = fb_vec(&x->options2, CONV_REVERSAL, 1);
-    int64_t from[MAX_RANK], to[MAX_RANK], step[MAX_RANK];
-    FAIL_IF(turn.n && turn.n != (size_t)spatial, x->r->err, STATUS_CORRUPT,
-            "window_reversal has %zu elements, %d are needed", turn.n, spatial);
-    bool any = false;
-    for (int i = 0; i < spatial + 2; i++) {
-        bool back = i >= 2 && turn.n && fb_vec_u8(&turn, (size_t)(i - 2));
-        any |= back;
-        from[i] = back ? -1 : 0;
-        to[i] = back ? INT64_MIN : INT64_MAX;
-        step[i] = back ? -1 : 1;
-    }
-    if (any)
-        *w = sliced(x, *w, made_ints(x, "from", from, spatial + 2, -1),
-                    made_ints(x, "to", to, spatial + 2, -1), step, spatial + 2);
-    return OK;
-}
-
-static enum status read_hlo_convolution(struct op_reader *x) {
-    struct long_list strides, dilations;
-    int64_t image[MAX_RANK], kernel[MAX_RANK], result[MAX_RANK], back[MAX_RANK];
-    TRY(need_inputs(x, 2));
-    struct value *v = real_in(x, 0), *w = real_in(x, 1);
-    int rank = v->rank, spatial = rank - 2;
-    FAIL_IF(rank < 3 || w->rank != rank, x->r->err, STATUS_UNSUPPORTED, "an image of rank %d",
-            rank);
-    if (fb_i64(&x->options2, CONV_BATCH_GROUPS, 1) > 1)
-        return refuse(x, "groups of the batch");
-    TRY(conv_axes(x, CONV_IN_BATCH, CONV_IN_FEATURE, CONV_IN_SPATIAL, rank, "input", image));
-    TRY(conv_axes(x, CONV_KERNEL_OUT, CONV_KERNEL_IN, CONV_KERNEL_SPATIAL, rank, "kernel", kernel));
-    TRY(conv_axes(x, CONV_OUT_BATCH, CONV_OUT_FEATURE, CONV_OUT_SPATIAL, rank, "output", result));
-    TRY(conv_list(x, CONV_STRIDES, "window_strides", spatial, &strides));
-    TRY(conv_list(x, CONV_RHS_DILATION, "rhs_dilation", spatial, &dilations));
-    v = transposed(x, v, image, rank);
-    w = transposed(x, w, kernel, rank);
-    TRY(padded_image(x, &v, spatial));
-    TRY(reversed_kernel(x, &w, spatial));
-    struct node *n = emit(x, "Conv", "", 2, 1, ROLE_MAIN);
-    n->in[0] = v;
-    n->in[1] = w;
-    node_set_ints(n, "strides", kept(x, strides.v, spatial), spatial);
-    node_set_ints(n, "dilations", kept(x, dilations.v, spatial), spatial);
-    node_set_int(n, "group", fb_i64(&x->options2, CONV_GROUPS, 1));
-    struct value *y = between(x, "Conv", v->dtype, NULL);
-    node_set_output(n, 0, y);
-    for (int i = 0; i < rank; i++)
-        back[result[i]] = i;
-    return give(x, transposed(x, y, back, rank));
 }
 
 /* --- SORT: by the first tensor, the others follow --- */
@@ -598,15 +399,15 @@ static enum status read_hlo_sort(struct op_reader *x) {
 
 static enum status set_list(struct op_reader *x, struct node *n, const char *name, int slot) {
     struct long_list list;
-    TRY(read_long_list(x, slot, name, &list));
-    node_set_ints(n, name, kept(x, list.v, list.n), list.n);
+    TRY(hlo_long_list(x, slot, name, &list));
+    node_set_ints(n, name, kept_ints(x, list.v, list.n), list.n);
     return OK;
 }
 
 static enum status read_hlo_gather(struct op_reader *x) {
     TRY(need_inputs(x, 2));
     bool raw;
-    struct value *v = mover_in(x, &raw);
+    struct value *v = moved_in(x, 0, &raw);
     struct node *n = emit(x, x->op_name, "tflite", 2, 1, ROLE_MAIN);
     n->in[0] = v;
     n->in[1] = raw_in(x, 1);
@@ -648,7 +449,6 @@ static const struct {
     { BUILTIN_STABLEHLO_CLAMP, read_hlo_clamp },
     { BUILTIN_STABLEHLO_CONCATENATE, read_hlo_concatenate },
     { BUILTIN_STABLEHLO_BROADCAST_IN_DIM, read_hlo_broadcast },
-    { BUILTIN_STABLEHLO_CONVOLUTION, read_hlo_convolution },
     { BUILTIN_STABLEHLO_SLICE, read_hlo_slice },
     { BUILTIN_STABLEHLO_REDUCE, read_hlo_reduce },
     { BUILTIN_STABLEHLO_AND, read_hlo_logic },
@@ -659,7 +459,6 @@ static const struct {
     { BUILTIN_STABLEHLO_DYNAMIC_SLICE, read_hlo_dynamic_slice },
     { BUILTIN_STABLEHLO_DYNAMIC_UPDATE_SLICE, read_hlo_dynamic_update },
     { BUILTIN_STABLEHLO_IOTA, read_hlo_iota },
-    { BUILTIN_STABLEHLO_DOT_GENERAL, read_hlo_dot },
     { BUILTIN_STABLEHLO_SORT, read_hlo_sort },
     { BUILTIN_STABLEHLO_GATHER, read_hlo_gather },
     { BUILTIN_STABLEHLO_TRANSPOSE, read_hlo_transpose },

@@ -197,6 +197,12 @@ enum status deliver_value(struct op_reader *x, int i, struct value *v, enum acti
 /* True when no arithmetic is needed between input i and output k: neither is quantized, or both
  * alike. */
 bool same_quant(const struct op_reader *x, int i, int k);
+/* Input i of an operator that only moves data, and whether it passes as it is: where input and
+ * output have one scale. Output i of such an operator. */
+struct value *moved_in(struct op_reader *x, int i, bool *raw);
+enum status moved_out(struct op_reader *x, int i, struct node *n, bool raw);
+/* A copy that lives as long as the model. */
+int64_t *kept_ints(struct op_reader *x, const int64_t *v, int64_t n);
 enum status activation_read(const struct op_reader *x, int slot, enum activation *out);
 
 /* Contents of constant input i as integers (arena); false when it is not a constant. */
@@ -210,10 +216,12 @@ enum status refuse(const struct op_reader *x, const char *what);
 read_fn *map_elementwise(enum builtin code);
 read_fn *map_spatial(enum builtin code);
 read_fn *map_data(enum builtin code);
+read_fn *map_slice(enum builtin code);
 read_fn *map_reduce(enum builtin code);
 read_fn *map_own(enum builtin code);
 read_fn *map_control(enum builtin code);
 read_fn *map_stablehlo(enum builtin code);
+read_fn *map_stablehlo_product(enum builtin code);
 /* map_own.c: the name of the reduction that a sub-graph of one operator on its two inputs is: add,
  * mul, max, min; set where it gives its second input. */
 enum status tflite_reducer(struct op_reader *x, int32_t body, const char **name);

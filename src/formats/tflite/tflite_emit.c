@@ -173,6 +173,23 @@ bool same_quant(const struct op_reader *x, int i, int k) {
            a->quant->zero_point[0] == b->quant->zero_point[0];
 }
 
+struct value *moved_in(struct op_reader *x, int i, bool *raw) {
+    *raw = same_quant(x, i, 0);
+    return *raw ? raw_in(x, i) : real_in(x, i);
+}
+
+enum status moved_out(struct op_reader *x, int i, struct node *n, bool raw) {
+    if (!raw)
+        return deliver(x, i, n, 0, ACTIVATION_NONE);
+    if (x->out[i])
+        node_set_output(n, 0, x->out[i]);
+    return OK;
+}
+
+int64_t *kept_ints(struct op_reader *x, const int64_t *v, int64_t n) {
+    return arena_copy(x->r->m->arena, v, sizeof *v * (size_t)(n ? n : 1));
+}
+
 static enum status emit_activation(struct op_reader *x, enum activation act, struct value *v,
                                    enum dtype dtype, struct node **out) {
     static const double low[] = { [ACTIVATION_RELU_N1_TO_1] = -1,

@@ -98,7 +98,9 @@ static enum status read_custom(struct op_reader *x) {
 
 read_fn *tflite_reader(enum builtin code) {
     static read_fn *(*const families[])(enum builtin) = {
-        map_elementwise, map_spatial, map_data, map_reduce, map_own, map_control, map_stablehlo,
+        map_elementwise, map_spatial,   map_data,
+        map_slice,       map_reduce,    map_own,
+        map_control,     map_stablehlo, map_stablehlo_product,
     };
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         read_fn *f = families[i](code);
