@@ -2,9 +2,11 @@
 
 usage: check_repaired.py TARGET FIXED [SOURCE INPUTS.npz]
        check_repaired.py --examples CALQUE
+       check_repaired.py --faults CALQUE CORPUS     the cases of CORPUS/faults: what their truth does not name must be untouched
 
 With SOURCE (ONNX or TensorFlow Lite) and inputs in its names, both are run by their own runtimes and compared.
 """
+import json
 import pathlib
 import subprocess
 import sys
@@ -37,15 +39,20 @@ def tflite_constants(path):
     return found
 
 
+ONNX_TYPES = {f"tensor({name})": dtype for name, dtype in
+              {"double": np.float64, "float16": np.float16, "bool": np.bool_, **{k: np.dtype(k) for k in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")}}.items()}
+
+
 def run_onnx(path, feeds):
     import onnxruntime
     options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     inputs = session.get_inputs()
     if feeds is None:
         shapes = [[d if isinstance(d, int) else 1 for d in i.shape] for i in inputs]
-        arrays = [np.ones(s, np.int64 if "int64" in i.type else np.int32 if "int32" in i.type else np.float32) for s, i in zip(shapes, inputs)]
+        arrays = [np.ones(s, ONNX_TYPES.get(i.type, np.float32)) for s, i in zip(shapes, inputs)]
     else:
         arrays = feeds
     return session.run(None, {i.name: a for i, a in zip(inputs, arrays)})
@@ -112,7 +119,35 @@ def examples(calque):
     return failed
 
 
+def faults(calque, corpus):
+    root = pathlib.Path(corpus) / "faults"
+    cases = repaired = sound = alone = 0
+    for line in (root / "truth.jsonl").open():
+        case = json.loads(line)
+        source, target = root / case["source"], root / case["target"]
+        if not case["faults"] or source.suffix not in (".onnx", ".tflite"):
+            continue
+        cases += 1
+        with tempfile.TemporaryDirectory() as tmp:
+            fixed = pathlib.Path(tmp) / f"fixed{target.suffix}"
+            if subprocess.run([calque, "repair", source, target, "-o", fixed, "-q"], stdout=subprocess.DEVNULL).returncode != 0:
+                print(f"{case['id']}: not repaired")
+                continue
+            complaints, changed, gone, _ = check(target, fixed)
+        named = {name for fault in case["faults"] for name in fault["accept"] + fault["inits"]}
+        others = [n for n in changed + gone if n not in named and n.split("/", 2)[-1] not in named]
+        repaired += 1
+        sound += not complaints
+        alone += not others
+        if complaints or others:
+            print(f"{case['id']}: {'; '.join(complaints) or 'runs'}; changed besides: {others}")
+    print(f"{cases} cases, {repaired} repaired, {sound} of them run in their runtime, {alone} with every other constant bit-identical")
+    return cases - alone + cases - sound
+
+
 def main():
+    if len(sys.argv) == 4 and sys.argv[1] == "--faults":
+        sys.exit(faults(sys.argv[2], sys.argv[3]) > 0)
     if len(sys.argv) == 3 and sys.argv[1] == "--examples":
         sys.exit(examples(sys.argv[2]) > 0)
     complaints, changed, gone, new = check(sys.argv[1], sys.argv[2])
