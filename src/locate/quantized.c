@@ -285,7 +285,7 @@ bool region_narrows(const struct region *r) {
 bool zipper_quantized(const struct zipper *z, struct region *r) {
     if (count_quantizing(r->nodes, r->n_nodes) <=
         count_quantizing(r->source_nodes, r->n_source_nodes))
-        return false;
+        return zipper_unrounded_error(z, r) <= r->floor;
     if (is_round_trip(z, r))
         return true;
     if (plain_linear(r) && unlike_source(z, r))
@@ -298,7 +298,7 @@ bool zipper_quantized(const struct zipper *z, struct region *r) {
         explained = fmax(explained, (d < HUGE_VAL ? d : 0) + trips_effect(z, r, k));
         replay_free(moves, n);
     }
-    return r->error <= 4 * explained;
+    return r->error <= 4 * explained || zipper_unrounded_error(z, r) <= r->floor;
 }
 
 /* Does the node read weights that are stored in fewer bits, none of which the source has in full?

@@ -27,6 +27,10 @@ void region_fill(const struct zipper *z, struct region *r);
 /* Views of linked values before t, the nearest first. */
 int region_hints(const struct zipper *z, const struct value *t, struct pair_view *out, int max);
 
+/* The region's error when what it quantizes with scales of its own making is left as it is;
+ * infinity when it does not. */
+double zipper_unrounded_error(const struct zipper *z, const struct region *r);
+
 /* May t stand for s through this view? Their operators' layouts say so; true when they say nothing.
  */
 bool zipper_natural(const struct zipper *z, const struct value *t, const struct value *s,
