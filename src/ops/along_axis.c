@@ -224,8 +224,8 @@ static const struct attr_def running_attrs[] = { INT("exclusive", 0), INT("rever
 
 /* clang-format off */
 const struct op ops_along_axis[] = {
-    { ONNX("ArgMax", 13, 1, 1), .attrs = arg_attrs, .shape = arg_shape, .eval = arg_eval },
-    { ONNX("ArgMin", 13, 1, 1), .attrs = arg_attrs, .shape = arg_shape, .eval = arg_eval },
+    { ONNX("ArgMax", 13, 1, 1), .flags = OP_NO_GRADIENT, .attrs = arg_attrs, .shape = arg_shape, .eval = arg_eval },
+    { ONNX("ArgMin", 13, 1, 1), .flags = OP_NO_GRADIENT, .attrs = arg_attrs, .shape = arg_shape, .eval = arg_eval },
     { .name = "TopK", .domain = "", .spec = "ONNX TopK-24", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 2,
       .attrs = ATTRS(INT("axis", -1), INT("largest", 1), INT("sorted", 1)), .shape = top_shape, .eval = top_eval,
       .grad = top_grad },

@@ -73,6 +73,10 @@ void rotary_run(struct op_ctx *c, const struct rotary *r);
 enum status attention_read(struct op_ctx *c, struct attention *out);
 enum status rotary_read(struct op_ctx *c, struct rotary *out);
 
-op_grad_fn attention_grad, rotary_grad;
+/* Adds the bias of an ONNX Runtime key mask: [batch] lengths of the right-padded keys, [2 * batch]
+ * ends and starts, [batch, keys], or [batch, queries, keys], 0 where masked. */
+enum status attention_key_mask(struct op_ctx *c, struct attention *a, const struct tensor *mask);
+
+op_grad_fn attention_grad, rotary_grad, packed_attention_grad, multi_head_grad, group_query_grad;
 
 #endif

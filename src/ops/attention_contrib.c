@@ -34,9 +34,7 @@ static double scale_of(const struct node *n, int64_t head_size) {
     return scale == 0 ? 1 / sqrt((double)head_size) : scale;
 }
 
-/* Adds the bias of a key mask: [batch] lengths of the right-padded keys, [2 * batch] ends and
- * starts, [batch, keys], or [batch, queries, keys], 0 where masked. */
-static enum status add_key_mask(struct op_ctx *c, struct attention *a, const struct tensor *m) {
+enum status attention_key_mask(struct op_ctx *c, struct attention *a, const struct tensor *m) {
     double off = attr_float(c->node, "mask_filter_value");
     bool full = m->rank == 3, lengths = m->rank == 1;
     int64_t n = lengths ? m->dim[0] : 0, rows = full ? a->queries : 1;
@@ -205,7 +203,7 @@ static enum status packed_attention(struct op_ctx *c) {
         *to[i] = attention_cache(c, &k, a.store);
     }
     if (input_given(c, 3))
-        TRY(add_key_mask(c, &a, c->in[3]));
+        TRY(attention_key_mask(c, &a, c->in[3]));
     if (input_given(c, 5))
         TRY(attention_add_bias(c, &a, c->in[5]));
     attention_run(c, &a);
@@ -332,7 +330,7 @@ static enum status multi_head(struct op_ctx *c) {
     a.offset = same_offset(c, m.batch, m.past);
     a.scores = op_wanted(c, 3) ? c->out[3]->data : NULL;
     if (input_given(c, 4))
-        TRY(add_key_mask(c, &a, c->in[4]));
+        TRY(attention_key_mask(c, &a, c->in[4]));
     if (input_given(c, 5))
         TRY(attention_add_bias(c, &a, c->in[5]));
     attention_run(c, &a);
@@ -562,10 +560,10 @@ static const struct attr_def grouped_attrs[] = {
 
 const struct op ops_attention_contrib[] = {
     { SEVERAL("Attention", 2, 7, 2), .attrs = packed_attrs, .shape = shape_packed,
-      .eval = packed_attention },
+      .eval = packed_attention, .grad = packed_attention_grad },
     { SEVERAL("MultiHeadAttention", 1, 10, 4), .attrs = multi_attrs, .shape = shape_multi,
-      .eval = multi_head },
+      .eval = multi_head, .grad = multi_head_grad },
     { SEVERAL("GroupQueryAttention", 1, 14, 4), .attrs = grouped_attrs, .shape = shape_grouped,
-      .eval = group_query },
+      .eval = group_query, .grad = group_query_grad },
     { 0 },
 };

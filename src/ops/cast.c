@@ -252,7 +252,8 @@ const struct op ops_cast[] = {
       .eval = cast_eval, .grad = cast_grad },
     { ONNX("CastLike", 25, 2, 2), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .attrs = ATTRS(CAST_ATTRS), .shape = cast_like_shape,
       .eval = cast_eval, .grad = cast_grad },
-    { ONNX("BitCast", 26, 1, 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .attrs = ATTRS(NEEDED("to", INT)), .shape = cast_shape,
+    { ONNX("BitCast", 26, 1, 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE | OP_NO_GRADIENT, .attrs = ATTRS(NEEDED("to", INT)),
+      .shape = cast_shape,
       .eval = bit_cast_eval },
     { 0 },
 };

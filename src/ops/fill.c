@@ -245,12 +245,13 @@ static enum status grad_range(struct grad_ctx *c) {
 
 /* clang-format off */
 const struct op ops_fill[] = {
-    { ONNX("Constant", 25, 0, 0), .flags = OP_VIEW,
+    { ONNX("Constant", 25, 0, 0), .flags = OP_VIEW | OP_NO_GRADIENT,
       .attrs = ATTRS(PLAIN("value", TENSOR), PLAIN("sparse_value", TENSOR), PLAIN("value_float", FLOAT), PLAIN("value_floats", FLOATS),
                      PLAIN("value_int", INT), PLAIN("value_ints", INTS), PLAIN("value_string", STRING),
                      PLAIN("value_strings", STRINGS)),
       .shape = shape_constant, .eval = eval_constant },
-    { ONNX("ConstantOfShape", 25, 1, 1), .flags = OP_MOVES, .attrs = ATTRS(PLAIN("value", TENSOR)), .shape = shape_constant_of_shape,
+    { ONNX("ConstantOfShape", 25, 1, 1), .flags = OP_MOVES | OP_NO_GRADIENT, .attrs = ATTRS(PLAIN("value", TENSOR)),
+      .shape = shape_constant_of_shape,
       .eval = eval_constant_of_shape },
     { ONNX("Range", 27, 3, 3), .attrs = ATTRS(INT("stash_type", 1)), .shape = shape_range, .eval = eval_range, .grad = grad_range },
     { 0 },

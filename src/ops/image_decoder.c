@@ -59,7 +59,8 @@ static enum status eval_image(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_image_decoder[] = {
-    { ONNX("ImageDecoder", 20, 1, 1), .flags = OP_DATA_SHAPE, .attrs = ATTRS(STRING("pixel_format", "RGB")), .shape = shape_image,
+    { ONNX("ImageDecoder", 20, 1, 1), .flags = OP_DATA_SHAPE | OP_NO_GRADIENT, .attrs = ATTRS(STRING("pixel_format", "RGB")),
+      .shape = shape_image,
       .eval = eval_image },
     { 0 },
 };

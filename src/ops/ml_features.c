@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/ml_grad.h"
 #include "ops/ml_scores.h"
+#include "ops/move.h"
 #include "ops/row.h"
 
 static enum status float_like(struct shape_ctx *c) {
@@ -165,15 +167,15 @@ static enum status vectorizer_eval(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_ml_features[] = {
-    { ONNX_ML("Binarizer", 1, 1, 1), .flags = OP_ELEMENTWISE, .attrs = ATTRS(FLOAT("threshold", 0)), .shape = shape_same,
+    { ONNX_ML("Binarizer", 1, 1, 1), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .attrs = ATTRS(FLOAT("threshold", 0)), .shape = shape_same,
       .eval = binarizer_eval },
-    { ONNX_ML("Normalizer", 1, 1, 1), .attrs = ATTRS(STRING("norm", "MAX")), .shape = float_like, .eval = normalizer_eval },
+    { ONNX_ML("Normalizer", 1, 1, 1), .attrs = ATTRS(STRING("norm", "MAX")), .shape = float_like, .eval = normalizer_eval, .grad = normalizer_grad },
     { ONNX_ML("Scaler", 1, 1, 1), .attrs = ATTRS(PLAIN("offset", FLOATS), PLAIN("scale", FLOATS)), .shape = float_like,
-      .eval = scaler_eval },
+      .eval = scaler_eval, .grad = scaler_grad },
     { ONNX_ML("Imputer", 1, 1, 1), .attrs = ATTRS(PLAIN("imputed_value_floats", FLOATS), PLAIN("imputed_value_int64s", INTS),
-      FLOAT("replaced_value_float", 0), INT("replaced_value_int64", 0)), .shape = shape_same, .eval = imputer_eval },
-    { ONNX_ML("ArrayFeatureExtractor", 1, 2, 2), .flags = OP_MOVES, .shape = extractor_shape, .eval = extractor_eval },
+      FLOAT("replaced_value_float", 0), INT("replaced_value_int64", 0)), .shape = shape_same, .eval = imputer_eval, .grad = imputer_grad },
+    { ONNX_ML("ArrayFeatureExtractor", 1, 2, 2), .flags = OP_MOVES, .shape = extractor_shape, .eval = extractor_eval, .grad = grad_moves },
     { ONNX_ML("FeatureVectorizer", 1, 1, -1), .attrs = ATTRS(PLAIN("inputdimensions", INTS)), .shape = vectorizer_shape,
-      .eval = vectorizer_eval },
+      .eval = vectorizer_eval, .grad = grad_moves },
     { 0 },
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ops/mathfn.h"
+#include "ops/ml_grad.h"
 #include "ops/ml_scores.h"
 #include "ops/row.h"
 
@@ -382,7 +383,7 @@ static enum status svm_classifier_shape(struct shape_ctx *c) {
 /* clang-format off */
 const struct op ops_ml_linear[] = {
     { ONNX_ML("LinearRegressor", 1, 1, 1), .attrs = ATTRS(PLAIN("coefficients", FLOATS), PLAIN("intercepts", FLOATS), POST,
-      INT("targets", 1)), .shape = linear_regressor_shape, .eval = linear_regressor_eval },
+      INT("targets", 1)), .shape = linear_regressor_shape, .eval = linear_regressor_eval, .grad = linear_regressor_grad },
     { .name = "LinearClassifier", .domain = "ai.onnx.ml", .spec = "ONNX-ML LinearClassifier-1", .min_in = 1, .max_in = 1,
       .min_out = 1, .max_out = 2, .attrs = ATTRS(PLAIN("classlabels_ints", INTS), PLAIN("classlabels_strings", STRINGS),
       NEEDED("coefficients", FLOATS), PLAIN("intercepts", FLOATS), INT("multi_class", 0), POST),

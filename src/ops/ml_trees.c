@@ -537,9 +537,11 @@ static const struct attr_def ensemble_attrs[] = {
 
 /* clang-format off */
 const struct op ops_ml_trees[] = {
-    { ONNX_ML("TreeEnsemble", 5, 1, 1), .attrs = ensemble_attrs, .shape = regressor_shape, .eval = ensemble_eval },
-    { ONNX_ML("TreeEnsembleRegressor", 5, 1, 1), .attrs = regressor_attrs, .shape = regressor_shape, .eval = regressor_eval },
-    { .name = "TreeEnsembleClassifier", .domain = "ai.onnx.ml", .spec = "ONNX-ML TreeEnsembleClassifier-5", .min_in = 1,
+    { ONNX_ML("TreeEnsemble", 5, 1, 1), .flags = OP_NO_GRADIENT, .attrs = ensemble_attrs, .shape = regressor_shape, .eval = ensemble_eval },
+    { ONNX_ML("TreeEnsembleRegressor", 5, 1, 1), .flags = OP_NO_GRADIENT, .attrs = regressor_attrs, .shape = regressor_shape,
+      .eval = regressor_eval },
+    { .name = "TreeEnsembleClassifier", .domain = "ai.onnx.ml", .spec = "ONNX-ML TreeEnsembleClassifier-5",
+      .flags = OP_NO_GRADIENT, .min_in = 1,
       .max_in = 1, .min_out = 1, .max_out = 2, .attrs = classifier_attrs, .shape = trees_shape, .eval = classifier_eval },
     { 0 },
 };

@@ -294,14 +294,14 @@ static enum status eval_tflite_nms(struct op_ctx *c) {
     return give_suppressed(c, found, values, s.n_kept, most);
 }
 
-#define TFLITE_NMS(version, n_in, n_out)                                                   \
-    .name = "NON_MAX_SUPPRESSION_" version, .domain = "tflite",                            \
-    .spec = "TFLite NON_MAX_SUPPRESSION_" version, .min_in = n_in, .max_in = n_in,         \
-    .min_out = n_out, .max_out = n_out, .flags = OP_DATA_SHAPE, .shape = shape_tflite_nms, \
-    .eval = eval_tflite_nms
+#define TFLITE_NMS(version, n_in, n_out)                                           \
+    .name = "NON_MAX_SUPPRESSION_" version, .domain = "tflite",                    \
+    .spec = "TFLite NON_MAX_SUPPRESSION_" version, .min_in = n_in, .max_in = n_in, \
+    .min_out = n_out, .max_out = n_out, .flags = OP_DATA_SHAPE | OP_NO_GRADIENT,   \
+    .shape = shape_tflite_nms, .eval = eval_tflite_nms
 
 const struct op ops_nms[] = {
-    { ONNX("NonMaxSuppression", 11, 2, 5), .flags = OP_DATA_SHAPE,
+    { ONNX("NonMaxSuppression", 11, 2, 5), .flags = OP_DATA_SHAPE | OP_NO_GRADIENT,
       .attrs = ATTRS(INT("center_point_box", 0)), .shape = shape_non_max_suppression,
       .eval = eval_non_max_suppression },
     { TFLITE_NMS("V4", 5, 2) },

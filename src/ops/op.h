@@ -117,10 +117,12 @@ enum op_flags {
     OP_DATA_SHAPE = 8,  /* output shape depends on computed contents */
     OP_MOVES =
         16, /* only moves data: every output element is an input element or a constant fill */
-    OP_SUBGRAPH = 32,  /* runs sub-graphs */
-    OP_STATE = 64,     /* reads or writes a variable */
-    OP_VIEW = 128,     /* the kernel makes its outputs itself (op_output, op_output_alias) */
-    OP_KINDS = 256,    /* takes sequences, optionals or maps; all others get tensors only */
+    OP_SUBGRAPH = 32,      /* runs sub-graphs */
+    OP_STATE = 64,         /* reads or writes a variable */
+    OP_VIEW = 128,         /* the kernel makes its outputs itself (op_output, op_output_alias) */
+    OP_KINDS = 256,        /* takes sequences, optionals or maps; all others get tensors only */
+    OP_NO_GRADIENT = 1024, /* no derivative worth the name: integers, truths, indices, texts or
+                              random numbers, steps that are flat almost everywhere */
     OP_ANY_TYPE = 512, /* takes texts or complex numbers; of all others only those that move data or
                           run sub-graphs do */
 };
@@ -134,7 +136,7 @@ struct op {
     const struct attr_def *attrs; /* ends with a NULL name; NULL: none */
     op_shape_fn *shape;
     op_eval_fn *eval;
-    op_grad_fn *grad; /* NULL: not differentiable, or zero almost everywhere */
+    op_grad_fn *grad; /* NULL: OP_NO_GRADIENT, or a sub-graph that tape.h goes through */
 };
 
 /* The row, or NULL. */

@@ -125,7 +125,7 @@ static enum status two_states_shape(struct shape_ctx *c) {
 
 #define TRAINING(name_, least)                                                       \
     .name = name_, .domain = "ai.onnx.preview.training", .spec = "ONNX " name_ "-1", \
-    .min_in = least, .max_in = -1, .min_out = 1, .max_out = -1
+    .min_in = least, .max_in = -1, .flags = OP_NO_GRADIENT, .min_out = 1, .max_out = -1
 
 /* clang-format off */
 const struct op ops_optimizers[] = {

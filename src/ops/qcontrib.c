@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/body.h"
 #include "ops/broadcast.h"
 #include "ops/call.h"
 #include "ops/row.h"
@@ -386,23 +387,82 @@ static enum status matmul_n_bits_shape(struct shape_ctx *c) {
         INT("count_include_pad", 0), PLAIN("dilations", INTS), NEEDED("kernel_shape", INTS), \
         PLAIN("pads", INTS), PLAIN("strides", INTS)
 
+/* What the node gives with the inputs of `ones` as 1 and those of `none` left out, as a constant.
+ */
+static enum status given_constant(struct body *b, const struct tensor *first, unsigned ones,
+                                  unsigned none, struct value **out) {
+    struct grad_ctx *c = b->c;
+    struct op_env env = { .precision = PREC_F64, .scratch = c->scratch };
+    const struct tensor **in = NEW_ARRAY(c->scratch, c->n_in + 1, const struct tensor *);
+    struct tensor *y = NULL;
+    for (int i = 0; i < c->n_in; i++) {
+        in[i] = none >> i & 1 ? NULL : i == 0 && first ? first : c->in[i];
+        if (in[i] && ones >> i & 1) {
+            struct tensor *t =
+                tensor_in_arena(c->scratch, in[i]->dtype, DT_F64, in[i]->rank, in[i]->dim);
+            for (int64_t k = 0; k < tensor_count(t); k++)
+                tensor_set_f64(t, k, 1);
+            in[i] = t;
+        }
+    }
+    TRY(op_run(&env, c->node, in, &y, c->err));
+    *out = body_tensor(b, y->rank, y->dim, y->data);
+    tensor_free(y);
+    return OK;
+}
+
+/* The product of the integers times both scales, and the bias. */
+static enum status write_to_float(struct body *b) {
+    struct value *y;
+    TRY(given_constant(b, NULL, 1u << 2 | 1u << 3, 1u << 6, &y));
+    y = body_op(b, "Mul", body_op(b, "Mul", y, b->in[2], NULL), b->in[3], NULL);
+    b->out[0] = body_has(b, 6) ? body_op(b, "Add", y, b->in[6], NULL) : y;
+    return OK;
+}
+
+static enum status matmul_to_float_grad(struct grad_ctx *c) {
+    return grad_of_body(c, write_to_float);
+}
+
+/* The weights are what the identity gives; their scales are taken as constants. */
+static enum status write_n_bits(struct body *b) {
+    int64_t k = attr_int(b->c->node, "K"), dim[] = { k, k };
+    struct tensor *identity = tensor_in_arena(b->c->scratch, DT_F64, DT_F64, 2, dim);
+    struct value *w, *y;
+    for (int64_t i = 0; i < k; i++)
+        tensor_set_f64(identity, i * k + i, 1);
+    TRY(given_constant(b, identity, 0, 1u << 5, &w));
+    y = body_op(b, "MatMul", b->in[0], w, NULL);
+    b->out[0] = body_has(b, 5) ? body_op(b, "Add", y, b->in[5], NULL) : y;
+    return OK;
+}
+
+static enum status n_bits_grad(struct grad_ctx *c) {
+    return grad_of_body(c, write_n_bits);
+}
+
 /* clang-format off */
 const struct op ops_qcontrib[] = {
-    { MICROSOFT("QLinearAdd", 7, 8), .flags = OP_ELEMENTWISE, .shape = broadcast_0_3, .eval = add_eval },
-    { MICROSOFT("QLinearMul", 7, 8), .flags = OP_ELEMENTWISE, .shape = broadcast_0_3, .eval = mul_eval },
-    { MICROSOFT("QLinearSigmoid", 4, 5), .flags = OP_ELEMENTWISE, .shape = shape_same, .eval = sigmoid_eval },
-    { MICROSOFT("QLinearLeakyRelu", 4, 5), .flags = OP_ELEMENTWISE, .attrs = ATTRS(FLOAT("alpha", 0.01f)), .shape = shape_same,
+    { MICROSOFT("QLinearAdd", 7, 8), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = broadcast_0_3, .eval = add_eval },
+    { MICROSOFT("QLinearMul", 7, 8), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = broadcast_0_3, .eval = mul_eval },
+    { MICROSOFT("QLinearSigmoid", 4, 5), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = shape_same, .eval = sigmoid_eval },
+    { MICROSOFT("QLinearLeakyRelu", 4, 5), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .attrs = ATTRS(FLOAT("alpha", 0.01f)),
+      .shape = shape_same,
       .eval = leaky_relu_eval },
-    { MICROSOFT("QLinearWhere", 9, 9), .flags = OP_ELEMENTWISE, .shape = where_shape, .eval = where_eval },
-    { MICROSOFT("QLinearSoftmax", 5, 5), .attrs = ATTRS(INT("axis", -1), NEEDED("opset", INT)), .shape = shape_same,
+    { MICROSOFT("QLinearWhere", 9, 9), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = where_shape, .eval = where_eval },
+    { MICROSOFT("QLinearSoftmax", 5, 5), .flags = OP_NO_GRADIENT, .attrs = ATTRS(INT("axis", -1), NEEDED("opset", INT)),
+      .shape = shape_same,
       .eval = softmax_eval },
-    { MICROSOFT("QLinearAveragePool", 4, 5), .attrs = ATTRS(POOL_ATTRS), .shape = average_pool_shape, .eval = average_pool_eval },
-    { MICROSOFT("QLinearGlobalAveragePool", 5, 5), .attrs = ATTRS(INT("channels_last", 0)), .shape = global_pool_shape,
+    { MICROSOFT("QLinearAveragePool", 4, 5), .flags = OP_NO_GRADIENT, .attrs = ATTRS(POOL_ATTRS), .shape = average_pool_shape,
+      .eval = average_pool_eval },
+    { MICROSOFT("QLinearGlobalAveragePool", 5, 5), .flags = OP_NO_GRADIENT, .attrs = ATTRS(INT("channels_last", 0)),
+      .shape = global_pool_shape,
       .eval = global_pool_eval },
-    { MICROSOFT("QLinearConcat", 3, -1), .attrs = ATTRS(NEEDED("axis", INT)), .shape = concat_shape, .eval = concat_eval },
-    { MICROSOFT("MatMulIntegerToFloat", 4, 7), .shape = dynamic_matmul_shape, .eval = matmul_to_float_eval },
-    { MICROSOFT("DynamicQuantizeMatMul", 3, 5), .shape = dynamic_matmul_shape, .eval = dynamic_matmul_eval },
+    { MICROSOFT("QLinearConcat", 3, -1), .flags = OP_NO_GRADIENT, .attrs = ATTRS(NEEDED("axis", INT)), .shape = concat_shape,
+      .eval = concat_eval },
+    { MICROSOFT("MatMulIntegerToFloat", 4, 7), .shape = dynamic_matmul_shape, .eval = matmul_to_float_eval, .grad = matmul_to_float_grad },
+    { MICROSOFT("DynamicQuantizeMatMul", 3, 5), .flags = OP_NO_GRADIENT, .shape = dynamic_matmul_shape, .eval = dynamic_matmul_eval },
     { MICROSOFT("MatMulNBits", 3, 6), .attrs = ATTRS(NEEDED("K", INT), NEEDED("N", INT), INT("bits", 4), NEEDED("block_size", INT),
-      INT("accuracy_level", 0)), .shape = matmul_n_bits_shape, .eval = matmul_n_bits_eval },
+      INT("accuracy_level", 0)), .shape = matmul_n_bits_shape, .eval = matmul_n_bits_eval, .grad = n_bits_grad },
     { 0 },
 };

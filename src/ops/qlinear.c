@@ -289,11 +289,11 @@ static const struct attr_def conv_attrs[] = { CONV_ATTRS, { 0 } };
 
 /* clang-format off */
 const struct op ops_qlinear[] = {
-    { ONNX("ConvInteger", 10, 2, 4), .attrs = conv_attrs, .shape = conv_integer_shape, .eval = conv_integer_eval },
-    { ONNX("MatMulInteger", 10, 2, 4), .shape = matmul_integer_shape, .eval = matmul_integer_eval },
-    { ONNX("QLinearConv", 10, 8, 9), .attrs = conv_attrs, .shape = qlinear_conv_shape, .eval = qlinear_conv_eval },
-    { ONNX("QLinearMatMul", 21, 8, 8), .shape = qlinear_matmul_shape, .eval = qlinear_matmul_eval },
-    { MICROSOFT("QGemm", 6, 9), .attrs = ATTRS(FLOAT("alpha", 1), INT("transA", 0), INT("transB", 0)), .shape = qgemm_shape,
+    { ONNX("ConvInteger", 10, 2, 4), .flags = OP_NO_GRADIENT, .attrs = conv_attrs, .shape = conv_integer_shape, .eval = conv_integer_eval },
+    { ONNX("MatMulInteger", 10, 2, 4), .flags = OP_NO_GRADIENT, .shape = matmul_integer_shape, .eval = matmul_integer_eval },
+    { ONNX("QLinearConv", 10, 8, 9), .flags = OP_NO_GRADIENT, .attrs = conv_attrs, .shape = qlinear_conv_shape, .eval = qlinear_conv_eval },
+    { ONNX("QLinearMatMul", 21, 8, 8), .flags = OP_NO_GRADIENT, .shape = qlinear_matmul_shape, .eval = qlinear_matmul_eval },
+    { MICROSOFT("QGemm", 6, 9), .flags = OP_NO_GRADIENT, .attrs = ATTRS(FLOAT("alpha", 1), INT("transA", 0), INT("transB", 0)), .shape = qgemm_shape,
       .eval = qgemm_eval },
     { 0 },
 };

@@ -305,13 +305,14 @@ static const struct attr_def dequantize_attrs[] = {
 
 /* clang-format off */
 const struct op ops_quantize[] = {
-    { ONNX("QuantizeLinear", 25, 2, 3), .attrs = quantize_attrs, .shape = quantize_shape, .eval = quantize_eval },
+    { ONNX("QuantizeLinear", 25, 2, 3), .flags = OP_NO_GRADIENT, .attrs = quantize_attrs, .shape = quantize_shape, .eval = quantize_eval },
     { ONNX("DequantizeLinear", 25, 2, 3), .attrs = dequantize_attrs, .shape = dequantize_shape, .eval = dequantize_eval,
       .grad = dequantize_grad },
-    { MICROSOFT("QuantizeLinear", 2, 3), .attrs = quantize_attrs, .shape = quantize_shape, .eval = quantize_eval },
+    { MICROSOFT("QuantizeLinear", 2, 3), .flags = OP_NO_GRADIENT, .attrs = quantize_attrs, .shape = quantize_shape, .eval = quantize_eval },
     { MICROSOFT("DequantizeLinear", 2, 3), .attrs = dequantize_attrs, .shape = dequantize_shape, .eval = dequantize_eval,
       .grad = dequantize_grad },
-    { .name = "DynamicQuantizeLinear", .domain = "", .spec = "ONNX DynamicQuantizeLinear-11", .min_in = 1, .max_in = 1,
+    { .name = "DynamicQuantizeLinear", .domain = "", .spec = "ONNX DynamicQuantizeLinear-11", .flags = OP_NO_GRADIENT,
+      .min_in = 1, .max_in = 1,
       .min_out = 1, .max_out = 3, .shape = dynamic_shape, .eval = dynamic_eval },
     { 0 },
 };

@@ -179,17 +179,17 @@ static enum status dropout_grad(struct grad_ctx *c) {
 
 /* clang-format off */
 const struct op ops_random[] = {
-    { ONNX("RandomNormal", 22, 0, 0), .flags = OP_RANDOM, .attrs = ATTRS(NEEDED("shape", INTS), INT("dtype", 1), NORMAL),
+    { ONNX("RandomNormal", 22, 0, 0), .flags = OP_RANDOM | OP_NO_GRADIENT, .attrs = ATTRS(NEEDED("shape", INTS), INT("dtype", 1), NORMAL),
       .shape = shape_from_attr, .eval = normal_eval },
-    { ONNX("RandomNormalLike", 22, 1, 1), .flags = OP_RANDOM | OP_ANY_TYPE, .attrs = ATTRS(INT("dtype", 0), NORMAL),
+    { ONNX("RandomNormalLike", 22, 1, 1), .flags = OP_RANDOM | OP_ANY_TYPE | OP_NO_GRADIENT, .attrs = ATTRS(INT("dtype", 0), NORMAL),
       .shape = shape_from_input, .eval = normal_eval },
-    { ONNX("RandomUniform", 22, 0, 0), .flags = OP_RANDOM, .attrs = ATTRS(NEEDED("shape", INTS), INT("dtype", 1), UNIFORM),
+    { ONNX("RandomUniform", 22, 0, 0), .flags = OP_RANDOM | OP_NO_GRADIENT, .attrs = ATTRS(NEEDED("shape", INTS), INT("dtype", 1), UNIFORM),
       .shape = shape_from_attr, .eval = uniform_eval },
-    { ONNX("RandomUniformLike", 22, 1, 1), .flags = OP_RANDOM | OP_ANY_TYPE, .attrs = ATTRS(INT("dtype", 0), UNIFORM),
+    { ONNX("RandomUniformLike", 22, 1, 1), .flags = OP_RANDOM | OP_ANY_TYPE | OP_NO_GRADIENT, .attrs = ATTRS(INT("dtype", 0), UNIFORM),
       .shape = shape_from_input, .eval = uniform_eval },
-    { ONNX("Bernoulli", 22, 1, 1), .flags = OP_RANDOM, .attrs = ATTRS(INT("dtype", 0), SEED), .shape = shape_from_input,
+    { ONNX("Bernoulli", 22, 1, 1), .flags = OP_RANDOM | OP_NO_GRADIENT, .attrs = ATTRS(INT("dtype", 0), SEED), .shape = shape_from_input,
       .eval = bernoulli_eval },
-    { ONNX("Multinomial", 22, 1, 1), .flags = OP_RANDOM, .attrs = ATTRS(INT("dtype", 6), INT("sample_size", 1), SEED),
+    { ONNX("Multinomial", 22, 1, 1), .flags = OP_RANDOM | OP_NO_GRADIENT, .attrs = ATTRS(INT("dtype", 6), INT("sample_size", 1), SEED),
       .shape = multinomial_shape, .eval = multinomial_eval },
     { .name = "Dropout", .domain = "", .spec = "ONNX Dropout-22", .min_in = 1, .max_in = 3, .min_out = 1, .max_out = 2,
       .attrs = ATTRS(PLAIN("seed", INT)), .shape = dropout_shape, .eval = dropout_eval, .grad = dropout_grad },

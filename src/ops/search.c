@@ -265,9 +265,11 @@ static enum status eval_unique(struct op_ctx *c) {
 const struct op ops_search[] = {
     { ONNX("OneHot", 28, 3, 3), .flags = OP_MOVES, .attrs = ATTRS(INT("axis", -1)), .shape = shape_one_hot, .eval = eval_one_hot,
       .grad = grad_moves },
-    { ONNX("EyeLike", 22, 1, 1), .flags = OP_ANY_TYPE, .attrs = ATTRS(INT("dtype", 0), INT("k", 0)), .shape = shape_eye_like, .eval = eval_eye_like },
-    { ONNX("NonZero", 13, 1, 1), .flags = OP_DATA_SHAPE | OP_ANY_TYPE, .shape = shape_non_zero, .eval = eval_non_zero },
+    { ONNX("EyeLike", 22, 1, 1), .flags = OP_ANY_TYPE | OP_NO_GRADIENT, .attrs = ATTRS(INT("dtype", 0), INT("k", 0)),
+      .shape = shape_eye_like, .eval = eval_eye_like },
+    { ONNX("NonZero", 13, 1, 1), .flags = OP_DATA_SHAPE | OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_non_zero, .eval = eval_non_zero },
     { .name = "Unique", .domain = "", .spec = "ONNX Unique-28", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 4,
-      .flags = OP_DATA_SHAPE | OP_ANY_TYPE, .attrs = ATTRS(PLAIN("axis", INT), INT("sorted", 1)), .shape = shape_unique, .eval = eval_unique },
+      .flags = OP_DATA_SHAPE | OP_ANY_TYPE | OP_NO_GRADIENT, .attrs = ATTRS(PLAIN("axis", INT), INT("sorted", 1)),
+      .shape = shape_unique, .eval = eval_unique },
     { 0 },
 };

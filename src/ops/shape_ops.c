@@ -393,7 +393,8 @@ const struct op ops_shape_ops[] = {
       .eval = eval_transpose, .grad = grad_moves },
     { ONNX("Expand", 13, 2, 2), .flags = OP_MOVES, .shape = shape_expand, .eval = eval_expand, .grad = grad_moves },
     { ONNX("Tile", 13, 2, 2), .flags = OP_MOVES, .shape = shape_tile, .eval = eval_tile, .grad = grad_moves },
-    { ONNX("Shape", 25, 1, 1), .flags = OP_ANY_TYPE, .attrs = ATTRS(INT("start", 0), PLAIN("end", INT)), .shape = shape_shape, .eval = eval_shape },
-    { ONNX("Size", 25, 1, 1), .flags = OP_ANY_TYPE, .shape = shape_size, .eval = eval_size },
+    { ONNX("Shape", 25, 1, 1), .flags = OP_ANY_TYPE | OP_NO_GRADIENT, .attrs = ATTRS(INT("start", 0), PLAIN("end", INT)),
+      .shape = shape_shape, .eval = eval_shape },
+    { ONNX("Size", 25, 1, 1), .flags = OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_size, .eval = eval_size },
     { 0 },
 };

@@ -140,6 +140,6 @@ const struct op ops_softmax[] = {
     { ONNX("Softmax", 13, 1, 1), .attrs = axis_attr, .shape = shape_same, .eval = softmax_eval, .grad = softmax_grad },
     { ONNX("LogSoftmax", 13, 1, 1), .attrs = axis_attr, .shape = shape_same, .eval = log_softmax_eval,
       .grad = log_softmax_grad },
-    { ONNX("Hardmax", 13, 1, 1), .attrs = axis_attr, .shape = shape_same, .eval = hardmax_eval },
+    { ONNX("Hardmax", 13, 1, 1), .flags = OP_NO_GRADIENT, .attrs = axis_attr, .shape = shape_same, .eval = hardmax_eval },
     { 0 },
 };

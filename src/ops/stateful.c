@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/stateful.h"
 #include "ops/mathfn.h"
 #include "ops/real.h"
 #include "ops/row.h"
@@ -277,6 +278,7 @@ const struct op ops_stateful[] = {
       .max_out = 2,
       .attrs = linear_attrs,
       .shape = shape_linear,
-      .eval = linear_attention },
+      .eval = linear_attention,
+      .grad = linear_attention_grad },
     { 0 },
 };

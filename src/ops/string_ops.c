@@ -251,14 +251,17 @@ static enum status match_eval(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_string_ops[] = {
-    { ONNX("StringConcat", 20, 2, 2), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .shape = shape_broadcast_all, .eval = concat_eval },
+    { ONNX("StringConcat", 20, 2, 2), .flags = OP_ELEMENTWISE | OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_broadcast_all,
+      .eval = concat_eval },
     { .name = "StringSplit", .domain = "", .spec = "ONNX StringSplit-20", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 2,
-      .flags = OP_DATA_SHAPE | OP_ANY_TYPE, .attrs = ATTRS(PLAIN("delimiter", STRING), PLAIN("maxsplit", INT)), .shape = split_shape,
+      .flags = OP_DATA_SHAPE | OP_ANY_TYPE | OP_NO_GRADIENT,
+      .attrs = ATTRS(PLAIN("delimiter", STRING), PLAIN("maxsplit", INT)), .shape = split_shape,
       .eval = split_eval },
-    { ONNX("StringNormalizer", 10, 1, 1), .flags = OP_DATA_SHAPE | OP_ANY_TYPE, .attrs = ATTRS(STRING("case_change_action", "NONE"),
+    { ONNX("StringNormalizer", 10, 1, 1), .flags = OP_DATA_SHAPE | OP_ANY_TYPE | OP_NO_GRADIENT,
+      .attrs = ATTRS(STRING("case_change_action", "NONE"),
       INT("is_case_sensitive", 0), PLAIN("locale", STRING), PLAIN("stopwords", STRINGS)), .shape = normalizer_shape,
       .eval = normalizer_eval },
-    { ONNX("RegexFullMatch", 20, 1, 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .attrs = ATTRS(PLAIN("pattern", STRING)),
+    { ONNX("RegexFullMatch", 20, 1, 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE | OP_NO_GRADIENT, .attrs = ATTRS(PLAIN("pattern", STRING)),
       .shape = match_shape, .eval = match_eval },
     { 0 },
 };

@@ -119,7 +119,8 @@ static enum status tfidf_eval(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_tfidf[] = {
-    { ONNX("TfIdfVectorizer", 9, 1, 1), .flags = OP_ANY_TYPE, .attrs = ATTRS(NEEDED("max_gram_length", INT), NEEDED("max_skip_count", INT),
+    { ONNX("TfIdfVectorizer", 9, 1, 1), .flags = OP_ANY_TYPE | OP_NO_GRADIENT,
+      .attrs = ATTRS(NEEDED("max_gram_length", INT), NEEDED("max_skip_count", INT),
       NEEDED("min_gram_length", INT), NEEDED("mode", STRING), NEEDED("ngram_counts", INTS), NEEDED("ngram_indexes", INTS),
       PLAIN("pool_int64s", INTS), PLAIN("pool_strings", STRINGS), PLAIN("weights", FLOATS)), .shape = tfidf_shape,
       .eval = tfidf_eval },

@@ -119,7 +119,7 @@ static enum status eval_nothing(struct op_ctx *c) {
     .min_out = 0, .max_out = -1, .flags = OP_SUBGRAPH | OP_VIEW, .attrs = ATTRS(__VA_ARGS__), .shape = shape_declared
 #define RESOURCE(name_, least, most, out)                                                          \
     .name = name_, .domain = "tflite", .spec = "TFLite " name_, .min_in = least, .max_in = most,   \
-    .min_out = out, .max_out = out, .flags = OP_STATE | OP_VIEW | OP_ANY_TYPE
+    .min_out = out, .max_out = out, .flags = OP_STATE | OP_VIEW | OP_ANY_TYPE | OP_NO_GRADIENT
 
 const struct op ops_tflite_control[] = {
     { CALLS("IF", 1, NEEDED("then_branch", GRAPH), NEEDED("else_branch", GRAPH)), .eval = eval_if },
@@ -128,7 +128,9 @@ const struct op ops_tflite_control[] = {
     { CALLS("STABLEHLO_CASE", 1, NEEDED("branches", GRAPHS)), .eval = eval_case },
     { CALLS("STABLEHLO_COMPOSITE", 0, NEEDED("decomposition", GRAPH), STRING("name", "")), .eval = eval_call },
     { CALLS("CALL", 0, NEEDED("decomposition", GRAPH)), .eval = eval_call },
-    { CALLS("CALL_ONCE", 0, NEEDED("init", GRAPH)), .eval = eval_call_once },
+    { .name = "CALL_ONCE", .domain = "tflite", .spec = "TFLite CALL_ONCE", .min_in = 0, .max_in = -1, .min_out = 0, .max_out = -1,
+      .flags = OP_SUBGRAPH | OP_VIEW | OP_NO_GRADIENT, .attrs = ATTRS(NEEDED("init", GRAPH)), .shape = shape_declared,
+      .eval = eval_call_once },
     { RESOURCE("VAR_HANDLE", 0, 0, 1), .attrs = ATTRS(STRING("resource", "")), .shape = shape_handle, .eval = eval_handle },
     { RESOURCE("HASHTABLE", 0, 0, 1), .attrs = ATTRS(STRING("resource", "")), .shape = shape_handle, .eval = eval_handle },
     { RESOURCE("ASSIGN_VARIABLE", 2, 2, 0), .shape = shape_declared, .eval = eval_nothing },

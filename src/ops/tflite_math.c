@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/body.h"
 #include "ops/broadcast.h"
 #include "ops/mathfn.h"
 #include "ops/move.h"
@@ -20,6 +21,16 @@ static void atan2_run(const void *const *operand, const int *step, void *out, in
         for (int64_t i = 0; i < n; i++)
             ((float *)out)[i] = atan2_f(a[i * step[0]], b[i * step[1]]);
     }
+}
+
+/* The derivatives of atan(y / x), which differs by constants only. */
+static enum status write_atan2(struct body *b) {
+    b->out[0] = body_op(b, "Atan", body_op(b, "Div", b->in[0], b->in[1], NULL), NULL, NULL);
+    return OK;
+}
+
+static enum status grad_atan2(struct grad_ctx *c) {
+    return grad_of_body(c, write_atan2);
 }
 
 static enum status eval_atan2(struct op_ctx *c) {
@@ -294,17 +305,19 @@ static enum status eval_find(struct op_ctx *c) {
 #define TFLITE(name_, n) .name = name_, .domain = "tflite", .spec = "TFLite " name_, .min_in = n, .max_in = n, .min_out = 1, .max_out = 1
 
 const struct op ops_tflite_math[] = {
-    { TFLITE("ATAN2", 2), .flags = OP_ELEMENTWISE, .shape = shape_broadcast_all, .eval = eval_atan2 },
-    { TFLITE("FAKE_QUANT", 1), .flags = OP_ELEMENTWISE, .shape = shape_same, .eval = eval_fake_quant,
+    { TFLITE("ATAN2", 2), .flags = OP_ELEMENTWISE, .shape = shape_broadcast_all, .eval = eval_atan2, .grad = grad_atan2 },
+    { TFLITE("FAKE_QUANT", 1), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = shape_same, .eval = eval_fake_quant,
       .attrs = ATTRS(FLOAT("min", 0), FLOAT("max", 0), INT("num_bits", 8), INT("narrow_range", 0)) },
-    { TFLITE("BUCKETIZE", 1), .flags = OP_ELEMENTWISE, .shape = shape_int32, .eval = eval_bucketize, .attrs = ATTRS(PLAIN("boundaries", FLOATS)) },
-    { TFLITE("BITCAST", 1), .flags = OP_ANY_TYPE, .shape = shape_bitcast, .eval = eval_bitcast, .attrs = ATTRS(NEEDED("to", INT)) },
-    { TFLITE("REAL", 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .shape = shape_part, .eval = eval_part },
-    { TFLITE("IMAG", 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .shape = shape_part, .eval = eval_part },
-    { TFLITE("COMPLEX_ABS", 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE, .shape = shape_part, .eval = eval_part },
-    { TFLITE("RFFT2D", 2), .shape = shape_rfft, .eval = eval_rfft },
-    { TFLITE("RANDOM_UNIFORM", 1), .flags = OP_RANDOM, .shape = shape_random, .eval = eval_random },
-    { TFLITE("RANDOM_STANDARD_NORMAL", 1), .flags = OP_RANDOM, .shape = shape_random, .eval = eval_random },
-    { TFLITE("HASHTABLE_FIND", 4), .flags = OP_ANY_TYPE, .shape = shape_find, .eval = eval_find },
+    { TFLITE("BUCKETIZE", 1), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = shape_int32, .eval = eval_bucketize,
+      .attrs = ATTRS(PLAIN("boundaries", FLOATS)) },
+    { TFLITE("BITCAST", 1), .flags = OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_bitcast, .eval = eval_bitcast,
+      .attrs = ATTRS(NEEDED("to", INT)) },
+    { TFLITE("REAL", 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_part, .eval = eval_part },
+    { TFLITE("IMAG", 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_part, .eval = eval_part },
+    { TFLITE("COMPLEX_ABS", 1), .flags = OP_ELEMENTWISE | OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_part, .eval = eval_part },
+    { TFLITE("RFFT2D", 2), .flags = OP_NO_GRADIENT, .shape = shape_rfft, .eval = eval_rfft },
+    { TFLITE("RANDOM_UNIFORM", 1), .flags = OP_RANDOM | OP_NO_GRADIENT, .shape = shape_random, .eval = eval_random },
+    { TFLITE("RANDOM_STANDARD_NORMAL", 1), .flags = OP_RANDOM | OP_NO_GRADIENT, .shape = shape_random, .eval = eval_random },
+    { TFLITE("HASHTABLE_FIND", 4), .flags = OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_find, .eval = eval_find },
     { 0 },
 };

@@ -578,7 +578,7 @@ const struct op ops_tflite_move[] = {
     { MOVES("DYNAMIC_UPDATE_SLICE", 3, 3, shape_same, eval_update_slice) },
     { MOVES("ONE_HOT", 4, 4, shape_one_hot, eval_one_hot), .attrs = ATTRS(INT("axis", -1)) },
     { .name = "BROADCAST_ARGS", .domain = "tflite", .spec = "TFLite BROADCAST_ARGS", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1,
-      .flags = OP_MOVES, .shape = shape_broadcast_args, .eval = eval_broadcast_args },
+      .flags = OP_MOVES | OP_NO_GRADIENT, .shape = shape_broadcast_args, .eval = eval_broadcast_args },
     { MOVES("MATRIX_DIAG", 1, 1, shape_diag, eval_diag) },
     { MOVES("MATRIX_SET_DIAG", 2, 2, shape_same, eval_set_diag) },
     { 0 },

@@ -13,6 +13,7 @@
 #include "ops/real.h"
 #include "ops/row.h"
 #include "ops/split.h"
+#include "ops/tflite_rnn_grad.h"
 
 /* Weights in the type of the run, rows `step` apart, or as integers. */
 struct matrix {
@@ -462,13 +463,20 @@ static enum status eval_svdf(struct op_ctx *c) {
 #define ASYMMETRIC INT("asymmetric", 0)
 
 const struct op ops_tflite_rnn[] = {
-    { CELL("RNN", 1, 5, 1), .attrs = ATTRS(RNN), .shape = shape_rnn, .eval = eval_rnn },
-    { CELL("UNIDIRECTIONAL_SEQUENCE_RNN", 1, 5, 1), .attrs = ATTRS(RNN, SEQUENCE), .shape = shape_rnn, .eval = eval_rnn },
-    { CELL("BIDIRECTIONAL_SEQUENCE_RNN", 1, 12, 2), .attrs = ATTRS(TWO_RNN), .shape = shape_two_rnn, .eval = eval_two_rnn },
-    { CELL("LSTM", 1, 24, 2), .attrs = ATTRS(LSTM), .shape = shape_lstm, .eval = eval_lstm },
-    { CELL("UNIDIRECTIONAL_SEQUENCE_LSTM", 1, 24, 1), .attrs = ATTRS(LSTM_SEQUENCE), .shape = shape_lstm, .eval = eval_lstm },
-    { CELL("BIDIRECTIONAL_SEQUENCE_LSTM", 1, 48, 2), .attrs = ATTRS(TWO_LSTM), .shape = shape_two_lstm, .eval = eval_two_lstm },
-    { CELL("SVDF", 1, 5, 1), .attrs = ATTRS(SVDF), .shape = shape_svdf, .eval = eval_svdf },
+    { CELL("RNN", 1, 5, 1), .attrs = ATTRS(RNN), .shape = shape_rnn, .eval = eval_rnn,
+      .grad = tflite_rnn_grad },
+    { CELL("UNIDIRECTIONAL_SEQUENCE_RNN", 1, 5, 1), .attrs = ATTRS(RNN, SEQUENCE), .shape = shape_rnn, .eval = eval_rnn,
+      .grad = tflite_rnn_grad },
+    { CELL("BIDIRECTIONAL_SEQUENCE_RNN", 1, 12, 2), .attrs = ATTRS(TWO_RNN), .shape = shape_two_rnn, .eval = eval_two_rnn,
+      .grad = tflite_two_rnn_grad },
+    { CELL("LSTM", 1, 24, 2), .attrs = ATTRS(LSTM), .shape = shape_lstm, .eval = eval_lstm,
+      .grad = tflite_lstm_grad },
+    { CELL("UNIDIRECTIONAL_SEQUENCE_LSTM", 1, 24, 1), .attrs = ATTRS(LSTM_SEQUENCE), .shape = shape_lstm, .eval = eval_lstm,
+      .grad = tflite_lstm_grad },
+    { CELL("BIDIRECTIONAL_SEQUENCE_LSTM", 1, 48, 2), .attrs = ATTRS(TWO_LSTM), .shape = shape_two_lstm, .eval = eval_two_lstm,
+      .grad = tflite_two_lstm_grad },
+    { CELL("SVDF", 1, 5, 1), .attrs = ATTRS(SVDF), .shape = shape_svdf, .eval = eval_svdf,
+      .grad = tflite_svdf_grad },
     { HYBRID("RNN", 5, 1), .attrs = ATTRS(RNN, ASYMMETRIC), .shape = shape_rnn, .eval = eval_rnn },
     { HYBRID("UNIDIRECTIONAL_SEQUENCE_RNN", 5, 1), .attrs = ATTRS(RNN, SEQUENCE, ASYMMETRIC), .shape = shape_rnn, .eval = eval_rnn },
     { HYBRID("BIDIRECTIONAL_SEQUENCE_RNN", 12, 2), .attrs = ATTRS(TWO_RNN, ASYMMETRIC), .shape = shape_two_rnn, .eval = eval_two_rnn },

@@ -59,6 +59,22 @@ static enum status eval_scatter(struct op_ctx *c) {
     return OK;
 }
 
+static enum status grad_scatter(struct grad_ctx *c) {
+    const struct tensor *at = c->in[0], *y = c->out[0];
+    double *to = c->grad_in[1] ? c->grad_in[1]->data : NULL;
+    const double *g = c->grad_out[0] ? c->grad_out[0]->data : NULL;
+    int64_t depth = at->dim[at->rank - 1], inner = dims_product(y->dim, (int)depth, y->rank),
+            places = inner ? tensor_count(c->in[1]) / inner : 0;
+    for (int64_t i = 0; to && g && i < places; i++) {
+        int64_t flat = 0;
+        for (int64_t k = 0; k < depth; k++)
+            flat = flat * y->dim[k] + tensor_i64(at, i * depth + k);
+        for (int64_t k = 0; k < inner; k++)
+            to[i * inner + k] += g[flat * inner + k];
+    }
+    return OK;
+}
+
 /* --- SPARSE_TO_DENSE: indices (scalar, [n] or [n, rank]), shape, values (one or n), default --- */
 
 static enum status shape_dense(struct shape_ctx *c) {
@@ -155,18 +171,46 @@ static enum status eval_segment(struct op_ctx *c) {
     return OK;
 }
 
+/* The product of the elements of x that go to the same place as element `own`, without it. */
+static double product_of_others(const struct grad_ctx *c, int64_t inner, int64_t own) {
+    const struct tensor *ids = c->in[1];
+    int64_t id = tensor_i64(ids, own / inner), n = tensor_count(ids);
+    double p = 1;
+    for (int64_t i = 0; i < n; i++)
+        if (i != own / inner && tensor_i64(ids, i) == id)
+            p *= tensor_f64(c->in[0], i * inner + own % inner);
+    return p;
+}
+
+/* A largest or least element is where its value is. */
+static enum status grad_segment(struct grad_ctx *c) {
+    const struct tensor *x = c->in[0], *ids = c->in[1];
+    enum combine op = combine_by_name(c->node->op);
+    int64_t inner = dims_product(x->dim, ids->rank, x->rank), n = tensor_count(x);
+    for (int64_t i = 0; c->grad_in[0] && c->grad_out[0] && i < n; i++) {
+        int64_t id = tensor_i64(ids, i / inner), at = id * inner + i % inner;
+        if (id < 0)
+            continue;
+        double slope = op == COMBINE_ADD   ? 1
+                       : op == COMBINE_MUL ? product_of_others(c, inner, i)
+                                           : tensor_f64(c->out[0], at) == tensor_f64(x, i);
+        ((double *)c->grad_in[0]->data)[i] += slope * tensor_f64(c->grad_out[0], at);
+    }
+    return OK;
+}
+
 /* clang-format off */
-#define SCATTER(name_, n, shape_, eval_)                                                           \
-    { .name = name_, .domain = "tflite", .spec = "TFLite " name_, .min_in = n, .max_in = n, .min_out = 1, .max_out = 1, .shape = shape_, .eval = eval_ }
+#define SCATTER(name_, n, shape_, eval_, grad_)                                                           \
+    { .name = name_, .domain = "tflite", .spec = "TFLite " name_, .min_in = n, .max_in = n, .min_out = 1, .max_out = 1, .shape = shape_, .eval = eval_, .grad = grad_ }
 
 const struct op ops_tflite_scatter[] = {
-    SCATTER("SCATTER_ND", 3, shape_scatter, eval_scatter),
+    SCATTER("SCATTER_ND", 3, shape_scatter, eval_scatter, grad_scatter),
     { .name = "SPARSE_TO_DENSE", .domain = "tflite", .spec = "TFLite SPARSE_TO_DENSE", .min_in = 4, .max_in = 4, .min_out = 1, .max_out = 1,
       .flags = OP_ANY_TYPE, .shape = shape_dense, .eval = eval_dense, .grad = grad_moves },
-    SCATTER("SEGMENT_SUM", 2, shape_segment, eval_segment),
-    SCATTER("UNSORTED_SEGMENT_SUM", 3, shape_segment, eval_segment),
-    SCATTER("UNSORTED_SEGMENT_PROD", 3, shape_segment, eval_segment),
-    SCATTER("UNSORTED_SEGMENT_MAX", 3, shape_segment, eval_segment),
-    SCATTER("UNSORTED_SEGMENT_MIN", 3, shape_segment, eval_segment),
+    SCATTER("SEGMENT_SUM", 2, shape_segment, eval_segment, grad_segment),
+    SCATTER("UNSORTED_SEGMENT_SUM", 3, shape_segment, eval_segment, grad_segment),
+    SCATTER("UNSORTED_SEGMENT_PROD", 3, shape_segment, eval_segment, grad_segment),
+    SCATTER("UNSORTED_SEGMENT_MAX", 3, shape_segment, eval_segment, grad_segment),
+    SCATTER("UNSORTED_SEGMENT_MIN", 3, shape_segment, eval_segment, grad_segment),
     { 0 },
 };

@@ -211,10 +211,10 @@ const struct op ops_unary[] = {
     { ONNX(#id, since, 1, 1), .flags = OP_ELEMENTWISE, .attrs = attrs_, .shape = shape_same,       \
       .eval = id##_eval, .grad = id##_grad },
 #include "ops/unary.def"
-    { ONNX("Not", 1, 1, 1), .flags = OP_ELEMENTWISE, .shape = shape_same, .eval = not_eval },
-    { ONNX("BitwiseNot", 18, 1, 1), .flags = OP_ELEMENTWISE, .shape = shape_same, .eval = bitwise_not_eval },
-    { ONNX("IsNaN", 20, 1, 1), .flags = OP_ELEMENTWISE, .shape = bool_shape, .eval = is_nan_eval },
-    { ONNX("IsInf", 20, 1, 1), .flags = OP_ELEMENTWISE, .shape = bool_shape, .eval = is_inf_eval,
+    { ONNX("Not", 1, 1, 1), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = shape_same, .eval = not_eval },
+    { ONNX("BitwiseNot", 18, 1, 1), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = shape_same, .eval = bitwise_not_eval },
+    { ONNX("IsNaN", 20, 1, 1), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = bool_shape, .eval = is_nan_eval },
+    { ONNX("IsInf", 20, 1, 1), .flags = OP_ELEMENTWISE | OP_NO_GRADIENT, .shape = bool_shape, .eval = is_inf_eval,
       .attrs = ATTRS(INT("detect_negative", 1), INT("detect_positive", 1)) },
     { ONNX("Identity", 25, 1, 1), .flags = OP_ELEMENTWISE | OP_MOVES | OP_VIEW | OP_KINDS, .shape = identity_shape,
       .eval = identity_eval, .grad = identity_grad },

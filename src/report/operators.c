@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "formats/format.h"
+#include "ops/tape.h"
 #include "report/inspect.h"
 #include "report/json.h"
 #include "report/table.h"
@@ -18,6 +19,14 @@ static const char *reading_of(struct arena *a, const struct format_operator *o) 
     return o->op ? o->op->spec : "read as operators of ai.onnx";
 }
 
+static const char *gradient_of(const struct format_operator *o) {
+    if (o->refused || !o->op)
+        return "";
+    return op_has_gradient(o->op)          ? ", gradient"
+           : o->op->flags & OP_NO_GRADIENT ? ", not differentiable"
+                                           : "";
+}
+
 static void operator_row(struct table *t, const struct format_operator *o, bool numbered) {
     table_row(t);
     if (numbered)
@@ -27,8 +36,7 @@ static void operator_row(struct table *t, const struct format_operator *o, bool 
     table_cell(t, 1, "%s", o->name);
     if (!numbered)
         table_cell(t, 2, "%s", sets_of(t->arena, o));
-    table_cell(t, numbered ? 2 : 3, "%s%s", reading_of(t->arena, o),
-               !o->refused && o->op && o->op->grad ? ", gradient" : "");
+    table_cell(t, numbered ? 2 : 3, "%s%s", reading_of(t->arena, o), gradient_of(o));
 }
 
 static void format_table(struct arena *a, const struct format *f,
@@ -59,7 +67,7 @@ static void kernels(int *n, int *gradients) {
     *n = *gradients = 0;
     for (int i = 0; all[i]; i++) {
         *n += all[i]->eval != NULL;
-        *gradients += all[i]->eval && all[i]->grad;
+        *gradients += all[i]->eval && op_has_gradient(all[i]);
     }
 }
 
@@ -85,7 +93,8 @@ static json_t *kernel_list(void) {
         json_object_set_new(o, "name", json_text(all[i]->name));
         json_object_set_new(o, "domain", json_text(all[i]->domain));
         json_object_set_new(o, "spec", json_text(all[i]->spec));
-        json_object_set_new(o, "gradient", json_boolean(all[i]->grad != NULL));
+        json_object_set_new(o, "gradient", json_boolean(op_has_gradient(all[i])));
+        json_object_set_new(o, "differentiable", json_boolean(!(all[i]->flags & OP_NO_GRADIENT)));
         json_array_append_new(list, o);
     }
     return list;

@@ -12,7 +12,7 @@
 
 #include "ops/op.h"
 
-enum { MAX_IN = 16, MAX_OUT = 8 };
+enum { MAX_IN = 48, MAX_OUT = 8 };
 
 struct one_node {
     struct model *model;

@@ -46,6 +46,7 @@ static struct tensor *parse_input(struct arena *a, const char **p) {
                       : kind == 'i'              ? DT_I64
                       : kind == 'n'              ? DT_I32
                       : kind == 'q'              ? DT_I8
+                      : kind == 'u'              ? DT_U8
                                                  : DT_BOOL;
     struct tensor *t = tensor_in_arena(a, type, type, rank, dim);
     double low = -1, high = 1;

@@ -1,5 +1,6 @@
 /* The table of operators: every row is whole and no operator has two. */
 #include "one_node.h"
+#include "ops/tape.h"
 
 static void rows_are_whole(void **state) {
     (void)state;
@@ -25,10 +26,33 @@ static void rows_are_unique(void **state) {
                 fail_msg("%s of domain '%s' has two rows", (*o)->name, (*o)->domain);
 }
 
+/* What has neither a gradient nor the mark that there is none. */
+static void gradients_are_told(void **state) {
+    static const char *const missing[] = {
+        "FlexAttention",    "EMBEDDING_LOOKUP_SPARSE", "HASHTABLE_LOOKUP", "REDUCE_WINDOW",
+        "LinearClassifier", "STABLEHLO_SCATTER",       "SVMClassifier",    "SVMRegressor",
+    };
+    (void)state;
+    for (const struct op *const *o = op_all(); *o; o++) {
+        bool known = false;
+        for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+            known |= strcmp((*o)->name, missing[i]) == 0;
+        bool none = (*o)->flags & OP_NO_GRADIENT, has = op_has_gradient(*o);
+        if (strcmp((*o)->domain, "fixed") == 0) /* integer arithmetic */
+            continue;
+        if (none && has)
+            fail_msg("%s has a gradient and is marked not differentiable", (*o)->name);
+        if (has + none + known != 1)
+            fail_msg("%s %s has neither a gradient nor the mark OP_NO_GRADIENT", (*o)->domain,
+                     (*o)->name);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_whole),
         cmocka_unit_test(rows_are_unique),
+        cmocka_unit_test(gradients_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
