@@ -12,12 +12,16 @@ import numpy as np
 import onnx
 import onnxruntime
 
+import opponents
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
 MODELS = os.path.join(BUILD, "bench-models")
 CORPUS = os.environ.get("CALQUE_CORPUS", os.path.join(ROOT, "..", "shared"))
 REPEAT = int(os.environ.get("CALQUE_BENCH_REPEAT", "20"))
 CALQUE = os.path.join(BUILD, "calque")
+ONEDNN = os.path.join(BUILD, "bench", "onednn-bench")
+POLYGRAPHY = os.environ.get("CALQUE_BENCH_POLYGRAPHY", os.path.join(BUILD, "bench-polygraphy", "bin", "polygraphy"))
 FACES = "models/Linzaer__Ultra-Light-Fast-Generic-Face-Detector-1MB"
 
 
@@ -98,12 +102,12 @@ class Table:
     def add(self, name, opponent, threads, ours, theirs, goal, unit="ms", ratio=None):
         ratio = ours / theirs if ratio is None else ratio
         row = {"name": name, "opponent": opponent, "threads": threads, "ours_ms": ours if unit == "ms" else None,
-               "theirs_ms": theirs if unit == "ms" else None, "ratio": ratio, "goal": goal, "met": ratio <= goal}
+               "theirs_ms": theirs if unit == "ms" else None, "ratio": ratio, "goal": goal, "met": None if goal is None else ratio <= goal}
         if unit != "ms":
             row.update({"ours": ours, "theirs": theirs, "unit": unit})
         self.rows.append(row)
-        print(f"{name:42} {opponent:26} {threads:2}  {ours:10.3f} {theirs:10.3f} {unit:4} {ratio:7.3f} {goal:7.3f}  "
-              f"{'yes' if row['met'] else 'no'}", flush=True)
+        print(f"{name:42} {opponent:26} {threads:2}  {ours:10.3f} {theirs:10.3f} {unit:4} {ratio:7.3f} "
+              f"{'      -  -' if goal is None else f'{goal:7.3f}  ' + ('yes' if row['met'] else 'no')}", flush=True)
 
     def leave_out(self, name, reason):
         self.left_out.append(f"{name}: {reason}")
@@ -113,8 +117,8 @@ class Table:
             print("not measured:", line)
         with open(os.path.join(BUILD, "bench.json"), "w") as f:
             json.dump(self.rows, f, indent=1)
-        met = sum(r["met"] for r in self.rows)
-        print(f"{met} of {len(self.rows)} goals met")
+        judged = [r["met"] for r in self.rows if r["met"] is not None]
+        print(f"{sum(judged)} of {len(judged)} goals met")
 
 
 def network(table, name, all_values, goal, threads):
@@ -147,14 +151,9 @@ def products(table):
         peak = max(float(ours.ask(f"peak {kind}")) for _ in range(3))
         best = interleaved([ours])[0]
         table.add(title, "peak of the machine", 1, best, 2 * 1024**3 / peak * 1e-6, 1 / 0.8)
-
-
-def conv_operations(path):
-    """Floating-point operations of a model's convolutions."""
-    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in list(graph.value_info) + list(graph.output)}
-    weights = {t.name: t.dims for t in graph.initializer}
-    return sum(2 * int(np.prod(shapes[n.output[0]])) * int(np.prod(weights[n.input[1]][1:])) for n in graph.node if n.op_type == "Conv")
+        if kind == "f32" and os.path.exists(ONEDNN):
+            pair = [Ours("product 1024 1024 1024 f32 1"), opponents.OneDnn(ONEDNN, "product 1024 1024 1024")]
+            table.add(title, "oneDNN", 1, *interleaved(pair), None)
 
 
 def convolutions(table):
@@ -170,7 +169,13 @@ def convolutions(table):
         if op == "Conv":
             best[value] = min(best.get(value, float("inf")), float(ms))
     peak = float(run.stdout.split()[0])
-    table.add(title, "peak of the machine", 1, sum(best.values()), conv_operations(path) / peak * 1e-6, 1 / 0.75)
+    table.add(title, "peak of the machine", 1, sum(best.values()), opponents.operations_of(path) / peak * 1e-6, 1 / 0.75)
+    if not os.path.exists(ONEDNN):
+        table.leave_out(title + " against oneDNN", "libdnnl-dev is not installed")
+        return
+    commands = opponents.convolutions_of(path)
+    least = {command: interleaved([opponents.OneDnn(ONEDNN, command)])[0] for command in set(commands.values())}
+    table.add(title, "oneDNN", 1, sum(best[v] for v in commands), sum(least[c] for c in commands.values()), None)
 
 
 def command(arguments, repeat):
@@ -233,12 +238,44 @@ def commands(table):
     lenet = os.path.join(CORPUS, "models/FYH620__lenet-mnist-openvino/lenet.onnx")
     limit(table, "LeNet, start to first result", [CALQUE, "run", lenet], 20, repeat=REPEAT)
     limit(table, "LeNet, compare start to verdict", [CALQUE, "compare", lenet, lenet], 20, repeat=REPEAT)
-    pairs = (("resnet50", 0.2 * 7100), ("mobilenet_v2", 0.1 * 4700))
-    for name, goal in pairs:
-        compare = [CALQUE, "compare", model_path(name), renamed(name), "--samples", "1"]
-        limit(table, f"compare {name} pair, user time", compare, goal, repeat=3, what="user", limit_name="share of Polygraphy's")
-        if name == "resnet50":
-            limit(table, "compare resnet50 pair, peak memory", compare, 0.3 * 1024, repeat=1, what="memory")
+    first_results(table, lenet)
+    for name, share in (("resnet50", 0.2), ("mobilenet_v2", 0.1)):
+        pair(table, name, share)
+
+
+def first_results(table, lenet):
+    """Whole processes that compute one result; the goal is the fixed limit above."""
+    title = "LeNet, start to first result"
+    if not table.asks(title) or not os.path.exists(lenet):
+        return
+    python = ("import numpy, onnxruntime, sys; s = onnxruntime.InferenceSession(sys.argv[1]); "
+              "s.run(None, {i.name: numpy.zeros([d if isinstance(d, int) else 1 for d in i.shape], numpy.float32) for i in s.get_inputs()})")
+    ours = command([CALQUE, "run", lenet], REPEAT)[0]
+    theirs = [("ONNX Runtime in Python", [sys.executable, "-c", python, lenet])]
+    if os.path.exists(POLYGRAPHY):
+        theirs.append(("Polygraphy", [POLYGRAPHY, "run", lenet, "--onnxrt"]))
+    for name, arguments in theirs:
+        table.add(title, name, 0, ours, command(arguments, 5)[0], None)
+
+
+def pair(table, name, share):
+    """compare of two models against Polygraphy's two runs; without it, against what those took where the goals were set."""
+    title = f"compare {name} pair"
+    if not table.asks(title):
+        return
+    source, target = model_path(name), renamed(name)
+    ours = command([CALQUE, "compare", source, target, "--samples", "1"], 5)
+    if not os.path.exists(POLYGRAPHY):
+        goal = share * {"resnet50": 7100, "mobilenet_v2": 4700}[name]
+        table.add(title + ", user time", "share of Polygraphy's", 0, ours[1], goal, 1.0)
+    else:
+        stored = os.path.join(BUILD, "polygraphy-outputs.json")
+        runs = [command(c, 3) for c in opponents.polygraphy_commands(POLYGRAPHY, source, target, stored)]
+        os.remove(stored)
+        table.add(title + ", user time", "Polygraphy, two runs", 0, ours[1], sum(r[1] for r in runs), share)
+        table.add(title + ", peak memory", "Polygraphy", 0, ours[2], max(r[2] for r in runs), None, unit="MiB")
+    if name == "resnet50":
+        table.add(title + ", peak memory", "fixed limit", 0, ours[2], 0.3 * 1024, 1.0, unit="MiB")
 
 
 def main():
