@@ -1,9 +1,12 @@
-/* Operators against answers stored in operator_cases.txt, learned_cases.txt and
- * quantized_cases.txt (made by the scripts of these names in tools/oracle; another file like the
- * last may be given as argument), and refusals. Integers of quantized_cases.txt may be off by one.
- * A case: case NAME OPERATOR DOMAIN            DOMAIN "-" is the default one attr NAME i|f|s|I|F|S
- * VALUES           lists start with their length in DTYPE RANK DIMS VALUES | in - - left out out
- * DTYPE RANK DIMS VALUES the next output error TEXT instead of outputs: part of the message end */
+/* Operators against answers stored in operator_cases.txt, learned_cases.txt, quantized_cases.txt
+ * (another file like it may be given as argument; its integers may be off by one) and
+ * random_cases.txt, made by the scripts of these names in tools/oracle, and refusals. A case:
+ *     case NAME OPERATOR DOMAIN         DOMAIN "-" is the default one
+ *     attr NAME i|f|s|I|F|S VALUES      lists start with their length
+ *     in DTYPE RANK DIMS VALUES         or "in -", left out; complex numbers are two values each
+ *     out DTYPE RANK DIMS VALUES        the next output
+ *     error TEXT                        instead of outputs: part of the message
+ *     end */
 #include "one_node.h"
 
 #include <math.h>
@@ -27,6 +30,16 @@ static char *word(struct reader *r) {
     return w;
 }
 
+static void set_complex(struct tensor *x, int64_t i, double re, double im) {
+    if (x->store == DT_C64) {
+        ((float *)x->data)[2 * i] = (float)re;
+        ((float *)x->data)[2 * i + 1] = (float)im;
+    } else {
+        ((double *)x->data)[2 * i] = re;
+        ((double *)x->data)[2 * i + 1] = im;
+    }
+}
+
 static struct tensor *read_tensor(struct reader *r, const char *type) {
     enum dtype t = dtype_from_name(type);
     assert_int_not_equal(t, DT_NONE);
@@ -41,6 +54,10 @@ static struct tensor *read_tensor(struct reader *r, const char *type) {
             ((const char **)x->data)[i] = w;
         else if (dtype_is_float(t))
             tensor_set_f64(x, i, strtod(w, NULL));
+        else if (dtype_row(t)->class_ == CLASS_COMPLEX)
+            set_complex(x, i, strtod(w, NULL), strtod(word(r), NULL));
+        else if (dtype_is_unsigned(t))
+            tensor_set_i64(x, i, (int64_t)strtoull(w, NULL, 10));
         else
             tensor_set_i64(x, i, strtoll(w, NULL, 10));
     }
@@ -83,20 +100,58 @@ struct stored {
     int n_in, n_out;
 };
 
-static void compare(const struct stored *s, int i, const struct tensor *found, double rtol,
-                    double atol) {
+/* How far a result may be off: one rounding of a narrow type, and what the stored digits leave out.
+ */
+static double tolerance(enum dtype t, enum precision precision) {
+    switch (t) {
+    case DT_F16:
+        return 2e-3;
+    case DT_BF16:
+        return 1.6e-2;
+    default:
+        return precision == PREC_F64 ? 1e-4 : 1e-3;
+    }
+}
+
+static bool near(enum dtype t, double a, double b, double rtol) {
+    return fabs(a - b) <= 2e-5 + rtol * fabs(b) || (isnan(a) && isnan(b)) || a == b ||
+           (t != DT_F32 && t != DT_F64 && float_round_to(t, a) == b);
+}
+
+/* Complex tensors are compared as twice as many reals. */
+static struct tensor as_reals(const struct tensor *t) {
+    struct tensor r = *t;
+    if (dtype_row(t->dtype)->class_ == CLASS_COMPLEX) {
+        r.store = t->store == DT_C64 ? DT_F32 : DT_F64;
+        r.dtype = DT_F32;
+    }
+    return r;
+}
+
+static bool same_integers(int64_t a, int64_t b) {
+    return a == b || (quantized && (a == b + 1 || a + 1 == b));
+}
+
+static void compare(const struct stored *s, int i, const struct tensor *found,
+                    enum precision precision) {
     const struct tensor *want = s->out[i];
     if (found->dtype != want->dtype || !dims_equal(found->dim, found->rank, want->dim, want->rank))
         fail_msg("%s: output %d has another type or shape", s->name, i);
-    for (int64_t k = 0; k < tensor_count(want) && want->dtype == DT_STRING; k++)
-        assert_string_equal(((const char *const *)found->data)[k],
-                            ((const char *const *)want->data)[k]);
-    for (int64_t k = 0; k < tensor_count(want) && want->dtype != DT_STRING; k++) {
-        double a = tensor_f64(found, k), b = tensor_f64(want, k);
-        if (quantized && dtype_is_int(want->dtype) && fabs(a - b) <= 1)
-            continue;
-        if (!(fabs(a - b) <= atol + rtol * fabs(b)) && !(isnan(a) && isnan(b)) && a != b)
-            fail_msg("%s: output %d element %d is %.9g, expected %.9g", s->name, i, (int)k, a, b);
+    struct tensor have = as_reals(found), expected = as_reals(want);
+    int64_t n = tensor_count(want) * (expected.dtype != want->dtype ? 2 : 1);
+    for (int64_t k = 0; k < n; k++) {
+        if (want->dtype == DT_STRING) {
+            assert_string_equal(((const char *const *)found->data)[k],
+                                ((const char *const *)want->data)[k]);
+        } else if (dtype_is_float(expected.dtype)) {
+            double a = tensor_f64(&have, k), b = tensor_f64(&expected, k);
+            if (!near(want->dtype, a, b, tolerance(want->dtype, precision)))
+                fail_msg("%s: output %d element %d is %.9g, expected %.9g", s->name, i, (int)k, a,
+                         b);
+        } else if (!same_integers(tensor_i64(found, k), tensor_i64(want, k))) {
+            fail_msg("%s: output %d element %d is %lld, expected %lld", s->name, i, (int)k,
+                     (long long)tensor_i64(found, k), (long long)tensor_i64(want, k));
+        }
     }
 }
 
@@ -118,7 +173,7 @@ static void run_stored(struct stored *s, enum precision precision) {
         if (status != OK)
             fail_msg("%s: %s", s->name, t.err.what);
         for (int i = 0; i < s->n_out; i++)
-            compare(s, i, t.out[i], precision == PREC_F64 ? 1e-4 : 1e-3, 2e-5);
+            compare(s, i, t.out[i], precision);
     }
     one_node_close(&t);
 }
@@ -197,11 +252,17 @@ static void quantized_cases(void **state) {
     quantized = false;
 }
 
+static void random_cases(void **state) {
+    (void)state;
+    assert_true(run_file("test/ops/random_cases.txt") >= 1000);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1)
         quantized_file = argv[1];
     const struct CMUnitTest tests[] = { cmocka_unit_test(stored_cases),
                                         cmocka_unit_test(learned_cases),
-                                        cmocka_unit_test(quantized_cases) };
+                                        cmocka_unit_test(quantized_cases),
+                                        cmocka_unit_test(random_cases) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

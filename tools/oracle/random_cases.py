@@ -4,9 +4,12 @@ in the folders of the specification's own suite: the conformance program runs th
 
 usage: random_cases.py make FOLDER [--seed N] [--each N] [--only OPERATOR,...]
        random_cases.py judge FOLDER CONFORMANCE [--f32]
+       random_cases.py store FOLDER OUT [--each N]
 
 make    writes FOLDER/node/<operator>_<number>[_ref|_ort]: one folder where the two agree or only one answers, two where they differ.
 judge   runs the conformance program and prints per case that calque fails who says otherwise: both, ref, ort.
+store   writes the cases that both precisions passed and no reference contradicts, at most N an operator, in the form of
+        test_stored_operators.c.
 
 What differs is for a person to judge by the specification: both references have faults of their own.
 """
@@ -268,13 +271,89 @@ def judge(o):
             k = n + ("_ref" if n + "_ref" in why else "_ort")
             show(k, why[k])
     print(f"{len(passed)} passed, {len(why)} differ: {len(both)} from both, {len(alone)} from the only one, {len(pairs)} where they differ")
-    with open(os.path.join(o.folder, "passed.json"), "w") as f:
-        json.dump(sorted(passed), f)
+    with open(os.path.join(o.folder, "passed_f32.json" if o.f32 else "passed_f64.json"), "w") as f:
+        json.dump(sorted(passed - rounded), f)
+
+
+def texts(x):
+    """The elements of a tensor as words, or None when a text cannot be one."""
+    if x.dtype.kind in "OU":
+        words = [v.decode() if isinstance(v, bytes) else str(v) for v in x.reshape(-1)]
+        return words if all(w and " " not in w and "\n" not in w for w in words) else None
+    if x.dtype.kind == "c":
+        return [f"{float(p):.9g}" for v in x.reshape(-1) for p in (v.real, v.imag)]
+    if x.dtype.kind in "iub" or x.dtype.name.startswith(("int", "uint")):
+        return [str(int(v)) for v in x.reshape(-1)]
+    narrow = x.dtype.name.startswith("float8")  # exact: a rounded number may be another one
+    return [repr(float(v)) if narrow else f"{float(v):.9g}" for v in x.reshape(-1)]
+
+
+def tensor_line(word, x):
+    name = "string" if x.dtype.kind in "OU" else x.dtype.name
+    words = texts(x)
+    return None if words is None else " ".join([word, name, str(x.ndim), *map(str, x.shape), *words])
+
+
+def attribute_line(a):
+    v = helper.get_attribute_value(a)
+    kinds = {onnx.AttributeProto.INT: "i", onnx.AttributeProto.FLOAT: "f", onnx.AttributeProto.STRING: "s",
+             onnx.AttributeProto.INTS: "I", onnx.AttributeProto.FLOATS: "F", onnx.AttributeProto.STRINGS: "S"}
+    kind = kinds.get(a.type)
+    plain = lambda x: x.decode() if isinstance(x, bytes) else f"{x:.9g}" if isinstance(x, float) else str(x)
+    if kind is None or kind in "sS" and any(not plain(x) or " " in plain(x) for x in ([v] if kind == "s" else v)):
+        return None
+    words = [plain(v)] if kind.islower() else [str(len(v)), *map(plain, v)]
+    return " ".join(["attr", a.name, kind, *words])
+
+
+def stored_case(path, name):
+    """The case in the form of test_stored_operators.c and what it is about; None when it has no such form."""
+    model = onnx.load(os.path.join(path, "model.onnx"))
+    node = model.graph.node[0]
+    number = {a.name: a.i for a in node.attribute}
+    # The reference evaluator leaves out the clip of recurrent networks and misplaces LRN's windows of even sizes: what
+    # agrees with it does so by chance.
+    if "clip" in number or node.op_type == "LRN" and number["size"] % 2 == 0:
+        return None
+    if model.opset_import[0].version < 26 or "" in node.output:
+        return None
+    read = lambda kind, i: numpy_helper.to_array(onnx.load_tensor(os.path.join(path, "test_data_set_0", f"{kind}_{i}.pb")))
+    given = [read("input", i) for i in range(len(model.graph.input))]
+    out = [read("output", i) for i in range(len(model.graph.output))]
+    if sum(x.size for x in given + out) > 90:
+        return None
+    at = iter(given)
+    lines = [f"case {name} {node.op_type} {node.domain or '-'}"] + [attribute_line(a) for a in node.attribute]
+    lines += ["in -" if not k else tensor_line("in", next(at)) for k in node.input]
+    lines += [tensor_line("out", y) for y in out] + ["end"]
+    about = (node.op_type, tuple(x.dtype.name for x in given), tuple(sorted(
+        (a.name, str(helper.get_attribute_value(a)) if a.type in (2, 3) else "") for a in node.attribute)))
+    return None if None in lines else ("\n".join(lines), about)
+
+
+def store(o):
+    with open(os.path.join(o.folder, "facts.json")) as f:
+        facts = json.load(f)
+    passed = None
+    for which in ("passed_f64.json", "passed_f32.json"):
+        with open(os.path.join(o.folder, which)) as f:
+            passed = set(json.load(f)) if passed is None else passed & set(json.load(f))
+    seen, count = set(), {}
+    with open(o.conformance, "w") as out:
+        for name in sorted(passed, key=lambda n: (n.split("_")[0], int(n.split("_")[1]))):
+            if name not in facts or facts[name]["who"] != "both" and facts[name]["other"] != "silent":
+                continue
+            found = stored_case(os.path.join(o.folder, "node", name), name)
+            if not found or found[1] in seen or count.get(found[1][0], 0) >= o.each:
+                continue
+            seen.add(found[1])
+            count[found[1][0]] = count.get(found[1][0], 0) + 1
+            print(found[0], file=out)
 
 
 def main():
     p = argparse.ArgumentParser()
-    p.add_argument("verb", choices=["make", "judge"])
+    p.add_argument("verb", choices=["make", "judge", "store"])
     p.add_argument("folder")
     p.add_argument("conformance", nargs="?")
     p.add_argument("--seed", type=int, default=1)
@@ -282,7 +361,7 @@ def main():
     p.add_argument("--only")
     p.add_argument("--f32", action="store_true")
     o = p.parse_args()
-    {"make": make, "judge": judge}[o.verb](o)
+    {"make": make, "judge": judge, "store": store}[o.verb](o)
 
 
 if __name__ == "__main__":
