@@ -247,12 +247,23 @@ static bool moves_stored(const struct pass *p, const struct node *n) {
     return moves_elements(n) && stored_of(p, n->in[moved_input(n)]);
 }
 
+/* Something before the operator that has nothing to do with quantized values: it stays. */
+static bool stays(const struct pass *p, const struct node *n) {
+    for (int i = 0; i < n->n_in; i++) {
+        const struct value *v = n->in[i];
+        if (v && (stored_of(p, v) || (v->producer && v->producer->group == n->group)))
+            return false;
+    }
+    return moves_elements(n);
+}
+
 /* Leading movers, the operator, activation and trailing movers in any order, one output. */
 static enum status one_output(struct pass *p) {
     struct node *end = p->ends[0];
     int i = 0, n = p->n_core;
-    for (; i < n && moves_stored(p, p->core[i]); i++)
-        make_mover(p, p->core[i], i + 1 == n ? end : NULL);
+    for (; i < n && (moves_stored(p, p->core[i]) || stays(p, p->core[i])); i++)
+        if (moves_stored(p, p->core[i]))
+            make_mover(p, p->core[i], i + 1 == n ? end : NULL);
     if (i == n)
         return OK;
     const struct pattern *t = match(p, i);
@@ -340,8 +351,9 @@ static enum status real_outputs(struct pass *p) {
 static void remove_old(struct pass *p, struct node **nodes, int n) {
     for (int i = n - 1; i >= 0; i--) {
         bool dequantizes = node_is(nodes[i], "DequantizeLinear");
-        if (dequantizes ||
-            (p->n_ends ? !node_is(nodes[i], "QuantizeLinear") : moves_stored(p, nodes[i])))
+        bool old = p->n_ends ? !node_is(nodes[i], "QuantizeLinear") && !stays(p, nodes[i])
+                             : moves_stored(p, nodes[i]);
+        if (dequantizes || old)
             patch_remove_node(p->patch, nodes[i]);
     }
 }

@@ -160,4 +160,7 @@ case('SUB_int16_broadcast_shifted', 'SUB', [given('int16', 2, 9, scale=2.0 ** -1
      [out('int16', 2.0 ** -12)], set_options('Sub', potScaleInt16=True))
 case('BATCH_MATMUL_int16_int8', 'BATCH_MATMUL', [given('int16', 2, 3, 4, scale=0.0003), given('int8', 2, 4, 5, zero=0)], [out('int16', 0.0021)],
      set_options('BatchMatMul'))
+case('BATCH_MATMUL_int8_int32', 'BATCH_MATMUL', [given('int8', 2, 3, 4), given('int8', 2, 5, 4)], [('int32', [], 0, False, one(0.043 * 0.043, 0))],
+     set_options('BatchMatMul', adjY=True))
+case('SELECT_int8_rows', 'SELECT', [Given(np.array([True, False, True, False])), given('int8', 4, 5), given('int8', 4, 5)], [out('int8', 0.043)])
 write_table()

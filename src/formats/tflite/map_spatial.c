@@ -275,9 +275,12 @@ static enum status read_fully_connected(struct op_reader *x) {
 
 static enum status read_batch_matmul(struct op_reader *x) {
     TRY(need_inputs(x, 2));
+    /* int8 to int32 is the product of the integers as they are, without their zero points. */
+    bool whole = raw_in(x, 0)->dtype == DT_I8 && raw_in(x, 1)->dtype == DT_I8 && x->out[0] &&
+                 x->out[0]->dtype == DT_I32;
     struct value *in[2];
     for (int i = 0; i < 2; i++) {
-        in[i] = real_in(x, i);
+        in[i] = whole ? raw_in(x, i) : real_in(x, i);
         if (!fb_bool(&x->options, i, false))
             continue;
         int rank = in[i]->rank;
@@ -291,7 +294,7 @@ static enum status read_batch_matmul(struct op_reader *x) {
         in[i] = then1(x, "Transpose", in[i], &like);
         node_set_ints(x->last, "perm", perm, rank);
     }
-    struct node *n = emit(x, "MatMul", "", 2, 1, ROLE_MAIN);
+    struct node *n = emit(x, whole ? "MatMulInteger" : "MatMul", "", 2, 1, ROLE_MAIN);
     n->in[0] = in[0];
     n->in[1] = in[1];
     return deliver(x, 0, n, 0, ACTIVATION_NONE);
