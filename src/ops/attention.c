@@ -26,13 +26,6 @@ struct attention_job {
     void *scratch; /* keys + head_size elements a task */
 };
 
-static double sqrt_d(double v) {
-    return sqrt(v);
-}
-static float sqrt_f(float v) {
-    return sqrtf(v);
-}
-
 #define REAL double
 #define SUFFIX d
 #include "ops/attention.inc"

@@ -24,13 +24,6 @@ struct lrn_job {
     double alpha, beta, bias;
 };
 
-static double sqrt_d(double v) {
-    return sqrt(v);
-}
-static float sqrt_f(float v) {
-    return sqrtf(v);
-}
-
 #define REAL double
 #define SUFFIX d
 #include "ops/norm.inc"

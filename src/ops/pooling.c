@@ -42,19 +42,6 @@ int64_t pool_padded_count(const struct window *w, int64_t at) {
     return n;
 }
 
-static double abs_d(double v) {
-    return fabs(v);
-}
-static float abs_f(float v) {
-    return fabsf(v);
-}
-static double sqrt_d(double v) {
-    return sqrt(v);
-}
-static float sqrt_f(float v) {
-    return sqrtf(v);
-}
-
 #define REAL double
 #define SUFFIX d
 #include "ops/pooling.inc"

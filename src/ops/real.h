@@ -7,6 +7,8 @@
 #ifndef OPS_REAL_H
 #define OPS_REAL_H
 
+#include <math.h>
+
 #define PASTE_(a, b) a##_##b
 #define PASTE(a, b) PASTE_(a, b)
 /* In a .inc file: FN(conv) is conv_f or conv_d. */
@@ -17,6 +19,20 @@ static inline double fma_d(double a, double b, double c) {
 }
 static inline float fma_f(float a, float b, float c) {
     return __builtin_fmaf(a, b, c);
+}
+
+/* The functions that IEEE 754 rounds correctly, under names that a .inc file can form. */
+static inline double sqrt_d(double v) {
+    return sqrt(v);
+}
+static inline float sqrt_f(float v) {
+    return sqrtf(v);
+}
+static inline double abs_d(double v) {
+    return fabs(v);
+}
+static inline float abs_f(float v) {
+    return fabsf(v);
 }
 
 #endif

@@ -254,8 +254,7 @@ static enum status shape_lstm(struct shape_ctx *c) {
 static enum status eval_basic(struct op_ctx *c) {
     const struct tensor *x = c->in[0], *w = c->in[2];
     static const int order[] = { 0, 2, 1, 3 };
-    FAIL_IF(in_integers(c->node), c->err, STATUS_UNSUPPORTED,
-            "a basic LSTM in integer arithmetic");
+    FAIL_IF(in_integers(c->node), c->err, STATUS_UNSUPPORTED, "a basic LSTM in integer arithmetic");
     for (int i = 0; i < 5; i++)
         FAIL_IF(!has(c, i), c->err, STATUS_CORRUPT, "input %d is missing", i);
     FAIL_IF(w->rank != 2 || w->dim[0] % 4 || x->rank != 2, c->err, STATUS_CORRUPT,
@@ -275,8 +274,8 @@ static enum status eval_basic(struct op_ctx *c) {
     size_t size = dtype_size(store_of(DT_F32, c->precision));
     for (int k = 0; k < 4; k++) {
         int g = order[k];
-        l.w[g] = (struct matrix) { (const char *)weights + (size_t)(k * n * row) * size, row,
-                                   { 0 } };
+        l.w[g] =
+            (struct matrix) { (const char *)weights + (size_t)(k * n * row) * size, row, { 0 } };
         l.r[g] = (struct matrix) { (const char *)l.w[g].real + (size_t)inputs * size, row, { 0 } };
         l.b[g] = (const char *)bias + (size_t)(k * n) * size;
     }
@@ -331,8 +330,8 @@ static enum status run_two(struct op_ctx *c, const struct lstm l[2], const void 
     bool merge = attr_int(c->node, "merge_outputs") != 0;
     int64_t step = l[0].outputs + l[1].outputs;
     FAIL_IF(!merge && c->n_out < 2, c->err, STATUS_CORRUPT, "two directions and one output");
-    FAIL_IF(has(c, aux) && !matrix_given(&l[0].aux[0]) && !matrix_given(&l[0].aux[3]), c->err, STATUS_UNSUPPORTED,
-            "an auxiliary input without weights of its own");
+    FAIL_IF(has(c, aux) && !matrix_given(&l[0].aux[0]) && !matrix_given(&l[0].aux[3]), c->err,
+            STATUS_UNSUPPORTED, "an auxiliary input without weights of its own");
     for (int d = 0; d < 2; d++) {
         struct walk w;
         TRY(walk_read(c, attr_int(c->node, "time_major") != 0, h[d], h_slot + d * h_next, &w));

@@ -184,10 +184,6 @@ enum status onnx_bad_wire(struct onnx_reader *r, const struct cursor *c, const c
 /* Goes one message deeper; fails past ONNX_MAX_DEPTH. */
 enum status onnx_deeper(struct onnx_reader *r);
 
-/* onnx_tensor.c */
-enum dtype onnx_dtype(int64_t data_type);
-/* TensorProto.DataType of a dtype; 0 when ONNX has none. */
-int onnx_data_type(enum dtype t);
 enum status onnx_read_tensor(struct onnx_reader *r, struct span s, struct tensor **out,
                              const char **name);
 /* A SparseTensorProto, unfolded: its name is that of its values. */

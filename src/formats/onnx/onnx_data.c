@@ -100,7 +100,7 @@ static enum status read_keys(struct onnx_reader *r, struct span s, struct tensor
     int64_t n = 0, i = 0;
     while (pb_next(&c, &f)) {
         if (f.number == MAP_KEY_TYPE)
-            type = onnx_dtype((int64_t)f.value);
+            type = dtype_from_onnx((int64_t)f.value);
         n += f.number == MAP_KEYS ? (int64_t)pb_count(&c, &f, PB_VARINT)
                                   : f.number == MAP_STRING_KEYS;
     }

@@ -21,7 +21,7 @@ static void put_packed_ints(struct pb_writer *w, uint32_t field, const int64_t *
 }
 
 enum status onnx_put_contents(struct pb_writer *w, const struct tensor *t, struct err *e) {
-    int type = onnx_data_type(t->dtype);
+    int type = dtype_to_onnx(t->dtype);
     FAIL_IF(t->kind != KIND_TENSOR || !type, e, STATUS_UNSUPPORTED,
             "a constant of type %s cannot be written to ONNX", dtype_name(t->dtype));
     if (t->rank)
@@ -50,7 +50,7 @@ enum status onnx_put_tensor(struct pb_writer *w, const struct tensor *t, const c
 
 enum status onnx_put_tensor_type(struct pb_writer *w, const struct tensor *t, struct err *e) {
     struct pb_writer shape = inside(w), tensor = inside(w);
-    int type = onnx_data_type(t->dtype);
+    int type = dtype_to_onnx(t->dtype);
     FAIL_IF(!type, e, STATUS_UNSUPPORTED, "type %s cannot be written to ONNX",
             dtype_name(t->dtype));
     for (int i = 0; i < t->rank; i++) {

@@ -4,29 +4,6 @@
 
 #include "formats/onnx/onnx.h"
 
-static const enum dtype by_data_type[] = {
-    [1] = DT_F32,       [2] = DT_U8,          [3] = DT_I8,      [4] = DT_U16,
-    [5] = DT_I16,       [6] = DT_I32,         [7] = DT_I64,     [8] = DT_STRING,
-    [9] = DT_BOOL,      [10] = DT_F16,        [11] = DT_F64,    [12] = DT_U32,
-    [13] = DT_U64,      [14] = DT_C64,        [15] = DT_C128,   [16] = DT_BF16,
-    [17] = DT_F8E4M3FN, [18] = DT_F8E4M3FNUZ, [19] = DT_F8E5M2, [20] = DT_F8E5M2FNUZ,
-    [21] = DT_U4,       [22] = DT_I4,         [23] = DT_F4E2M1, [24] = DT_F8E8M0,
-    [25] = DT_U2,       [26] = DT_I2,
-};
-
-enum { N_DATA_TYPES = sizeof by_data_type / sizeof *by_data_type };
-
-enum dtype onnx_dtype(int64_t data_type) {
-    return data_type > 0 && data_type < N_DATA_TYPES ? by_data_type[data_type] : DT_NONE;
-}
-
-int onnx_data_type(enum dtype t) {
-    for (int i = 1; t != DT_NONE && i < N_DATA_TYPES; i++)
-        if (by_data_type[i] == t)
-            return i;
-    return 0;
-}
-
 /* What a walk over a TensorProto found. */
 struct tensor_fields {
     int64_t dim[MAX_RANK];
@@ -218,7 +195,7 @@ enum status onnx_read_tensor(struct onnx_reader *r, struct span s, struct tensor
     FAIL_IF(t.segment, r->e, STATUS_UNSUPPORTED, "tensor '%s' is stored in segments", t.name);
     FAIL_IF(t.too_many_dims, r->e, STATUS_UNSUPPORTED, "tensor '%s' has more than %d dimensions",
             t.name, (int)MAX_RANK);
-    enum dtype dtype = onnx_dtype(t.data_type);
+    enum dtype dtype = dtype_from_onnx(t.data_type);
     FAIL_IF(dtype == DT_NONE, r->e,
             t.data_type > 0 && t.data_type < 64 ? STATUS_UNSUPPORTED : STATUS_CORRUPT,
             "tensor '%s' has the unknown element type %lld", t.name, (long long)t.data_type);

@@ -41,7 +41,7 @@ static enum status read_tensor_type(struct onnx_reader *r, struct cursor c, stru
     struct pb_field f;
     while (pb_next(&c, &f)) {
         if (f.number == 1 && f.wire == PB_VARINT)
-            v->dtype = onnx_dtype((int64_t)f.value);
+            v->dtype = dtype_from_onnx((int64_t)f.value);
         else if (f.number == 2 && f.wire == PB_BYTES)
             TRY(read_shape(r, pb_enter(&c, &f), v));
     }
