@@ -179,9 +179,20 @@ static bool either(const struct hunt *h, const char *op) {
     return target_any(h, op) || source_any(h, op);
 }
 
+/* Is a tanh there to which something is added, as in 0.5 x (1 + tanh(...))? */
+static bool adds_to_tanh(const struct node *const *nodes, int n) {
+    for (int i = 0; i < n; i++)
+        for (int k = 0; node_is(nodes[i], "Add") && k < nodes[i]->n_in; k++)
+            if (nodes[i]->in[k] && nodes[i]->in[k]->producer &&
+                node_is(nodes[i]->in[k]->producer, "Tanh"))
+                return true;
+    return false;
+}
+
 /* What the two sides' operators say about a region that no single edit explains. */
 static const char *name_region(const struct hunt *h) {
-    bool erf = either(h, "Erf") || either(h, "Gelu") || source_any(h, "Tanh");
+    bool erf = either(h, "Erf") || either(h, "Gelu") ||
+               adds_to_tanh(h->r->source_nodes, h->r->n_source_nodes);
     if (erf && either(h, "Mul") &&
         (target_any(h, "Gelu") || target_any(h, "Erf") || target_any(h, "Tanh") ||
          target_any(h, "Sigmoid")))

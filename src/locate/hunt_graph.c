@@ -214,10 +214,15 @@ static bool works_in_any_layout(const struct hunt *h, const struct node *m) {
     return is_elementwise(m) && m->n_in > 0 && m->in[0] && trace_dynamic(h->z->source, m->in[0]);
 }
 
+static bool is_product(const struct node *n) {
+    return node_is(n, "Conv") || node_is(n, "ConvTranspose") || node_is(n, "Gemm") ||
+           node_is(n, "MatMul");
+}
+
 /* A node of the source's kind in n's place: n's data inputs, the source's constants and attributes.
  */
 static void replace_operator(struct hunt *h, struct node *n, const struct node *m) {
-    if (n->n_out != 1 || strcmp(n->op, m->op) == 0 ||
+    if (n->n_out != 1 || strcmp(n->op, m->op) == 0 || (is_product(n) && is_product(m)) ||
         (h->r->view.n_permute && !works_in_any_layout(h, m)))
         return;
     struct value *data[8];
@@ -309,9 +314,11 @@ static void insert_copy(struct hunt *h, const struct node *m, struct value *at, 
     patch_set_input(p, n, k, fresh);
     const struct node *says = first_meaning(h, m);
     const char *cause = name_operator(h, says, at, true);
-    /* an activation that is missing belongs to the node before it */
+    /* an activation that is missing belongs to the node before it, a bias to a product before it */
     struct pair_view view;
-    const struct value *before = strcmp(cause, "clip-bounds") == 0 && says->in[0]
+    bool bias = strcmp(cause, "bias-misbinding") == 0 && at->producer && is_product(at->producer);
+    const struct value *before = bias ? at
+                                 : strcmp(cause, "clip-bounds") == 0 && says->in[0]
                                      ? target_of(h, n, says->in[0], &view)
                                      : NULL;
     const struct node *blamed = before && before->producer ? before->producer : n;
