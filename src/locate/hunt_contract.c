@@ -26,9 +26,12 @@ static void complete(struct hunt *h) {
     if (!v)
         return;
     patch_set_output(p, h->target->graph, h->r->output, v);
-    struct candidate *c =
-        hunt_add(h, "structure", h->r->target->producer, h->r->source->producer, p, 40);
-    c->title = "a part of the source behind this value is missing";
+    const char *cause = h->r->n_source_nodes == 1
+                            ? name_operator(h, h->r->source->producer, h->r->target, true)
+                            : "structure";
+    struct candidate *c = hunt_add(h, cause, h->r->target->producer, h->r->source->producer, p, 40);
+    if (strcmp(cause, "structure") == 0)
+        c->title = "a part of the source behind this value is missing";
     candidate_detail(h, c, "nodes", arena_printf(h->arena, "%d more", h->r->n_source_nodes),
                      "(absent)");
 }

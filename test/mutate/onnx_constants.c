@@ -109,7 +109,7 @@ bool edit_scalar(struct editor *x, int k) {
             continue;
         s.v[0] *= 1.5f;
         put_numbers(&s);
-        return done(x, k, "bias-misbinding attribute-default weights",
+        return done(x, k, "bias-misbinding attribute-default weights preprocessing",
                     "a scalar constant times 1.5");
     }
     return false;

@@ -197,6 +197,8 @@ static void reuse_output(struct writer *w, const struct node *n, const struct va
                 !value_quantized(t);
     for (int k = 0; free && k < w->uses->n[t->id]; k++)
         free = !writer_in_graph(w->uses->of[t->id][k].node);
+    for (int k = 0; free && k < n->graph->n_outputs; k++) /* an output may have taken its place */
+        free = writer_tensor_of(w, n->graph->outputs[k]) != index;
     if (free && (v->rank < 0 || dims_equal(v->dim, v->rank, t->dim, t->rank)))
         intmap_put(&w->place, writer_key(v), (uint64_t)index);
 }
