@@ -57,6 +57,7 @@ struct run {
         int64_t from[PLANE_TAPS], to[PLANE_TAPS];                                                  \
         /* across: 1; or 2 when stride is 2, dilation 1 and taps_down 3 or 5 */                    \
         int taps_across, taps_down, across;                                                        \
+        bool by_rows; /* taps run row by row, across 1; w as well */                               \
         int64_t row_step, in_rows, top, stride, dilation; /* of rows */                            \
         int64_t rows, columns;                            /* of y */                               \
         const T *w;                                                                                \
@@ -71,7 +72,7 @@ struct run {
         /* Channels last: y[i] = init[i] (NULL: 0), then fma(x[tap][i], w[w_at[tap] + i], y[i]). */\
         void (*taps_channels)(T *y, int64_t n, const T *init, int taps, const T *const *x,         \
                               const T *w, const int64_t *w_at);                                    \
-        /* Each output of the plane: init, then the taps that lie inside in the order (column, row).*/ \
+        /* Each output of the plane: init, then the taps that lie inside in the order (column, row), or by rows. */ \
         void (*plane)(const struct plane_##S *d);                                                  \
         /* to[k * to_step + i] = from[i * from_step + k], i < rows, k < columns. */                \
         void (*turn)(const T *from, int64_t from_step, int64_t rows, int64_t columns, T *to,       \
@@ -101,6 +102,8 @@ struct run {
         void (*norm_rows)(const T *x, T *y, int rows, int64_t n, T epsilon, const T *scale, const T *bias);                \
         /* Of scores: s[i] += bias[i], a bias of minus infinity stays; then the softmax of up to 8 rows in place, with one more \
          * score `sink` when `extra`; rows that attend to nothing become zeros (ops/attention.inc).*/                        \
+        void (*scale)(T *s, T factor, int64_t n);                                                  \
+        void (*cap)(T *s, T most, int64_t n); /* tanh(s / most) * most */                           \
         void (*add_bias)(T *s, const T *bias, int64_t n);                                          \
         void (*attend_rows)(T *s, int rows, int64_t n, const bool *attended, bool extra, T sink);  \
         /* Sets [s, s + sets) of a normalisation, sets <= 8; dense: j->inner[i] is i. */            \
