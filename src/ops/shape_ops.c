@@ -91,7 +91,7 @@ static enum status shape_reshape(struct shape_ctx *c) {
     const int64_t *shape;
     int64_t n, dim[MAX_RANK] = { 0 }, known, rest;
     int at;
-    bool whole;
+    bool whole = false;
     c->out[0].dtype = x->dtype;
     SHAPE_FAIL_IF(s->rank >= 0 && s->rank != 1, c, "the shape must be a list, it has rank %d",
                   s->rank);
@@ -250,6 +250,8 @@ static enum status shape_expand(struct shape_ctx *c) {
     const int64_t *shape;
     int64_t n;
     c->out[0].dtype = c->in[0].dtype;
+    SHAPE_FAIL_IF(c->in[1].rank >= 0 && c->in[1].rank != 1, c,
+                  "the shape must be a list, it has rank %d", c->in[1].rank);
     if (!fact_parts(c, &c->in[1], &shape, &n)) {
         int64_t rank = c->in[1].rank == 1 ? c->in[1].dim[0] : -1;
         if (c->in[0].rank >= 0 && rank >= 0 && rank <= MAX_RANK)

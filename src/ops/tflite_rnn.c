@@ -93,7 +93,8 @@ static void last_dim(struct shape_ctx *c, int out, int64_t n) {
         return;
     int zero = in_integers(c->node) ? 3 * inputs_of(c->node) + 2 * out + 1 : c->n_in;
     shape_copy(c, out, 0);
-    c->out[out].dtype = zero < c->n_in && !c->in[zero].absent ? c->in[zero].dtype : DT_F32;
+    c->out[out].dtype =
+        zero >= 0 && zero < c->n_in && !c->in[zero].absent ? c->in[zero].dtype : DT_F32;
     if (c->in[0].rank > 0)
         c->out[out].dim[c->in[0].rank - 1] = n;
 }

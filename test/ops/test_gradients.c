@@ -73,9 +73,30 @@ static struct tensor *parse_input(struct arena *a, const char **p) {
 }
 
 /* "[1,2]", "0.5", "3" or "linear" of attribute `name`. */
+/* "[Tanh,Relu]" */
+static void parse_strings(struct one_node *t, const char *name, const char *text) {
+    const char **strings = NEW_ARRAY(t->model->arena, 16, const char *);
+    char *p = arena_str(t->model->arena, text + 1);
+    int64_t n = 0;
+    while (*p && n < 16) {
+        size_t length = strcspn(p, ",]");
+        bool more = p[length] == ',';
+        p[length] = '\0';
+        strings[n++] = p;
+        p += length + 1;
+        if (!more)
+            break;
+    }
+    struct attr *a = node_set_attr(t->node, name, ATTR_STRINGS);
+    a->strings = strings;
+    a->n = n;
+}
+
 static void parse_value(struct one_node *t, const char *name, const char *text) {
     bool real = strchr(text, '.') != NULL;
-    if (text[0] == '[') {
+    if (text[0] == '[' && text[1] >= 'A' && text[1] <= 'Z') {
+        parse_strings(t, name, text);
+    } else if (text[0] == '[') {
         int64_t *ints = NEW_ARRAY(t->model->arena, 64, int64_t), n = 0;
         double *floats = NEW_ARRAY(t->model->arena, 64, double);
         for (const char *p = text + 1; *p && *p != ']' && n < 64; n++) {

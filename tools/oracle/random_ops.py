@@ -124,3 +124,4 @@ def broadcastable(r, dims):
 import random_elementwise  # noqa: E402,F401
 import random_moves  # noqa: E402,F401
 import random_numeric  # noqa: E402,F401
+import random_old  # noqa: E402,F401
