@@ -9,9 +9,9 @@
  * keep their ids. */
 static enum status read_for_native(const struct session *s, enum side side, struct model **out,
                                    struct err *e) {
-    struct contract kept;
+    struct real_form kept;
     TRY(model_read((side == SIDE_SOURCE ? s->source : s->target)->path, out, e));
-    contract_make_real(&kept, *out, s->real[side].inputs, s->real[side].outputs);
+    real_form_boundary(&kept, *out, s->real[side].inputs, s->real[side].outputs);
     TRY(fixed_point(*out, e));
     ops_bind(*out);
     return OK;
@@ -22,7 +22,7 @@ static enum status run_side(struct session *s, enum side side, struct tensor ***
     struct model *m = side == SIDE_SOURCE ? s->source : s->target;
     struct trace_options how = s->run;
     how.precision = s->options->precision;
-    if (how.precision == PREC_NATIVE && m->fixed_point) {
+    if (how.precision == PREC_NATIVE && (m->fixed_point || s->form[side].n_spelled)) {
         TRY(read_for_native(s, side, &s->reread[side], e));
         m = s->reread[side];
     }

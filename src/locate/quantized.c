@@ -70,10 +70,11 @@ double trip_held(const struct trip *t, double x) {
 }
 
 /* Is v, in every sample, the source's value as near as the integers can hold it? *error: how far it
- * is from the value itself. */
+ * is from the value itself; *sum: of all elements. */
 static bool is_held(const struct zipper *z, const struct trip *trip, const struct value *v,
-                    const struct value *source, const struct pair_view *view, double *error) {
-    *error = 0;
+                    const struct value *source, const struct pair_view *view, double *error,
+                    double *sum) {
+    *error = *sum = 0;
     for (int k = 0; k < z->target->samples; k++) {
         const struct tensor *x = trace_value(z->source, source, k);
         struct tensor *as = NULL, *y = NULL;
@@ -85,6 +86,7 @@ static bool is_held(const struct zipper *z, const struct trip *trip, const struc
             double from = tensor_f64(as, i), to = tensor_f64(y, i);
             near = fabs(to - trip_held(trip, from)) <= 0.500001 * trip->step;
             *error = fmax(*error, fabs(to - from));
+            *sum += fabs(to - from);
         }
         tensor_free(as);
         tensor_free(y);
@@ -132,6 +134,7 @@ bool zipper_round_trip(const struct zipper *z, const struct value *v, struct lin
         return false;
     int n = following(z, before->source, list);
     bool found = false;
+    double least = 0;
     for (int i = 0; i < n; i++) {
         struct pair_view views[VIEWS];
         int n_views = 1;
@@ -139,9 +142,9 @@ bool zipper_round_trip(const struct zipper *z, const struct value *v, struct lin
         if (trip.moved || i > 0)
             n_views = zipper_views(z, v, list[i], views, VIEWS);
         for (int k = 0; k < n_views; k++) {
-            double error;
-            if (!is_held(z, &trip, v, list[i], &views[k], &error) ||
-                (found && !(trip.moved ? error <= l->error : error < l->error)))
+            double error, sum;
+            if (!is_held(z, &trip, v, list[i], &views[k], &error, &sum) ||
+                (found && !(trip.moved ? sum <= least : sum < least)))
                 continue;
             *l = (struct link) { .source = list[i],
                                  .view = views[k],
@@ -149,6 +152,7 @@ bool zipper_round_trip(const struct zipper *z, const struct value *v, struct lin
                                  .scale = z->al.scale[list[i]->id],
                                  .by = before->by };
             found = true;
+            least = sum;
             break;
         }
     }

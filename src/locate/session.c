@@ -87,12 +87,19 @@ static bool same_grid(const struct value *a, const struct value *b) {
 /* Quantized integers against floats, or on another grid: both are read as real numbers. */
 static void read_as_real(const struct value *source, const struct value *target, bool *of_source,
                          bool *of_target) {
-    bool s = contract_quantized(source), t = contract_quantized(target);
+    bool s = value_on_grid(source), t = value_on_grid(target);
     if ((s && t && same_grid(source, target)) || (!s && !dtype_is_float(source->dtype)) ||
         (!t && !dtype_is_float(target->dtype)))
         return;
     *of_source = *of_source || s;
     *of_target = *of_target || t;
+}
+
+static bool is_narrow(const struct graph *g) {
+    for (int i = 0; i < g->n_nodes; i++)
+        if (zipper_narrow(g->nodes[i]))
+            return true;
+    return false;
 }
 
 static enum status pair_contracts(struct session *s, struct err *e) {
@@ -114,8 +121,12 @@ static enum status pair_contracts(struct session *s, struct err *e) {
             read_as_real(g[SIDE_SOURCE]->outputs[k], g[SIDE_TARGET]->outputs[i], &a->outputs[k],
                          &b->outputs[i]);
     }
-    contract_make_real(&s->contract[SIDE_SOURCE], s->source, a->inputs, a->outputs);
-    contract_make_real(&s->contract[SIDE_TARGET], s->target, b->inputs, b->outputs);
+    real_form_boundary(&s->form[SIDE_SOURCE], s->source, a->inputs, a->outputs);
+    real_form_boundary(&s->form[SIDE_TARGET], s->target, b->inputs, b->outputs);
+    if (!is_narrow(g[SIDE_SOURCE]))
+        real_form_spell_out(&s->form[SIDE_TARGET], s->target);
+    if (!is_narrow(g[SIDE_TARGET]))
+        real_form_spell_out(&s->form[SIDE_SOURCE], s->source);
     return inputs_pair(&s->pairs, s->source, s->target, s->options, s->arena, e);
 }
 
@@ -268,8 +279,8 @@ void session_close(struct session *s) {
     trace_free(s->zipped);
     if (s->inputs.n)
         inputs_free(&s->inputs, s->source, s->target);
-    contract_restore(&s->contract[SIDE_TARGET]);
-    contract_restore(&s->contract[SIDE_SOURCE]);
+    real_form_restore(&s->form[SIDE_TARGET]);
+    real_form_restore(&s->form[SIDE_SOURCE]);
     recycler_drop(s->recycler);
     arena_free(s->arena);
     *s = (struct session) { 0 };

@@ -6,7 +6,7 @@
 #include "compare/inputs.h"
 #include "locate/zipper.h"
 #include "npz/npz.h"
-#include "passes/real_contract.h"
+#include "passes/real_form.h"
 
 enum side { SIDE_SOURCE, SIDE_TARGET, SIDES };
 
@@ -19,8 +19,8 @@ struct session {
     struct model *source, *target;
     const struct compare_options *options;
     struct input_pairs pairs;
-    struct boundary real[SIDES];     /* which inputs and outputs are read as real numbers */
-    struct contract contract[SIDES]; /* undone by session_close */
+    struct boundary real[SIDES];  /* which inputs and outputs are read as real numbers */
+    struct real_form form[SIDES]; /* undone by session_close */
     struct input_set inputs;
     struct trace *source_trace; /* both models from the inputs */
     struct trace *plain;        /* the target by itself */

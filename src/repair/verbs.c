@@ -363,6 +363,24 @@ static void add_fault(struct result *r, struct fault f) {
     PUSH(r->arena, r->faults, r->n_faults, f);
 }
 
+/* The fault as it stands in the file, whatever the target was spelled out to. */
+static struct fault in_the_file(const struct real_form *form, struct fault f) {
+    f.node = real_form_original(form, (struct node *)(size_t)f.node);
+    if (f.repair && !real_form_translate(form, f.repair))
+        f.repair = NULL;
+    int kept = 0;
+    for (int i = 0; i < f.n_others; i++)
+        if (real_form_translate(form, f.others[i]))
+            f.others[kept++] = f.others[i];
+    f.n_others = kept;
+    if (!f.repair && kept) {
+        f.repair = f.others[0];
+        f.others++;
+        f.n_others--;
+    }
+    return f;
+}
+
 void findings_faults(struct session *s, struct result *r) {
     enum { MOST = 6 };
     for (int i = 0; i < s->zipper.n_regions; i++) {
@@ -373,7 +391,7 @@ void findings_faults(struct session *s, struct result *r) {
                       s->zipper.n_regions);
         int n = hunt_run(&s->zipper, &s->zipper.regions[i], found, MOST, r->arena);
         for (int k = 0; k < n; k++)
-            add_fault(r, found[k]);
+            add_fault(r, in_the_file(&s->form[SIDE_TARGET], found[k]));
     }
 }
 
