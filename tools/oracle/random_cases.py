@@ -42,7 +42,7 @@ def model_of(case, opset):
     node = helper.make_node(case["op"], names, outs, domain=case["domain"], **case["attrs"])
     values = [helper.make_tensor_value_info(k, typed(x), x.shape) for k, x in zip(names, case["inputs"]) if k]
     graph = helper.make_graph([node], "g", values, [helper.make_empty_tensor_value_info(y) for y in outs if y])
-    imports = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 5), helper.make_opsetid("com.microsoft", 1)]
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(graph, opset_imports=imports, ir_version=13 if opset > 25 else 11 if opset > 23 else 10)
 
 

@@ -124,4 +124,5 @@ def broadcastable(r, dims):
 import random_elementwise  # noqa: E402,F401
 import random_moves  # noqa: E402,F401
 import random_numeric  # noqa: E402,F401
+import random_learned  # noqa: E402,F401
 import random_old  # noqa: E402,F401
