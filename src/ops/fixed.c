@@ -58,6 +58,14 @@ int32_t fixed_tanh_narrow(int32_t a, int bits) {
     return tanh_15(a, bits);
 }
 
+int32_t fixed_product_narrow(int32_t a, int32_t b) {
+    return product_15(a, b);
+}
+
+int32_t fixed_rescale_narrow(int32_t x, int from_bits, int to_bits) {
+    return times_power_15(x, from_bits - to_bits);
+}
+
 static int leading_zeros(uint32_t x) {
     int n = 0;
     while (n < 32 && !(x & (UINT32_C(1) << (31 - n))))

@@ -46,14 +46,18 @@ static inline int32_t fixed_round_shift(int32_t x, int n) {
     return (x >> n) + (rest > threshold);
 }
 
+/* Shifts beyond the width, which the reference leaves undefined, are limited to it. */
 static inline int32_t fixed_scale(int32_t x, struct fixed_factor f) {
     int left = f.shift > 0 ? f.shift : 0, right = f.shift > 0 ? 0 : -f.shift;
+    if (right > 31)
+        return 0;
+    left = left < 31 ? left : 31;
     return fixed_round_shift(fixed_high_product(fixed_shift_left(x, left), f.multiplier), right);
 }
 
 static inline int32_t fixed_scale_wide(int64_t x, struct fixed_factor f) {
     int64_t reduced = f.multiplier < 0x7fff0000 ? (f.multiplier + (1 << 15)) >> 16 : 0x7fff;
-    int shift = 15 - f.shift;
+    int shift = f.shift < 14 ? 15 - f.shift : 1;
     return (int32_t)((x * reduced + (INT64_C(1) << (shift - 1))) >> shift);
 }
 
@@ -73,6 +77,8 @@ int32_t fixed_reciprocal_of_one_plus(int32_t x);
 /* Of 16-bit fractions: 15 - bits fraction bits; the result has no integer bits. */
 int32_t fixed_logistic_narrow(int32_t a, int bits);
 int32_t fixed_tanh_narrow(int32_t a, int bits);
+int32_t fixed_product_narrow(int32_t a, int32_t b);
+int32_t fixed_rescale_narrow(int32_t x, int from_bits, int to_bits);
 /* 1 / x of a positive x with `bits` integer bits: a fraction to be shifted right by *over. */
 int32_t fixed_reciprocal(int32_t x, int bits, int *over);
 /* 1 / sqrt(x) as a factor, its shift to the left. */

@@ -186,7 +186,7 @@ static int32_t quotient_of(const struct binary *p, int32_t a, int32_t b) {
     room = spare_bits(a);
     inverse.shift = room;
     struct fixed_factor f = { p->fy.multiplier, p->fy.shift - over - room };
-    return f.shift < -31 ? deliver(p, 0) : deliver(p, fixed_scale(fixed_scale(a, inverse), f));
+    return deliver(p, fixed_scale(fixed_scale(a, inverse), f));
 }
 
 static enum status need_divisor(struct op_ctx *c, const int32_t *v) {

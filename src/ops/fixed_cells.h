@@ -7,6 +7,8 @@
 
 /* LSTM and UNIDIRECTIONAL_SEQUENCE_LSTM: int8 activations and weights, 16-bit gates and cells. */
 enum status fixed_lstm(struct op_ctx *c);
+/* LSTM with the basic kernel: uint8 activations and weights, a 16-bit state. */
+enum status fixed_lstm_basic(struct op_ctx *c);
 /* SVDF: int8 activations and feature weights, 16-bit time weights and state. */
 enum status fixed_svdf(struct op_ctx *c);
 

@@ -164,6 +164,9 @@ static enum status read_sizes(struct op_ctx *c, struct lstm *l) {
     l->inputs = x->dim[x->rank - 1];
     l->cells = c->in[W + OUTPUT]->dim[0];
     l->outputs = c->in[R + OUTPUT]->dim[1];
+    FAIL_IF(l->cells < 1 || l->cells > INT16_MAX || l->outputs < 1, c->err, STATUS_UNSUPPORTED,
+            "an LSTM of %lld cells and %lld outputs in integer arithmetic", (long long)l->cells,
+            (long long)l->outputs);
     FAIL_IF(!has(c, PROJECTION) && l->outputs != l->cells, c->err, STATUS_CORRUPT,
             "%lld outputs of %lld cells without a projection", (long long)l->outputs,
             (long long)l->cells);

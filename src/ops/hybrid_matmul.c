@@ -27,7 +27,7 @@ static float product(const struct job *j, const int32_t *q, struct hybrid_row ro
         weights += (uint32_t)k[i * p->b_inner];
     if (j->gemm)
         sum = (int32_t)((uint32_t)sum - weights * (uint32_t)row.zero);
-    else /* below 2^31 unless there are more than 2^16 elements */
+    else /* below 2^31: there are at most 2^16 elements */
         sum = (int32_t)((float)sum - (float)(int32_t)weights * (float)row.zero);
     return (float)sum * (j->scale[o * j->step] * row.scale);
 }
@@ -57,8 +57,8 @@ enum status hybrid_matmul(struct op_ctx *c, bool gemm) {
     TRY(hybrid_weights(c, 1, j.p.columns, &q, &j.k));
     if (gemm)
         TRY(hybrid_bias(c, 2, j.p.columns, &j.bias));
-    FAIL_IF(j.p.inner > 1 << 16, c->err, STATUS_UNSUPPORTED, "sums of %lld products of 8 bits",
-            (long long)j.p.inner);
+    FAIL_IF(!gemm && j.p.inner > 1 << 16, c->err, STATUS_UNSUPPORTED,
+            "sums of %lld products of 8 bits", (long long)j.p.inner);
     j.asymmetric = attr_int(c->node, "asymmetric") != 0;
     j.scale = q.scale;
     j.step = q.n > 1;

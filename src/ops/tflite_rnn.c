@@ -118,18 +118,28 @@ static enum status recovered(struct op_ctx *c, int i, const void **out) {
     return OK;
 }
 
-/* A parameter of the expected shape, as the store of the run. columns 0: a vector. */
-static enum status parameter(struct op_ctx *c, int i, int64_t rows, int64_t columns,
-                             const void **out) {
-    *out = NULL;
-    if (!has(c, i))
-        return OK;
+/* Input i has the expected size. columns 0: a vector. */
+static enum status need_size(struct op_ctx *c, int i, int64_t rows, int64_t columns) {
     const struct tensor *t = c->in[i];
     FAIL_IF(tensor_count(t) != rows * (columns ? columns : 1) ||
                 (columns && (t->rank != 2 || t->dim[1] != columns)),
             c->err, STATUS_CORRUPT, "input %d has %lld elements, %lld x %lld are needed", i,
             (long long)tensor_count(t), (long long)rows, (long long)(columns ? columns : 1));
-    if (in_integers(c->node) && !hybrid_input(c, i))
+    return OK;
+}
+
+static bool is_integer(const struct op_ctx *c, int i) {
+    return in_integers(c->node) && !hybrid_input(c, i);
+}
+
+/* A parameter of the expected size, as the store of the run; NULL where it is left out. */
+static enum status parameter(struct op_ctx *c, int i, int64_t rows, int64_t columns,
+                             const void **out) {
+    *out = NULL;
+    if (!has(c, i))
+        return OK;
+    TRY(need_size(c, i, rows, columns));
+    if (is_integer(c, i))
         return recovered(c, i, out);
     *out = input_as(c, i, store_of(DT_F32, c->precision));
     return OK;
@@ -138,12 +148,10 @@ static enum status parameter(struct op_ctx *c, int i, int64_t rows, int64_t colu
 static enum status matrix(struct op_ctx *c, int i, int64_t rows, int64_t columns,
                           struct matrix *m) {
     struct fixed_quant q;
-    if (!has(c, i) || !in_integers(c->node) || hybrid_input(c, i)) {
-        m->step = columns;
+    m->step = columns;
+    if (!has(c, i) || !is_integer(c, i))
         return parameter(c, i, rows, columns, &m->real);
-    }
-    const void *unused;
-    TRY(parameter(c, i, rows, columns, &unused));
+    TRY(need_size(c, i, rows, columns));
     TRY(hybrid_weights(c, i, 1, &q, &m->integers.q));
     m->integers.columns = columns;
     m->integers.scale = q.scale;
@@ -255,7 +263,8 @@ static enum status shape_lstm(struct shape_ctx *c) {
 static enum status eval_basic(struct op_ctx *c) {
     const struct tensor *x = c->in[0], *w = c->in[2];
     static const int order[] = { 0, 2, 1, 3 };
-    FAIL_IF(in_integers(c->node), c->err, STATUS_UNSUPPORTED, "a basic LSTM in integer arithmetic");
+    if (in_integers(c->node))
+        return fixed_lstm_basic(c);
     for (int i = 0; i < 5; i++)
         FAIL_IF(!has(c, i), c->err, STATUS_CORRUPT, "input %d is missing", i);
     FAIL_IF(w->rank != 2 || w->dim[0] % 4 || x->rank != 2, c->err, STATUS_CORRUPT,
@@ -291,7 +300,7 @@ static enum status eval_lstm(struct op_ctx *c) {
     const void *h, *state;
     if (inputs_of(c->node) <= 5)
         return eval_basic(c);
-    if (in_integers(c->node) && !hybrid_input(c, 0))
+    if (is_integer(c, 0))
         return fixed_lstm(c);
     bool sequence = c->node->op[0] == 'U';
     FAIL_IF(sequence && attr_int(c->node, "diagonal_recurrent_tensors"), c->err, STATUS_UNSUPPORTED,
@@ -419,7 +428,7 @@ static enum status shape_svdf(struct shape_ctx *c) {
 
 static enum status eval_svdf(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
-    if (in_integers(c->node) && !hybrid_input(c, 0))
+    if (is_integer(c, 0))
         return fixed_svdf(c);
     FAIL_IF(!has(c, 1) || !has(c, 2) || c->in[1]->rank != 2 || c->in[2]->rank != 2, c->err,
             STATUS_CORRUPT, "the weights are missing");

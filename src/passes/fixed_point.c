@@ -289,11 +289,41 @@ static enum status one_output(struct pass *p) {
     return OK;
 }
 
-/* Several outputs: only of one mover. */
+/* The QuantizeLinear of a real output. */
+static const struct node *end_of(const struct pass *p, const struct value *real) {
+    for (int i = 0; i < p->n_ends; i++)
+        if (p->ends[i]->in[0] == real)
+            return p->ends[i];
+    return NULL;
+}
+
+/* The operator with all of its outputs. */
+static enum status make_several(struct pass *p, const struct node *n) {
+    int n_in, first = 3 * n->n_in;
+    struct value **in = fixed_inputs(p, n, NULL, &n_in);
+    for (int k = 0; k < n->n_out; k++) {
+        const struct node *end = n->out[k] ? end_of(p, n->out[k]) : NULL;
+        if (!end)
+            return refuse(p, n);
+        in[first + 2 * k] = end->in[1];
+        in[first + 2 * k + 1] = end->in[2];
+    }
+    struct node *made = make(p, NULL, n->op, "fixed", in, n_in, n->n_out, n);
+    for (int k = 0; k < n->n_out; k++) {
+        made->out[k]->dtype = end_of(p, n->out[k])->out[0]->dtype;
+        store(p, n->out[k], made->out[k], in[first + 2 * k], in[first + 2 * k + 1]);
+    }
+    return OK;
+}
+
+/* Several outputs of one mover or operator. */
 static enum status several_outputs(struct pass *p) {
-    if (p->n_core != 1 || !moves_stored(p, p->core[0]))
+    if (p->n_core == 1 && moves_stored(p, p->core[0]))
+        make_mover(p, p->core[0], NULL);
+    else if (p->n_core == 1 && op_find("fixed", p->core[0]->op))
+        TRY(make_several(p, p->core[0]));
+    else
         return refuse(p, p->core[0]);
-    make_mover(p, p->core[0], NULL);
     for (int k = 0; k < p->n_ends; k++) {
         struct value *raw = raw_of(p, p->ends[k]->in[0]);
         become(p, p->ends[k], "Identity", "", &raw, 1, NULL);

@@ -44,3 +44,15 @@ def make():
                                given('int16', 8, 5, scale=0.0001, most=9000), given('int32', 4, scale=6e-8, most=2000000),
                                state('int16', 2, 40, scale=0.0006)],
          [('int8', [], 0, False, one(0.03, -128))], set_options('SVDF', rank=2, fusedActivationFunction=1))
+
+
+def make_basic():
+    def bytes_of(*shape, scale, zero, kind='input'):
+        return Given(R.integers(0, 255, size=shape, endpoint=True).astype('uint8'), kind, one(scale, zero))
+
+    act, st = one(1 / 128, 128), one(2.0 ** -11)
+    case('LSTM_uint8_basic', 'LSTM',
+         [bytes_of(2, 3, scale=1 / 128, zero=128), bytes_of(2, 4, scale=1 / 128, zero=128), bytes_of(16, 7, scale=0.02, zero=117, kind='const'),
+          given('int32', 16, scale=0.02 / 128, most=3000), given('int16', 2, 4, scale=2.0 ** -11, kind='input', most=9000)],
+         [('uint8', [], 0, False, act), ('int16', [], 0, False, st), ('uint8', [], 0, False, act), ('int16', [], 0, False, st)],
+         set_options('LSTM', fusedActivationFunction=4, kernelType=1), keep=2)

@@ -163,4 +163,5 @@ case('BATCH_MATMUL_int16_int8', 'BATCH_MATMUL', [given('int16', 2, 3, 4, scale=0
 case('BATCH_MATMUL_int8_int32', 'BATCH_MATMUL', [given('int8', 2, 3, 4), given('int8', 2, 5, 4)], [('int32', [], 0, False, one(0.043 * 0.043, 0))],
      set_options('BatchMatMul', adjY=True))
 case('SELECT_int8_rows', 'SELECT', [Given(np.array([True, False, True, False])), given('int8', 4, 5), given('int8', 4, 5)], [out('int8', 0.043)])
+integer_cell_cases.make_basic()
 write_table()
