@@ -186,8 +186,8 @@ void hunt_attributes(struct hunt *h) {
 /* --- values that converters are known to mix up, whatever the source's operator is --- */
 
 struct choice {
-    const char *op, *attr;
-    const char *strings; /* separated by '|' */
+    const char *op, *attr; /* op with a star in front: all that end so */
+    const char *strings;   /* separated by '|' */
     double numbers[4];
     int n_numbers;
 };
@@ -212,19 +212,7 @@ static const struct choice choices[] = {
     { .op = "ScatterElements", .attr = "reduction", .strings = "none|add|mul" },
     { .op = "ScatterND", .attr = "reduction", .strings = "none|add|mul" },
     { .op = "BatchNormalization", .attr = "training_mode", .numbers = { 0 }, .n_numbers = 1 },
-    { .op = "BatchNormalization",
-      .attr = "epsilon",
-      .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 },
-      .n_numbers = 4 },
-    { .op = "LayerNormalization",
-      .attr = "epsilon",
-      .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 },
-      .n_numbers = 4 },
-    { .op = "InstanceNormalization",
-      .attr = "epsilon",
-      .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 },
-      .n_numbers = 4 },
-    { .op = "GroupNormalization",
+    { .op = "*Normalization",
       .attr = "epsilon",
       .numbers = { 1e-5, 1e-3, 1e-12, 1e-6 },
       .n_numbers = 4 },
@@ -285,6 +273,13 @@ static void try_pads(struct hunt *h, struct node *n) {
     candidate_detail(h, c, "pads", attr_text(&a, h->arena), attr_text(pads, h->arena));
 }
 
+static bool is_for(const struct choice *c, const struct node *n) {
+    size_t length = strlen(n->op), end = strlen(c->op) - 1;
+    if (c->op[0] == '*')
+        return length >= end && strcmp(n->op + length - end, c->op + 1) == 0;
+    return strcmp(c->op, n->op) == 0;
+}
+
 void hunt_enumerated(struct hunt *h) {
     for (int i = 0; i < h->r->n_nodes; i++) {
         struct node *n = (struct node *)(size_t)h->r->nodes[i];
@@ -292,8 +287,7 @@ void hunt_enumerated(struct hunt *h) {
             continue;
         try_pads(h, n);
         for (size_t k = 0; k < sizeof choices / sizeof *choices; k++)
-            for (const struct attr_def *d = strcmp(choices[k].op, n->op) == 0 ? n->def->attrs
-                                                                              : NULL;
+            for (const struct attr_def *d = is_for(&choices[k], n) ? n->def->attrs : NULL;
                  d && d->name; d++)
                 if (strcmp(d->name, choices[k].attr) == 0)
                     try_choices(h, n, &choices[k], d);

@@ -266,17 +266,17 @@ static void use_case(struct bench *b, const struct shapes *shapes, struct a_case
 static void use_pair(struct bench *b, const struct a_case *pair, int share) {
     struct err e = { 0 };
     struct shapes shapes = { 0 };
-    const char *(*kind)(int) = strcmp(pair->suffix, ".onnx") == 0 ? onnx_kind : tflite_kind;
+    const struct edit_row *rows = strcmp(pair->suffix, ".onnx") == 0 ? onnx_edits : tflite_edits;
     if (!untouched_agree(b, pair) || model_read(pair->target, &shapes.m, &e) != OK)
         return;
     struct arena *a = arena_new();
     shapes.facts = exec_infer(shapes.m, a, NULL, &e);
     for (int round = 0; round < ROUNDS; round++)
-        for (int k = 0; kind(k) && record_count(&b->record, pair->name) < share; k++) {
+        for (int k = 0; rows[k].kind && record_count(&b->record, pair->name) < share; k++) {
             struct a_case c = *pair;
             c.number = round * 64 + k;
             if (!record_has(&b->record, c.name, c.number))
-                use_case(b, &shapes, &c, kind(k));
+                use_case(b, &shapes, &c, rows[k].kind);
         }
     arena_free(a);
     model_free(shapes.m);

@@ -25,31 +25,33 @@ bool mutation_is_at(const struct mutation *m, const char *name) {
     return false;
 }
 
-static bool edit_once(const struct edit_table *t, void *editor, struct chance *c, int which,
+static bool edit_once(const struct edit_table *t, struct editor *x, struct site *s, int which,
                       struct mutation *made, int n_before) {
-    int n = t->nodes(editor), start = n ? chance_below(c, n) : 0;
+    int n = t->nodes(x), start = n ? chance_below(s->chance, n) : 0;
+    s->m = &made[n_before];
     for (int i = 0; i < n; i++) {
         int k = (start + i) % n;
         bool touched = false;
         for (int f = 0; f < n_before; f++)
-            touched = touched || t->is_touched(editor, k, &made[f]);
-        made[n_before] = (struct mutation) { .kind = t->kind(which) };
-        if (!touched && t->edit(editor, which, k, &made[n_before]))
+            touched = touched || t->is_touched(x, k, &made[f]);
+        *s->m = (struct mutation) { .kind = t->rows[which].kind };
+        if (!touched && t->rows[which].edit(x, k))
             return true;
     }
     return false;
 }
 
-int edit_file(const struct edit_table *t, void *editor, struct chance *c, const char *kind, int n,
+int edit_file(const struct edit_table *t, struct editor *x, struct site *s, const char *kind, int n,
               struct mutation *made) {
     int count = 0, first = -1, kinds = 0;
-    for (; t->kind(kinds); kinds++)
-        if (strcmp(t->kind(kinds), kind) == 0)
+    for (; t->rows[kinds].kind; kinds++)
+        if (strcmp(t->rows[kinds].kind, kind) == 0)
             first = kinds;
     if (first < 0)
         return 0;
     for (int k = 0; k < 8 * n && count < n; k++) {
-        bool good = edit_once(t, editor, c, k == 0 ? first : chance_below(c, kinds), made, count);
+        bool good =
+            edit_once(t, x, s, k == 0 ? first : chance_below(s->chance, kinds), made, count);
         count += good;
         if (!good && k == 0)
             return 0;

@@ -43,33 +43,36 @@ struct site {
     struct chance *chance;
     shape_lookup *shape;
     void *shape_arg;
+    struct mutation *m; /* the fault that is being made; set by edit_file */
 };
-
-/* The k-th kind of fault that an editor can make; NULL behind the last. */
-const char *onnx_kind(int k);
-const char *tflite_kind(int k);
 
 /* Makes `n` faults of different nodes, the first of kind `kind`, in a copy of the file. Returns how
  * many were made; 0 when the file has no place for that kind. */
-int onnx_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind,
-                int n, struct file_image *out, struct mutation *made);
-int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind,
-                  int n, struct file_image *out, struct mutation *made);
+int onnx_mutate(struct site *s, const unsigned char *data, size_t size, const char *kind, int n,
+                struct file_image *out, struct mutation *made);
+int tflite_mutate(struct site *s, const unsigned char *data, size_t size, const char *kind, int n,
+                  struct file_image *out, struct mutation *made);
 
 /* For the editors. */
 void mutation_place(struct mutation *m, struct arena *a, const char *name);
 bool mutation_is_at(const struct mutation *m, const char *name);
+struct editor; /* each format has its own */
+struct edit_row {
+    const char *kind;
+    bool (*edit)(struct editor *x, int node); /* false: no place for it */
+};
 struct edit_table {
-    const char *(*kind)(int k);
-    int (*nodes)(void *editor);
+    const struct edit_row *rows; /* ends with a kind of NULL */
+    int (*nodes)(struct editor *x);
     /* Does the node read, make or bear the name of a place of that fault? */
-    bool (*is_touched)(void *editor, int node, const struct mutation *made);
-    /* Edit number `which` at a node; false: no place for it. */
-    bool (*edit)(void *editor, int which, int node, struct mutation *m);
+    bool (*is_touched)(struct editor *x, int node, const struct mutation *made);
 };
 /* Makes n faults, the first of kind `kind`, the others by chance; nodes that an earlier one touches
  * are left alone. Returns how many were made. */
-int edit_file(const struct edit_table *t, void *editor, struct chance *c, const char *kind, int n,
+int edit_file(const struct edit_table *t, struct editor *x, struct site *s, const char *kind, int n,
               struct mutation *made);
+
+/* The faults that an editor can make. */
+extern const struct edit_row onnx_edits[], tflite_edits[];
 
 #endif

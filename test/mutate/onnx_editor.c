@@ -136,11 +136,11 @@ void place_node(struct editor *x, int k) {
     struct message *n = node_at(x, k);
     const char *name = message_text(n, NODE_NAME, 0);
     if (*name)
-        mutation_place(x->m, x->arena, name);
+        mutation_place(x->site->m, x->arena, name);
     else
-        mutation_place(x->m, x->arena, arena_printf(x->arena, "#%d", k));
+        mutation_place(x->site->m, x->arena, arena_printf(x->arena, "#%d", k));
     for (int i = 0; i < message_count(n, NODE_OUTPUT); i++)
-        mutation_place(x->m, x->arena, message_text(n, NODE_OUTPUT, i));
+        mutation_place(x->site->m, x->arena, message_text(n, NODE_OUTPUT, i));
 }
 
 void place_readers(struct editor *x, const char *value) {
@@ -151,8 +151,8 @@ void place_readers(struct editor *x, const char *value) {
 }
 
 bool done(struct editor *x, int k, const char *causes, const char *what) {
-    x->m->causes = causes;
-    x->m->what = what;
+    x->site->m->causes = causes;
+    x->site->m->what = what;
     place_node(x, k);
     return true;
 }

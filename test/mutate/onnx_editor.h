@@ -41,7 +41,6 @@ struct editor {
     struct arena *arena;
     struct message *graph;
     int n_nodes;
-    struct mutation *m;
 };
 
 /* A float32 tensor as numbers that can be put back. */

@@ -3,10 +3,7 @@
 
 #include "onnx_editor.h"
 
-static const struct {
-    const char *kind;
-    bool (*edit)(struct editor *x, int node);
-} edits[] = {
+const struct edit_row onnx_edits[] = {
     { "pads", edit_pads },
     { "dilations", edit_dilations },
     { "strides", edit_strides },
@@ -43,20 +40,15 @@ static const struct {
     { "weights half", edit_weights_half },
     { "norm rolled", edit_norm_rolled },
     { "gelu", edit_gelu },
+    { NULL, NULL },
 };
-enum { EDITS = sizeof edits / sizeof *edits };
 
-const char *onnx_kind(int k) {
-    return k < EDITS ? edits[k].kind : NULL;
-}
-
-static int nodes(void *editor) {
-    struct editor *x = editor;
+static int nodes(struct editor *x) {
     return x->n_nodes = message_count(x->graph, GRAPH_NODE);
 }
 
-static bool is_touched(void *editor, int k, const struct mutation *made) {
-    struct message *node = node_at(editor, k);
+static bool is_touched(struct editor *x, int k, const struct mutation *made) {
+    struct message *node = node_at(x, k);
     static const uint32_t fields[] = { NODE_NAME, NODE_INPUT, NODE_OUTPUT };
     for (int f = 0; f < 3; f++)
         for (int i = 0; i < message_count(node, fields[f]); i++)
@@ -65,19 +57,13 @@ static bool is_touched(void *editor, int k, const struct mutation *made) {
     return false;
 }
 
-static bool try_edit(void *editor, int which, int k, struct mutation *m) {
-    struct editor *x = editor;
-    x->m = m;
-    return node_at(x, k) && edits[which].edit(x, k);
-}
-
-int onnx_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind,
-                int n, struct file_image *out, struct mutation *made) {
+int onnx_mutate(struct site *s, const unsigned char *data, size_t size, const char *kind, int n,
+                struct file_image *out, struct mutation *made) {
     struct editor x = { .site = s, .arena = s->arena };
     struct message *model = message_parse(s->arena, data, size);
     x.graph = model ? message_inner(model, MODEL_GRAPH, 0) : NULL;
-    const struct edit_table table = { onnx_kind, nodes, is_touched, try_edit };
-    int count = x.graph ? edit_file(&table, &x, s->chance, kind, n, made) : 0;
+    const struct edit_table table = { onnx_edits, nodes, is_touched };
+    int count = x.graph ? edit_file(&table, &x, s, kind, n, made) : 0;
     if (!count)
         return 0;
     out->size = message_size(model);

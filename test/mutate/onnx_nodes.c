@@ -37,8 +37,8 @@ static void insert_behind(struct editor *x, int k, const char *op, const int64_t
     message_set_text(added, NODE_OP, 0, op);
     if (perm)
         set_ints(added, "perm", perm, rank);
-    mutation_place(x->m, x->arena, message_text(added, NODE_NAME, 0));
-    mutation_place(x->m, x->arena, raw);
+    mutation_place(x->site->m, x->arena, message_text(added, NODE_NAME, 0));
+    mutation_place(x->site->m, x->arena, raw);
     place_readers(x, out);
     struct message_field field = { .number = GRAPH_NODE, .wire = BYTES, .inner = added };
     struct message *g = x->graph;

@@ -21,8 +21,8 @@ static struct message *insert_before(struct editor *x, int k, const char *op, co
     int at = (int)(message_field(g, GRAPH_NODE, k) - g->fields);
     memmove(&g->fields[at + 1], &g->fields[at], (size_t)(g->n - 1 - at) * sizeof *g->fields);
     g->fields[at] = field;
-    mutation_place(x->m, x->arena, message_text(added, NODE_NAME, 0));
-    mutation_place(x->m, x->arena, out);
+    mutation_place(x->site->m, x->arena, message_text(added, NODE_NAME, 0));
+    mutation_place(x->site->m, x->arena, out);
     return added;
 }
 
@@ -54,7 +54,7 @@ bool edit_preprocessing(struct editor *x, int k) {
                *by = add_initializer(x, arena_printf(x->arena, "%s_factor", input), FLOAT, NULL, 0,
                                      &factor, sizeof factor);
     done(x, k, "preprocessing", "input times 1/255");
-    mutation_place(x->m, x->arena, input);
+    mutation_place(x->site->m, x->arena, input);
     message_set_text(n, NODE_INPUT, 0, to);
     struct message *added = insert_before(x, k, "Mul", input, to);
     struct message_field *f = message_add(added, NODE_INPUT, BYTES);

@@ -42,7 +42,6 @@ struct editor {
     struct flatbuffer fb;
     struct fb_table graph;
     struct fb_vector codes, tensors, operators, buffers;
-    struct mutation *m;
 };
 
 /* --- looking --- */
@@ -156,14 +155,14 @@ static float largest(const struct numbers *w) {
 }
 
 static void place(struct editor *x, int k) {
-    mutation_place(x->m, x->arena, arena_printf(x->arena, "#%d", k));
+    mutation_place(x->site->m, x->arena, arena_printf(x->arena, "#%d", k));
     for (size_t i = 0; i < operand_count(x, k, 2); i++)
-        mutation_place(x->m, x->arena, tensor_name(x, operand(x, k, 2, i)));
+        mutation_place(x->site->m, x->arena, tensor_name(x, operand(x, k, 2, i)));
 }
 
 static bool done(struct editor *x, int k, const char *causes, const char *what) {
-    x->m->causes = causes;
-    x->m->what = what;
+    x->site->m->causes = causes;
+    x->site->m->what = what;
     place(x, k);
     return true;
 }
@@ -469,10 +468,7 @@ static bool edit_zero_point(struct editor *x, int k) {
 
 /* --- the table --- */
 
-static const struct {
-    const char *kind;
-    bool (*edit)(struct editor *x, int node);
-} edits[] = {
+const struct edit_row tflite_edits[] = {
     { "fused activation missing", edit_fused_missing },
     { "fused activation bounds", edit_fused_bounds },
     { "dilations", edit_dilation },
@@ -493,33 +489,23 @@ static const struct {
     { "bias of another", edit_bias_of_another },
     { "scales", edit_scales },
     { "zero point", edit_zero_point },
+    { NULL, NULL },
 };
-enum { EDITS = sizeof edits / sizeof *edits };
 
-const char *tflite_kind(int k) {
-    return k < EDITS ? edits[k].kind : NULL;
+static int nodes(struct editor *x) {
+    return (int)x->operators.n;
 }
 
-static int nodes(void *editor) {
-    return (int)((struct editor *)editor)->operators.n;
-}
-
-static bool is_touched(void *editor, int k, const struct mutation *made) {
+static bool is_touched(struct editor *x, int k, const struct mutation *made) {
     for (int field = 1; field < 3; field++)
-        for (size_t i = 0; i < operand_count(editor, k, field); i++)
-            if (mutation_is_at(made, tensor_name(editor, operand(editor, k, field, i))))
+        for (size_t i = 0; i < operand_count(x, k, field); i++)
+            if (mutation_is_at(made, tensor_name(x, operand(x, k, field, i))))
                 return true;
     return false;
 }
 
-static bool try_edit(void *editor, int which, int k, struct mutation *m) {
-    struct editor *x = editor;
-    x->m = m;
-    return edits[which].edit(x, k);
-}
-
-int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, const char *kind,
-                  int n, struct file_image *out, struct mutation *made) {
+int tflite_mutate(struct site *s, const unsigned char *data, size_t size, const char *kind, int n,
+                  struct file_image *out, struct mutation *made) {
     struct editor x = { .site = s, .arena = s->arena, .data = arena_copy(s->arena, data, size) };
     x.fb = flatbuffer_of(x.data, size);
     struct fb_table model = fb_root(&x.fb);
@@ -531,8 +517,8 @@ int tflite_mutate(const struct site *s, const unsigned char *data, size_t size, 
     x.graph = fb_vec_table(&graphs, 0);
     x.tensors = fb_vec(&x.graph, 0, 4);
     x.operators = fb_vec(&x.graph, 3, 4);
-    const struct edit_table table = { tflite_kind, nodes, is_touched, try_edit };
-    int count = edit_file(&table, &x, s->chance, kind, n, made);
+    const struct edit_table table = { tflite_edits, nodes, is_touched };
+    int count = edit_file(&table, &x, s, kind, n, made);
     *out = (struct file_image) { x.data, size };
     return x.fb.failed ? 0 : count;
 }
