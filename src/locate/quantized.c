@@ -320,10 +320,24 @@ static bool reads_narrow(const struct zipper *z, const struct node *n) {
     return narrow;
 }
 
-bool zipper_coarse_match(const struct zipper *z, const struct value *v, struct link *l) {
-    if (!v->producer || !reads_narrow(z, v->producer) || !match_value(&z->al, v, MATCH_COARSE, l))
+/* Does the node read what went through integers without having a counterpart before? */
+static bool reads_trip(const struct zipper *z, const struct node *n) {
+    for (int k = 0; k < n->n_in; k++) {
+        struct trip trip;
+        if (n->in[k] && !zipper_linked(z, n->in[k]) && trip_of(n->in[k], &trip))
+            return true;
+    }
+    return false;
+}
+
+bool zipper_coarse_match(const struct zipper *z, const struct value *v, bool clean,
+                         struct link *l) {
+    enum { FEW = 16 };
+    const struct node *n = v->producer;
+    if (!n || !(clean ? reads_narrow(z, n) : reads_trip(z, n)) ||
+        !match_value(&z->al, v, MATCH_COARSE, l))
         return false;
     struct region r = { .target = v, .source = l->source, .view = l->view, .error = l->error };
     region_fill(z, &r);
-    return zipper_quantized(z, &r);
+    return r.n_nodes <= FEW && zipper_quantized(z, &r);
 }

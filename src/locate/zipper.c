@@ -122,7 +122,7 @@ static bool counterpart(struct zipper *z, const struct node *n, const struct val
     if (match_value(&z->al, v, clean ? MATCH_NEAR : 1e-6, l))
         return zipper_presents(z, v, l->source, &l->view) &&
                (l->error <= 1e-6 * l->scale || !completed_by_reader(z, v, l));
-    return clean && zipper_coarse_match(z, v, l);
+    return zipper_coarse_match(z, v, clean, l);
 }
 
 void zipper_zip(struct zipper *z, int first) {

@@ -91,8 +91,9 @@ void zipper_refine(struct zipper *z);
  * to it as the declared scale says: what the integers cannot hold is cut off. Its counterpart is
  * the same. */
 bool zipper_round_trip(const struct zipper *z, const struct value *v, struct link *l);
-/* The counterpart of a value computed from quantized weights: farther off than rounding allows, but
- * no farther than the weights' steps explain. */
-bool zipper_coarse_match(const struct zipper *z, const struct value *v, struct link *l);
+/* The counterpart of a value computed from quantized weights (clean: and from linked values), or
+ * from what went through integers on its way: farther off than rounding allows, but no farther than
+ * the steps explain. */
+bool zipper_coarse_match(const struct zipper *z, const struct value *v, bool clean, struct link *l);
 
 #endif

@@ -49,19 +49,26 @@ static void test_verdicts(void **state) {
     assert_true(pairs >= 24); /* layer by layer, not the outputs alone */
     assert_int_equal(verdict_of(FOLDER "float.tflite", FOLDER "int8io.tflite", NULL),
                      VERDICT_QUANTIZED);
+    static const char *const onnx[] = { FOLDER "qdq.onnx", FOLDER "qoperator.onnx",
+                                        FOLDER "dynamic.onnx" };
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(verdict_of(FOLDER "float.tflite", onnx[i], &pairs), VERDICT_QUANTIZED);
+        assert_true(pairs >= (i < 2 ? 20 : 4));
+    }
     /* integers at the boundary stand for the numbers that a QUANTIZE operator makes of floats */
     assert_int_equal(verdict_of(FOLDER "int8.tflite", FOLDER "int8io.tflite", NULL),
                      VERDICT_PROVED);
 }
 
-static void mended(const char *name, const char *node, const char *cause) {
+/* The fault is found and mended; `good`: the file before it was made faulty. */
+static void mended(const char *name, const char *good, const char *node, const char *cause) {
     char path[128], fixed[64] = "/tmp/calque-quantized-XXXXXX";
     int fd = mkstemp(fixed);
     assert_true(fd >= 0);
     close(fd);
     unlink(fixed);
-    strcat(fixed, ".tflite");
-    snprintf(path, sizeof path, FOLDER "%s.tflite", name);
+    strcat(fixed, strrchr(name, '.'));
+    snprintf(path, sizeof path, FOLDER "%s", name);
     struct model *s = read_model(FOLDER "float.tflite"), *t = read_model(path);
     struct compare_options o = { .samples = 4 };
     struct result *r = NULL;
@@ -72,38 +79,46 @@ static void mended(const char *name, const char *node, const char *cause) {
     assert_string_equal(node_label(r->faults[0].node, r->arena), node);
     assert_string_equal(r->faults[0].cause, cause);
     assert_string_equal(r->written, fixed);
-    assert_int_equal(r->tensors_changed, 1);
+    assert_int_equal(r->tensors_changed + r->nodes_changed, 1);
     result_free(r);
     model_free(s);
     model_free(t);
     /* The repaired file is what the converter wrote: bit for bit where integers were put back, and
      * within rounding where scales were. */
-    enum verdict v = verdict_of(FOLDER "int8.tflite", fixed, NULL);
-    assert_true(v == VERDICT_PROVED || (strcmp(name, "scale") == 0 && v == VERDICT_SAME));
+    enum verdict v = verdict_of(good, fixed, NULL);
+    assert_true(v == VERDICT_PROVED || (strncmp(cause, "bias", 4) != 0 && v == VERDICT_SAME));
     unlink(fixed);
 }
 
 static void test_bias(void **state) {
     (void)state;
-    mended("bias", "#4", "bias-misbinding");
+    mended("bias.tflite", FOLDER "int8.tflite", "#4", "bias-misbinding");
 }
 
 static void test_weights(void **state) {
     (void)state;
-    mended("weights", "#13", "weights");
+    mended("weights.tflite", FOLDER "int8.tflite", "#13", "weights");
 }
 
 static void test_scale(void **state) {
     (void)state;
-    mended("scale", "#4", "quant-params");
+    mended("scale.tflite", FOLDER "int8.tflite", "#4", "quant-params");
+}
+
+/* The edits are those of the operator on integers, not of what it was spelled out to. */
+static void test_integer_operators(void **state) {
+    (void)state;
+    mended("qoperator_bias.onnx", FOLDER "qoperator.onnx",
+           "StatefulPartitionedCall/lenet5_1/conv2d_1_2/BiasAdd_quant", "bias-misbinding");
+    mended("qoperator_pads.onnx", FOLDER "qoperator.onnx",
+           "StatefulPartitionedCall/lenet5_1/conv2d_1/BiasAdd_quant", "pad-side");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_bias),
-        cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_scale),
+        cmocka_unit_test(test_verdicts),          cmocka_unit_test(test_bias),
+        cmocka_unit_test(test_weights),           cmocka_unit_test(test_scale),
+        cmocka_unit_test(test_integer_operators),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
