@@ -4,6 +4,7 @@
 
 #include "ops/op.h"
 
-op_grad_fn scaler_grad, normalizer_grad, imputer_grad, linear_regressor_grad;
+op_grad_fn scaler_grad, normalizer_grad, imputer_grad, linear_regressor_grad,
+    linear_classifier_grad, svm_regressor_grad;
 
 #endif

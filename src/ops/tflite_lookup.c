@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/body.h"
 #include "ops/move.h"
 #include "ops/row.h"
 
@@ -136,6 +137,45 @@ static enum status eval_sparse(struct op_ctx *c) {
     return OK;
 }
 
+/* The weighted rows, summed where the places say, over the sums of the weights. */
+static enum status write_sparse(struct body *b) {
+    const struct tensor *rows = b->c->in[4], *y = b->c->out[0];
+    int64_t combiner = attr_int(b->c->node, "combiner"), n = tensor_count(b->c->in[0]),
+            rank = tensor_count(b->c->in[2]), inner = dims_product(rows->dim, 1, rows->rank),
+            buckets = inner ? tensor_count(y) / inner : 0;
+    int64_t *to = NEW_ARRAY(b->c->scratch, n + 1, int64_t);
+    struct op_ctx places = { .in = b->c->in, .err = b->c->err };
+    for (int64_t i = 0; i < n; i++)
+        TRY(bucket_of(&places, i, rank, &to[i]));
+    const int64_t column[] = { n, 1 }, matrix[] = { rows->dim[0], inner },
+                  sums[] = { buckets, inner }, one[] = { buckets, 1 };
+    double *zeros = NEW_ARRAY(b->m->arena, buckets * inner + buckets + 1, double);
+    struct value *at = body_reshape(b, body_ints(b, n, to), 2, column),
+                 *ids = body_reshape(b, b->in[0], 1, &n), *w = body_reshape(b, b->in[3], 2, column),
+                 *total = w;
+    struct value *x = body_op(b, "Gather", body_reshape(b, b->in[4], 2, matrix), ids, NULL);
+    x = body_op(b, "Mul", x, w, NULL);
+    struct value *sum = body_op(b, "ScatterND", body_tensor(b, 2, sums, zeros), at, x);
+    node_set_string(sum->producer, "reduction", "add");
+    if (combiner != COMBINER_SUM) {
+        if (combiner == COMBINER_SQRTN)
+            total = body_op(b, "Mul", w, w, NULL);
+        total = body_op(b, "ScatterND", body_tensor(b, 2, one, zeros), at, total);
+        node_set_string(total->producer, "reduction", "add");
+        struct value *none = body_op(b, "Equal", total, body_number(b, 0), NULL);
+        total = body_op(b, "Where", none, body_number(b, 1), total);
+        if (combiner == COMBINER_SQRTN)
+            total = body_op(b, "Sqrt", total, NULL, NULL);
+        sum = body_op(b, "Div", sum, total, NULL);
+    }
+    b->out[0] = body_reshape(b, sum, y->rank, y->dim);
+    return OK;
+}
+
+static enum status grad_sparse(struct grad_ctx *c) {
+    return grad_of_body(c, write_sparse);
+}
+
 const struct op ops_tflite_lookup[] = {
     { .name = "HASHTABLE_LOOKUP",
       .domain = "tflite",
@@ -146,7 +186,8 @@ const struct op ops_tflite_lookup[] = {
       .max_out = 2,
       .flags = OP_ANY_TYPE,
       .shape = shape_lookup,
-      .eval = eval_lookup },
+      .eval = eval_lookup,
+      .grad = grad_moves },
     { .name = "EMBEDDING_LOOKUP_SPARSE",
       .domain = "tflite",
       .spec = "TFLite EMBEDDING_LOOKUP_SPARSE",
@@ -156,6 +197,7 @@ const struct op ops_tflite_lookup[] = {
       .max_out = 1,
       .attrs = ATTRS(INT("combiner", 0)),
       .shape = shape_sparse,
-      .eval = eval_sparse },
+      .eval = eval_sparse,
+      .grad = grad_sparse },
     { 0 },
 };

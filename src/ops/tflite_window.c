@@ -86,6 +86,22 @@ static int64_t combine_integer(enum reducer r, int64_t a, int64_t b) {
                               : (b < a ? b : a);
 }
 
+/* The element of x in cell k of output i's window, or -1 in the padding. */
+static int64_t element_of_cell(const struct reduce_window *w, const struct tensor *x,
+                               const struct tensor *y, const int64_t *step, int64_t i, int64_t k) {
+    int64_t at = 0;
+    for (int d = x->rank - 1; d >= 0; d--) {
+        int64_t p =
+            i % y->dim[d] * w->stride[d] + k % w->window[d] * w->dilation[d] - w->pads[2 * d];
+        i /= y->dim[d];
+        k /= w->window[d];
+        if (p < 0 || p % w->base[d] || p / w->base[d] >= x->dim[d])
+            return -1;
+        at += p / w->base[d] * step[d];
+    }
+    return at;
+}
+
 /* Every output: the initial value, then the window's elements in row-major order, one operation
  * each. Positions in the padding, and between elements of a dilated base, hold the initial value,
  * which is the reduction's identity. */
@@ -105,25 +121,44 @@ static enum status eval_window(struct op_ctx *c) {
         double sum = real ? tensor_f64(init, 0) : 0;
         int64_t total = real ? 0 : tensor_i64(init, 0);
         for (int64_t k = 0; k < cells; k++) {
-            int64_t rest = i, cell = k, at = 0;
-            bool inside = true;
-            for (int d = x->rank - 1; d >= 0; d--) {
-                int64_t p = rest % y->dim[d] * w.stride[d] + cell % w.window[d] * w.dilation[d] -
-                            w.pads[2 * d];
-                rest /= y->dim[d];
-                cell /= w.window[d];
-                inside &= p >= 0 && p % w.base[d] == 0 && p / w.base[d] < x->dim[d];
-                at += p / w.base[d] * step[d];
-            }
-            if (inside && real)
+            int64_t at = element_of_cell(&w, x, y, step, i, k);
+            if (at >= 0 && real)
                 sum = combine_real(r, sum, tensor_f64(x, at), narrow);
-            else if (inside)
+            else if (at >= 0)
                 total = combine_integer(r, total, tensor_i64(x, at));
         }
         if (real)
             tensor_set_f64(y, i, sum);
         else
             tensor_set_i64(y, i, total);
+    }
+    return OK;
+}
+
+/* The gradient of the initial value goes nowhere: it is the reduction's identity. A product divides
+ * by the element; the first of the largest or least elements takes all. */
+static enum status grad_window(struct grad_ctx *c) {
+    const struct tensor *x = c->in[0], *y = c->out[0];
+    struct reduce_window w;
+    enum reducer r = REDUCER_ADD;
+    int64_t step[MAX_RANK], n = tensor_count(y);
+    TRY(window_read(&w, c->node, x->dim, x->rank, c->err));
+    TRY(reducer_read(c->node, &r, c->err));
+    dense_steps(x->dim, x->rank, step);
+    for (int64_t i = 0; c->grad_in[0] && c->grad_out[0] && i < n; i++) {
+        double g = tensor_f64(c->grad_out[0], i), out = tensor_f64(y, i);
+        bool taken = false;
+        for (int64_t k = 0; k < dims_product(w.window, 0, x->rank); k++) {
+            int64_t at = element_of_cell(&w, x, y, step, i, k);
+            if (at < 0)
+                continue;
+            double v = tensor_f64(x, at);
+            bool chosen = v == out && !taken;
+            taken |= chosen;
+            ((double *)c->grad_in[0]->data)[at] += r == REDUCER_ADD   ? g
+                                                   : r == REDUCER_MUL ? g * out / v
+                                                                      : g * chosen;
+        }
     }
     return OK;
 }
@@ -230,7 +265,7 @@ static enum status eval_dilate(struct op_ctx *c) {
 #define WINDOW(name_, least, most) .name = name_, .domain = "tflite", .spec = "TFLite " name_, .min_in = least, .max_in = most, .min_out = 1, .max_out = 1
 
 const struct op ops_tflite_window[] = {
-    { WINDOW("REDUCE_WINDOW", 2, 2), .shape = shape_window, .eval = eval_window,
+    { WINDOW("REDUCE_WINDOW", 2, 2), .shape = shape_window, .eval = eval_window, .grad = grad_window,
       .attrs = ATTRS(NEEDED("reducer", STRING), PLAIN("window", INTS), PLAIN("strides", INTS), PLAIN("base_dilations", INTS),
                      PLAIN("dilations", INTS), PLAIN("pads", INTS)) },
     { WINDOW("STABLEHLO_PAD", 2, 2), .flags = OP_MOVES, .shape = shape_pad, .eval = eval_pad, .grad = grad_moves,
