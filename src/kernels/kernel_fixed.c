@@ -307,7 +307,7 @@ enum status kernel_fixed_product(struct op_ctx *c) {
         if (p.b_batch[i] != 0)
             return kernel_reference(c);
     TRY(fixed_sums_plan(c, &j.s, p.columns));
-    if (!fits(&j.s))
+    if (!fits(&j.s) || (!gemm && j.s.k.n > 1)) /* MatMul has no scale for each column */
         return kernel_reference(c);
     if (gemm)
         fixed_sums_in_reals(c, &j.s);

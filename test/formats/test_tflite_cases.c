@@ -61,8 +61,31 @@ static void in_integers(void **state) {
     assert_in_range(each_case("test/data/tflite_integers", PREC_NATIVE), 218, 1000);
 }
 
+/* What the reference kernels do not define is refused by name. */
+static void refused_in_integers(void **state) {
+    static const char *const rows[][2] = {
+        { "scales", "a scale for each channel" },
+        { "scale", "one scale for 2 channels" },
+        { "stablehlo", "no integer kernel" },
+        { "rescaled", "different scales" },
+        { "zero", "by zero" },
+        { "kernel", "no integer kernel for it (Sin)" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char name[64];
+        struct err e = { 0 };
+        snprintf(name, sizeof name, "REFUSED_%s", rows[i][0]);
+        enum status s =
+            stored_model_run("test/data/tflite_integers", name, "tflite", PREC_NATIVE, NULL, &e);
+        if (s != STATUS_UNSUPPORTED || !strstr(e.what, rows[i][1]))
+            fail_msg("%s: status %d, %s", name, (int)s, e.what);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(in_float32), cmocka_unit_test(in_float64),
-                                        cmocka_unit_test(in_integers) };
+                                        cmocka_unit_test(in_integers),
+                                        cmocka_unit_test(refused_in_integers) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

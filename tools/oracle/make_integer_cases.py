@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import OpResolverType
 
 import hybrid_cases
 import integer_cell_cases
-from tflite_models import F, Given, R, case, const, ints, set_options, write_table
+from tflite_models import F, Given, R, case, const, ints, real, refused, set_options, write_table
 
 LIMITS = {k: np.iinfo(k) for k in ('int8', 'uint8', 'int16', 'int32')}
 ZERO = {'int8': -7, 'uint8': 119, 'int16': 0}
@@ -164,4 +164,13 @@ case('BATCH_MATMUL_int8_int32', 'BATCH_MATMUL', [given('int8', 2, 3, 4), given('
      set_options('BatchMatMul', adjY=True))
 case('SELECT_int8_rows', 'SELECT', [Given(np.array([True, False, True, False])), given('int8', 4, 5), given('int8', 4, 5)], [out('int8', 0.043)])
 integer_cell_cases.make_basic()
+# What the reference leaves undefined, computes against the operator's meaning, or has no kernel for.
+refused('scales', 'BATCH_MATMUL', [given('int8', 3, 4), weights('int8', (4, 5), 1)], (3, 5), 'int8', one(0.21, -7), set_options('BatchMatMul'))
+refused('scale', 'DEPTHWISE_CONV_2D', [real(1, 4, 4, 2), weights('int8', (1, 2, 2, 2))], (1, 4, 4, 2), F, None,
+        set_options('DepthwiseConv2D', padding=0, strideW=1, strideH=1, depthMultiplier=1))
+refused('stablehlo', 'STABLEHLO_ADD', [given('int8', 2, 3), given('int8', 2, 3)], (2, 3), 'int8', one(0.043, -7))
+refused('rescaled', 'CONCATENATION', [given('int8', 2, 3), given('int8', 2, 3, scale=0.02)], (2, 6), 'int8', one(0.05, -7),
+        set_options('Concatenation', axis=1))
+refused('zero', 'DIV', [given('int8', 4), given('int8', 4, least=-7, most=-7)], (4,), 'int8', one(0.05, -7), set_options('Div'))
+refused('kernel', 'SIN', [given('int8', 4)], (4,), 'int8', one(0.05, -7))
 write_table()

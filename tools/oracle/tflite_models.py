@@ -160,6 +160,14 @@ def by_hand(name, op, inputs, wanted, options=None, second=True, build=None):
     store(name, m, g, wanted)
 
 
+def refused(name, op, inputs, shape, dtype, quant=None, options=None, second=False):
+    """A model that calque must refuse to run in native precision: no outputs are stored."""
+    m, g = one_operator(op, inputs, [(dtype, shape, 0, False, quant)], options, second, None, None)
+    with open(os.path.join(OUT, 'REFUSED_' + name + '.tflite'), 'wb') as f:
+        f.write(pack(m))
+    np.savez(os.path.join(OUT, 'REFUSED_' + name + '_in.npz'), **{str(k): v for k, v in enumerate(g.feeds.values())})
+
+
 def one_operator(op, inputs, outputs, options, second, keep, build):
     m = new_model()
     g = Graph(m)
