@@ -1,5 +1,6 @@
 #include "kernels/follow.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
@@ -95,6 +96,25 @@ void follow_begin(struct op_ctx *c) {
     }
 }
 
+static double limit_or(const struct tensor *t, double otherwise) {
+    return t ? tensor_f64(t, 0) : otherwise;
+}
+
+bool follow_limits(const struct op_ctx *c, double limit[2], void **limited) {
+    struct follower *f = c->follower;
+    if (!f || f->begun == 0 || (f->begun > 1 && !f->step[1].shown))
+        return false;
+    const struct follow_step *s = &f->step[0];
+    bool clips = s->binary < 0 && s->unary < 0;
+    if (!clips && (s->binary >= 0 || s->unary != UNARY_Relu))
+        return false;
+    limit[0] = clips ? limit_or(s->low, -INFINITY) : 0;
+    limit[1] = clips ? limit_or(s->high, INFINITY) : INFINITY;
+    *limited = s->shown ? s->out->data : NULL;
+    f->done = 1;
+    return true;
+}
+
 enum { CHUNK = 1024 };
 
 /* Runs along which the other operand stays, or goes on. */
@@ -120,8 +140,8 @@ enum { CHUNK = 1024 };
         T room[2][CHUNK];                                                                         \
         for (int64_t from = at; from < at + n; from += CHUNK) {                                   \
             int64_t m = at + n - from < CHUNK ? at + n - from : CHUNK;                            \
-            const T *x = y + from;                                                                \
-            for (int k = 0; k < f->begun; k++) {                                                  \
+            const T *x = (f->done ? (const T *)f->step[0].out->data : y) + from;                  \
+            for (int k = f->done; k < f->begun; k++) {                                            \
                 const struct follow_step *s = &f->step[k];                                        \
                 bool stays = s->out->data == (void *)y;                                           \
                 bool kept = !stays && (k + 1 == f->begun || f->step[k + 1].shown);                \
@@ -144,7 +164,7 @@ PAIRED(double, d)
 #undef PAIRED
 
 void follow_part(const struct op_ctx *c, int64_t at, int64_t n) {
-    if (!c->follower || c->follower->begun == 0)
+    if (!c->follower || c->follower->begun == c->follower->done)
         return;
     if (c->out[0]->store == DT_F64)
         part_d(c->follower, c->out[0]->data, at, n);
@@ -154,7 +174,7 @@ void follow_part(const struct op_ctx *c, int64_t at, int64_t n) {
 
 void follow_block(const struct op_ctx *c, int64_t at, int64_t columns, int64_t m0, int64_t m1,
                   int64_t n0, int64_t n1) {
-    if (!c->follower || c->follower->begun == 0)
+    if (!c->follower || c->follower->begun == c->follower->done)
         return;
     if (n0 == 0 && n1 == columns)
         follow_part(c, at + m0 * columns, (m1 - m0) * columns);

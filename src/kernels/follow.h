@@ -28,6 +28,7 @@ struct follow_step {
 struct follower {
     int n;     /* steps that the caller proposes */
     int begun; /* those that are computed, from the first on */
+    int done;  /* those of them that the kernel computes itself, see follow_limits */
     struct follow_step step[FOLLOWERS];
 };
 
@@ -37,6 +38,10 @@ bool kernel_follows(const struct node *f, const struct value *v);
 
 /* For kernels that lead, once output 0 has its memory and its kernel will write all of it. */
 void follow_begin(struct op_ctx *c);
+/* When the first step only limits the values (Relu, Clip), the kernel may do so as it writes them:
+ * true, with the limits and where the limited elements go (NULL: in place of output 0's). Follows
+ * follow_begin; from then on the step is the kernel's. */
+bool follow_limits(const struct op_ctx *c, double limit[2], void **limited);
 /* Elements [at, at + n) of output 0 are there. May be called from several threads. */
 void follow_part(const struct op_ctx *c, int64_t at, int64_t n);
 /* The same for a block: rows [m0, m1) and columns [n0, n1) of a matrix of `columns`, from element

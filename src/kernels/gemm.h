@@ -31,6 +31,9 @@
         int64_t ldc;                                                                               \
         const T *row_init, *column_init; /* one of them, or neither: 0 */                          \
         bool carry;                      /* the chains start from what lies in C */                \
+        /* Results limited to [limit[0], limit[1]] go where `limited` (set by item) is to C; NULL: in place. */              \
+        bool limits;                                                                               \
+        T limit[2], *limited;                                                                      \
         /* Sets what differs in item i: pointers and `source`. */                                  \
         void (*item)(struct gemm_##S *g, int64_t i);                                               \
         /* Called when a block of C is complete; may be NULL. */                                   \

@@ -49,6 +49,10 @@ struct run {
         int64_t ldc;                                                                               \
         const T *row_init, *column_init; /* what the chain starts from, one of them; neither: 0 */ \
         bool carry;                      /* the chain starts from what lies in c instead */        \
+        /* Not NULL: each result, raised to limits[0] and lowered to limits[1], also goes where    \
+         * `limited` is to c; when that is c, in place of it. */                                   \
+        const T *limits;                                                                           \
+        T *limited;                                                                                \
     };                                                                                             \
     /* One plane of a depthwise convolution. Column tap q of output column j is                    \
      * column[q][across * j] in row 0, for from[q] <= j < to[q], else in the padding. Weights: w[q * taps_down + kernel row].*/ \
@@ -62,6 +66,8 @@ struct run {
         int64_t rows, columns;                            /* of y */                               \
         const T *w;                                                                                \
         T init, *y;                                                                                \
+        const T *limits; /* as a tile's */                                                         \
+        T *limited;                                                                                \
     };                                                                                             \
     struct micro_##S {                                                                             \
         int lanes, rows, columns; /* columns = 3 * lanes */                                        \

@@ -9,6 +9,7 @@
  *     FMA_s(a, b, c)           a * b + c with one rounding
  *     ADD_s(a, b) DIV_s(a, b)
  *     LARGER_s(v, m)           v where it is larger than m or NaN, else m
+ *     MOST_s(a, b) LEAST_s(a, b)  a where it is larger (smaller) than b, else b
  *     EVEN_s(a, b)             the elements 0, 2, 4, ... of a and b in a row
  *     MASK_s                   some lanes; MASK_OF_s(lo, hi): lanes [lo, hi), 0 <= lo <= hi
  *     LOAD_M_s(p, m)           those lanes alone are read, the others zero
@@ -52,6 +53,10 @@ typedef __m512d VEC_d;
 #define ADD_d(a, b) _mm512_add_pd(a, b)
 #define DIV_f(a, b) _mm512_div_ps(a, b)
 #define DIV_d(a, b) _mm512_div_pd(a, b)
+#define MOST_f(a, b) _mm512_max_ps(a, b)
+#define MOST_d(a, b) _mm512_max_pd(a, b)
+#define LEAST_f(a, b) _mm512_min_ps(a, b)
+#define LEAST_d(a, b) _mm512_min_pd(a, b)
 #define EVEN_f(a, b)        \
     _mm512_permutex2var_ps( \
         a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b)
@@ -111,6 +116,10 @@ static inline __m256i first_lanes_d(int n) {
 #define ADD_d(a, b) _mm256_add_pd(a, b)
 #define DIV_f(a, b) _mm256_div_ps(a, b)
 #define DIV_d(a, b) _mm256_div_pd(a, b)
+#define MOST_f(a, b) _mm256_max_ps(a, b)
+#define MOST_d(a, b) _mm256_max_pd(a, b)
+#define LEAST_f(a, b) _mm256_min_ps(a, b)
+#define LEAST_d(a, b) _mm256_min_pd(a, b)
 static inline __m256 EVEN_f(__m256 a, __m256 b) {
     __m256d pairs = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
     return _mm256_castpd_ps(_mm256_permute4x64_pd(pairs, 0xd8));
@@ -160,6 +169,10 @@ typedef float64x2_t VEC_d;
 #define ADD_d(a, b) vaddq_f64(a, b)
 #define DIV_f(a, b) vdivq_f32(a, b)
 #define DIV_d(a, b) vdivq_f64(a, b)
+#define MOST_f(a, b) vbslq_f32(vcgtq_f32(a, b), a, b)
+#define MOST_d(a, b) vbslq_f64(vcgtq_f64(a, b), a, b)
+#define LEAST_f(a, b) vbslq_f32(vcltq_f32(a, b), a, b)
+#define LEAST_d(a, b) vbslq_f64(vcltq_f64(a, b), a, b)
 static inline float32x4_t LARGER_f(float32x4_t v, float32x4_t m) {
     return vbslq_f32(vorrq_u32(vcgtq_f32(v, m), vmvnq_u32(vceqq_f32(v, v))), v, m);
 }
@@ -200,6 +213,16 @@ typedef struct {
         for (int i = 0; i < 4; i++)                                                \
             a.at[i] /= b.at[i];                                                    \
         return a;                                                                  \
+    }                                                                              \
+    static inline VEC_##S MOST_##S(VEC_##S a, VEC_##S b) {                         \
+        for (int i = 0; i < 4; i++)                                                \
+            b.at[i] = a.at[i] > b.at[i] ? a.at[i] : b.at[i];                       \
+        return b;                                                                  \
+    }                                                                              \
+    static inline VEC_##S LEAST_##S(VEC_##S a, VEC_##S b) {                        \
+        for (int i = 0; i < 4; i++)                                                \
+            b.at[i] = a.at[i] < b.at[i] ? a.at[i] : b.at[i];                       \
+        return b;                                                                  \
     }                                                                              \
     static inline VEC_##S LARGER_##S(VEC_##S v, VEC_##S m) {                       \
         for (int i = 0; i < 4; i++)                                                \
