@@ -61,6 +61,16 @@ static void in_integers(void **state) {
     assert_in_range(each_case("test/data/tflite_integers", PREC_NATIVE), 218, 1000);
 }
 
+/* What is exact on real numbers has the same integers in float64. */
+static void exact_in_float64(void **state) {
+    static const char *const names[] = { "PAD_int8", "SPACE_TO_BATCH_ND_int8",
+                                         "SPACE_TO_BATCH_ND_uint8", "MAX_POOL_2D_int8",
+                                         "BATCH_MATMUL_int8_int32" };
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        stored_model("test/data/tflite_integers", names[i], "tflite", PREC_F64, compare);
+}
+
 /* What the reference kernels do not define is refused by name. */
 static void refused_in_integers(void **state) {
     static const char *const rows[][2] = {
@@ -86,6 +96,7 @@ static void refused_in_integers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(in_float32), cmocka_unit_test(in_float64),
                                         cmocka_unit_test(in_integers),
+                                        cmocka_unit_test(exact_in_float64),
                                         cmocka_unit_test(refused_in_integers) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
