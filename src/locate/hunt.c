@@ -69,21 +69,30 @@ static const bool *behind(const struct hunt *h, const struct patch *p) {
 }
 
 /* The first sample tells most wrong edits; the others are looked at when it does not. */
+static double error_when(const struct hunt *h, struct zipper *edited, const struct value *result) {
+    int samples = edited->target->samples;
+    struct candidate refitting = { .refits = true };
+    zipper_look_at(edited, 1);
+    double error = zipper_error(edited, result, h->r->source, &h->r->view);
+    zipper_look_at(edited, samples);
+    if (samples > 1 && error <= hunt_accepts(h, &refitting))
+        error = zipper_error(edited, result, h->r->source, &h->r->view);
+    return error;
+}
+
+/* Where only the target quantizes, what its integers lose is no argument against an edit: neither
+ * rounding nor, when that is what remains, what lies beyond their range. */
 static double error_after(const struct hunt *h, const struct patch *p, const struct value *result) {
     struct zipper edited = *h->z;
     edited.n_stale = h->target->next_value_id;
     edited.stale = behind(h, p);
     edited.instead = h->instead;
     edited.n_instead = h->n_instead;
-    edited.smooth = region_narrows(h->r);
-    int samples = edited.target->samples;
-    struct candidate refitting = { .refits = true };
-    zipper_look_at(&edited, 1);
-    double error = zipper_error(&edited, result, h->r->source, &h->r->view);
-    zipper_look_at(&edited, samples);
-    if (samples > 1 && error <= hunt_accepts(h, &refitting))
-        error = zipper_error(&edited, result, h->r->source, &h->r->view);
-    return error;
+    bool narrows = region_narrows(h->r);
+    edited.smooth = narrows ? SMOOTH_ROUNDING : SMOOTH_NOTHING;
+    double error = error_when(h, &edited, result);
+    edited.smooth = SMOOTH_ALL;
+    return narrows ? fmin(error, error_when(h, &edited, result)) : error;
 }
 
 struct candidate *hunt_add(struct hunt *h, const char *cause, const struct node *node,

@@ -339,5 +339,5 @@ bool zipper_coarse_match(const struct zipper *z, const struct value *v, bool cle
         return false;
     struct region r = { .target = v, .source = l->source, .view = l->view, .error = l->error };
     region_fill(z, &r);
-    return r.n_nodes <= FEW && zipper_quantized(z, &r);
+    return r.n_nodes <= FEW && (clean || !unlike_source(z, &r)) && zipper_quantized(z, &r);
 }

@@ -12,7 +12,9 @@
 enum { VIEWS = 24 };
 
 bool grid_of(const struct node *dq, const struct tensor *result, struct grid *g) {
-    *g = (struct grid) { .scale = dq->in[1] ? dq->in[1]->constant : NULL, .inner = 1 };
+    *g = (struct grid) { .integers = dq->in[0] ? dq->in[0]->constant : NULL,
+                         .scale = dq->in[1] ? dq->in[1]->constant : NULL,
+                         .inner = 1 };
     if (!g->scale || !tensor_is_real(g->scale))
         return false;
     g->channels = tensor_count(g->scale);
@@ -32,11 +34,21 @@ double step_at(const struct grid *g, int64_t i) {
     return fabs(tensor_f64(g->scale, g->channels == 1 ? 0 : i / g->inner % g->channels));
 }
 
+/* The smallest and the largest integer also stand for numbers up to a step beyond: zero points are
+ * rounded, and what then lies outside is cut off. */
+static double reach_at(const struct grid *g, int64_t i) {
+    int bits = dtype_row(g->integers->dtype)->bits;
+    bool is_unsigned = dtype_is_unsigned(g->integers->dtype);
+    double high = ldexp(1, is_unsigned ? bits : bits - 1) - 1, low = is_unsigned ? 0 : -high - 1,
+           q = tensor_f64(g->integers, i);
+    return (q <= low || q >= high ? 1 : 0.5) * step_at(g, i);
+}
+
 static bool within_steps(const struct grid *g, const struct tensor *exact,
                          const struct tensor *stored) {
     for (int64_t i = 0; i < tensor_count(exact); i++) {
         double x = tensor_f64(exact, i), y = tensor_f64(stored, i);
-        if (!(fabs(x - y) <= 0.5 * step_at(g, i) + 1e-6 * fabs(x)))
+        if (!(fabs(x - y) <= reach_at(g, i) + 1e-6 * fabs(x)))
             return false;
     }
     return true;

@@ -34,7 +34,7 @@ static enum status need_captures(struct replay *r, const struct graph *g, struct
     return OK;
 }
 
-/* The value before a round trip, cut to what the integers hold. */
+/* The value before a round trip. */
 static enum status need_smooth(struct replay *r, const struct trip *trip, const struct value *v,
                                struct err *e) {
     TRY(need(r, trip->before, e));
@@ -43,7 +43,9 @@ static enum status need_smooth(struct replay *r, const struct trip *trip, const 
     struct tensor *held;
     TRY(tensor_new(&held, v->dtype, DT_F64, x->rank, x->dim, e));
     for (int64_t i = 0; i < tensor_count(x); i++)
-        tensor_set_f64(held, i, trip_held(trip, tensor_f64(x, i)));
+        tensor_set_f64(held, i,
+                       r->z->smooth == SMOOTH_ALL ? tensor_f64(x, i)
+                                                  : trip_held(trip, tensor_f64(x, i)));
     exec_env_set(r->env, v, held);
     return OK;
 }

@@ -87,7 +87,9 @@ static double follow(struct trial *t, const struct node *n, const struct value *
         if (!n->out[k])
             continue;
         t->depth[n->out[k]->id] = depth + 1;
-        if (!ran || !zipper_dynamic(z, n->out[k]) || !match_value(&z->al, n->out[k], 1e-6, &found))
+        if (!ran || !zipper_dynamic(z, n->out[k]) ||
+            !(match_value(&z->al, n->out[k], 1e-6, &found) ||
+              (zipper_coarse_match(z, n->out[k], false, &found) && found.source != pinned)))
             continue;
         t->depth[n->out[k]->id] = 1;
         z->al.link[n->out[k]->id] = found;

@@ -29,6 +29,10 @@ struct region {
     bool lost;      /* no way to go on behind it was found: ends at an output */
 };
 
+/* What becomes of a value that is quantized and dequantized again: as computed; cut to what the
+ * integers hold but not rounded; left as it is. */
+enum smooth { SMOOTH_NOTHING, SMOOTH_ROUNDING, SMOOTH_ALL };
+
 /* A value taken as given. */
 struct override {
     const struct value *value;
@@ -53,7 +57,7 @@ struct zipper {
     int n_stale;
     const struct override *instead; /* values that replays take as given */
     int n_instead;
-    bool smooth;               /* replays cut values to what integers hold, but do not round them */
+    enum smooth smooth;        /* of replays */
     const char **undetermined; /* by target node: why its result could not be judged, or NULL */
 };
 

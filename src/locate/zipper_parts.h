@@ -74,8 +74,8 @@ bool trip_of(const struct value *v, struct trip *out);
 double trip_held(const struct trip *t, double x);
 /* The steps of a DequantizeLinear's result, one scale for all or one a channel. */
 struct grid {
-    const struct tensor *scale;
-    int64_t inner, channels; /* elements behind the axis, length of the axis */
+    const struct tensor *integers, *scale; /* integers: NULL when they are computed */
+    int64_t inner, channels;               /* elements behind the axis, length of the axis */
 };
 bool grid_of(const struct node *dq, const struct tensor *result, struct grid *g);
 /* The step at element i (flat index). */
