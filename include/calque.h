@@ -53,6 +53,14 @@ struct calque_model;
 /* What compare, locate or repair found. */
 struct calque_result;
 
+/* What the figures of a comparison are computed in; what is the same is always judged in float64.
+ */
+enum calque_precision {
+    CALQUE_F64 = 0,
+    CALQUE_F32,   /* the declared types */
+    CALQUE_NATIVE /* as the format's own integer kernels compute */
+};
+
 /* How models are compared; a structure of zeros, or NULL, means the defaults. */
 struct calque_options {
     const char *inputs; /* .npz or .npy by the source's input names, or a test_data_set folder;
@@ -62,6 +70,11 @@ struct calque_options {
     int threads;        /* 0: one for each processor. Results do not depend on it */
     double timeout;     /* seconds; 0: none */
     double atol, rtol;  /* what outputs may be apart; 0 for both: measured rounding */
+    enum calque_precision precision;
+    /* Told, from the calling thread and often, what is being done and that `done` of `total` steps
+     * of it are over; may be NULL. */
+    void (*progress)(void *arg, const char *stage, int64_t done, int64_t total);
+    void *progress_arg;
 };
 
 /* One fault, in the words of the report. Texts belong to the result; a text that is not known is

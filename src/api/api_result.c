@@ -41,12 +41,18 @@ static enum calque_status run(enum which verb, struct calque_model *source,
     struct calque_options none = { 0 };
     const struct calque_options *given = options ? options : &none;
     struct tolerance tolerance = { .atol = given->atol, .rtol = given->rtol };
+    static const enum precision precisions[] = { PREC_F64, PREC_F32, PREC_NATIVE };
+    if ((unsigned)given->precision > CALQUE_NATIVE)
+        return api_misuse(error, "there is no such precision");
+    struct progress progress = { given->progress, given->progress_arg };
     struct compare_options o = { .inputs = given->inputs,
                                  .samples = given->samples > 0 ? given->samples : 8,
                                  .seed = given->seed,
                                  .tolerances = &tolerance,
                                  .n_tolerances = given->atol > 0 || given->rtol > 0,
-                                 .timeout = given->timeout };
+                                 .timeout = given->timeout,
+                                 .precision = precisions[given->precision],
+                                 .progress = &progress };
     double start = now();
     struct err e = { 0 };
     struct result *r = NULL;

@@ -69,6 +69,12 @@ static void a_model_tells_its_inputs(void **state) {
     calque_model_close(m);
 }
 
+static void count_steps(void *arg, const char *stage, int64_t done, int64_t total) {
+    assert_non_null(stage);
+    assert_true(done <= total);
+    ++*(int *)arg;
+}
+
 static void a_fault_is_located_and_repaired(void **state) {
     (void)state;
     struct calque_model *source = open_or_fail(EXAMPLE "source.onnx"),
@@ -78,9 +84,17 @@ static void a_fault_is_located_and_repaired(void **state) {
     assert_int_equal(calque_result_verdict(r), CALQUE_DIFFERENT);
     assert_int_equal(calque_result_faults(r), 0);
     calque_result_free(r);
-    struct calque_options o = { .samples = 4, .seed = 3, .threads = 1 };
+    int steps = 0;
+    struct calque_options o = { .samples = 4,
+                                .seed = 3,
+                                .threads = 1,
+                                .precision = CALQUE_F32,
+                                .progress = count_steps,
+                                .progress_arg = &steps };
     assert_int_equal(calque_locate(source, target, &o, &r, NULL), CALQUE_OK);
     assert_int_equal(calque_result_faults(r), 1);
+    assert_true(steps > 4);
+    assert_non_null(strstr(calque_result_json(r), "\"precision\": \"f32\""));
     struct calque_fault f;
     assert_int_equal(calque_result_fault(r, 0, &f), CALQUE_OK);
     assert_string_equal(f.node, "up");
