@@ -30,7 +30,7 @@ void __gcov_dump(void);
 
 struct options {
     const char *root, *only, *op, *excused, *group;
-    bool f64, f32, here, passed_too;
+    bool f64, f32, here, passed_too, reference;
 };
 
 /* A case that is held to types and shapes only. */
@@ -110,9 +110,11 @@ static bool run_model(const struct run *r, struct model *m, struct tensor **in, 
                       const char *where, bool types_only, struct verdict *v) {
     struct arena *a = arena_new();
     struct infer_check inferred = { .n_facts = m->next_value_id };
-    struct exec_options o = {
-        .precision = r->precision, .seed = 1, .tap = infer_check_tap, .arg = &inferred
-    };
+    struct exec_options o = { .precision = r->precision,
+                              .seed = 1,
+                              .reference_only = r->o.reference,
+                              .tap = infer_check_tap,
+                              .arg = &inferred };
     struct exec *x;
     struct err e = { .code = OK };
     inferred.facts = exec_infer(m, a, NULL, &e);
@@ -393,6 +395,8 @@ static bool parse(struct options *o, int argc, char **argv) {
             o->f32 = false;
         else if (strcmp(a, "--f32") == 0)
             o->f64 = false;
+        else if (strcmp(a, "--reference") == 0)
+            o->reference = true;
         else if (strcmp(a, "--here") == 0)
             o->here = true;
         else if (strcmp(a, "--passed") == 0)
@@ -409,7 +413,7 @@ int main(int argc, char **argv) {
     struct run r = { .passed = 0 };
     if (!parse(&r.o, argc, argv)) {
         fprintf(stderr, "usage: conformance DATA [--only TEXT] [--op OPERATOR] [--group NAME] "
-                        "[--f64 | --f32] [--excused FILE] [--here] [--passed]\n");
+                        "[--f64 | --f32] [--reference] [--excused FILE] [--here] [--passed]\n");
         return 2;
     }
     if (r.o.excused && !read_excuses(&r))
