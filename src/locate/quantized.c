@@ -56,6 +56,15 @@ bool trip_of(const struct value *v, struct trip *out) {
     struct node *q = dq->in[0]->producer;
     for (int i = 0; q && zipper_commutes(q) && q->in[0] && i < STEPS; i++)
         q = q->in[0]->producer;
+    out->scale = NULL;
+    if (q && node_is(q, "DynamicQuantizeLinear") && q == dq->in[0]->producer) {
+        *out = (struct trip) { .before = q->in[0],
+                               .quantize = q,
+                               .low = -HUGE_VAL,
+                               .high = HUGE_VAL,
+                               .scale = q->out[1] };
+        return out->scale != NULL;
+    }
     if (!q || !quantizer_bounds(q, 0, &out->low, &out->high, &out->step) ||
         tensor_count(q->in[1]->constant) != 1)
         return false;
@@ -63,6 +72,12 @@ bool trip_of(const struct value *v, struct trip *out) {
     out->quantize = q;
     out->moved = q != dq->in[0]->producer;
     return true;
+}
+
+/* The zero point of a computed grid is rounded, so its ends may lie a step off. */
+double trip_step(const struct zipper *z, const struct trip *t, int k) {
+    const struct tensor *s = t->scale ? trace_value(z->target, t->scale, k) : NULL;
+    return s ? 2 * tensor_f64(s, 0) : t->step;
 }
 
 double trip_held(const struct trip *t, double x) {
@@ -79,12 +94,13 @@ static bool is_held(const struct zipper *z, const struct trip *trip, const struc
         const struct tensor *x = trace_value(z->source, source, k);
         struct tensor *as = NULL, *y = NULL;
         struct err e;
+        double step = trip_step(z, trip, k);
         bool near = x && tensor_is_real(x) && zipper_replay(z, k, v, NULL, 0, &y, &e) == OK &&
                     tensor_count(x) == tensor_count(y) &&
                     layout_apply(&as, x, view, y->rank, y->dim, &e) == OK;
         for (int64_t i = 0; near && i < tensor_count(y); i++) {
             double from = tensor_f64(as, i), to = tensor_f64(y, i);
-            near = fabs(to - trip_held(trip, from)) <= 0.500001 * trip->step;
+            near = fabs(to - trip_held(trip, from)) <= 0.500001 * step;
             *error = fmax(*error, fabs(to - from));
             *sum += fabs(to - from);
         }
@@ -214,7 +230,7 @@ static double trips_effect(const struct zipper *z, const struct region *r, int k
         if (!trip_of(v, &trip) || zipper_replay(z, k, v, NULL, 0, &t, &e) != OK)
             continue;
         found++;
-        struct override move = { v, replay_moved(t, trip.step, false, &random) };
+        struct override move = { v, replay_moved(t, trip_step(z, &trip, k), false, &random) };
         tensor_free(t);
         if (!move.tensor)
             continue;
@@ -232,7 +248,7 @@ static bool is_round_trip(const struct zipper *z, struct region *r) {
     if (!zipper_round_trip(z, r->target, &l) || l.source != r->source)
         return false;
     trip_of(r->target, &trip);
-    r->cut = l.error > trip.step ? l.error : 0;
+    r->cut = !trip.scale && l.error > trip.step ? l.error : 0;
     return true;
 }
 

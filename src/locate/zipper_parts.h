@@ -66,9 +66,12 @@ double replay_effect(const struct zipper *z, const struct region *r, int k,
 struct trip {
     const struct value *before;
     struct node *quantize;
-    bool moved;             /* there are such nodes */
-    double low, high, step; /* what the integers hold */
+    bool moved;                /* there are such nodes */
+    double low, high, step;    /* what the integers hold */
+    const struct value *scale; /* DynamicQuantizeLinear: the step, as computed; NULL: constant */
 };
+/* The step in sample k. */
+double trip_step(const struct zipper *z, const struct trip *t, int k);
 bool trip_of(const struct value *v, struct trip *out);
 /* x, or the nearest number to it that the integers hold but for rounding. */
 double trip_held(const struct trip *t, double x);

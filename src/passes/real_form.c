@@ -93,7 +93,7 @@ void real_form_boundary(struct real_form *c, struct model *m, const bool *inputs
 
 struct node *real_form_original(const struct real_form *f, struct node *n) {
     for (int i = 0; i < f->n_spelled; i++)
-        if (f->spelled[i].instead == n)
+        if (n && f->spelled[i].instead == n)
             return f->spelled[i].of;
     return n;
 }
@@ -289,18 +289,94 @@ static int spell(struct real_form *f, struct node *n, const struct quantized_op 
     return count;
 }
 
+/* ConvInteger or MatMulInteger of a DynamicQuantizeLinear's result and a constant, cast to float
+ * and multiplied by both scales: what ONNX Runtime's dynamic quantization makes of Conv and MatMul.
+ */
+struct dynamic_op {
+    struct node *quantize, *integers, *cast, *product;
+    struct value *scale; /* of the constant */
+};
+
+static struct node *producer_of(const struct value *v, const char *op) {
+    return v && v->producer && node_is(v->producer, op) ? v->producer : NULL;
+}
+
+/* The other operand of a product when v is one; NULL: it is not. */
+static struct value *other_factor(const struct node *product, const struct value *v) {
+    return !product || product->n_in != 2 ? NULL
+           : product->in[0] == v          ? product->in[1]
+           : product->in[1] == v          ? product->in[0]
+                                          : NULL;
+}
+
+static bool dynamic_op_of(const struct uses *u, struct node *product, struct dynamic_op *d) {
+    *d = (struct dynamic_op) { .product = product };
+    for (int k = 0; node_is(product, "Mul") && product->n_in == 2 && !d->cast && k < 2; k++)
+        d->cast = producer_of(product->in[k], "Cast");
+    struct value *sum = d->cast ? d->cast->in[0] : NULL;
+    d->integers =
+        producer_of(sum, "ConvInteger") ? sum->producer : producer_of(sum, "MatMulInteger");
+    if (!d->integers || d->integers->n_in < 2 || !d->integers->in[1] ||
+        !d->integers->in[1]->constant || u->n[sum->id] != 1 || u->n[d->cast->out[0]->id] != 1)
+        return false;
+    d->quantize = producer_of(d->integers->in[0], "DynamicQuantizeLinear");
+    const struct value *scales = other_factor(product, d->cast->out[0]);
+    if (!d->quantize || !scales || d->quantize->n_out != 3 || d->integers->n_in < 3 ||
+        d->integers->in[2] != d->quantize->out[2])
+        return false;
+    d->scale = other_factor(producer_of(scales, "Mul"), d->quantize->out[1]);
+    return d->scale && d->scale->constant;
+}
+
+static int spell_dynamic(struct real_form *f, const struct dynamic_op *d, struct node **nodes) {
+    struct node *n = d->integers;
+    bool conv = node_is(n, "ConvInteger");
+    struct node *real = part(n, conv ? "Conv" : "MatMul", 2);
+    real->in[0] = dequantized(n, n->in[0], d->quantize->out[1], n->in[2], 0, &nodes[0]);
+    real->in[1] = dequantized(n, n->in[1], d->scale, n->n_in > 3 ? n->in[3] : NULL,
+                              conv ? 0 : n->in[1]->rank - 1, &nodes[1]);
+    copy_attributes(real, n);
+    nodes[2] = real;
+    struct spelled of_node = { real, n }, of_product = { NULL, d->product };
+    PUSH(n->graph->model->arena, f->spelled, f->n_spelled, of_node);
+    PUSH(n->graph->model->arena, f->spelled, f->n_spelled, of_product);
+    node_set_output(real, 0, d->product->out[0]);
+    return 3;
+}
+
+/* The nodes that the spelled out ones replace. */
+static bool *mark_dynamic(const struct model *m, bool *taken) {
+    struct uses *u = uses_build(m, m->arena);
+    const struct graph *g = m->graph;
+    bool *product = NEW_ARRAY(m->arena, g->n_nodes + 1, bool);
+    for (int i = 0; i < g->n_nodes; i++) {
+        struct dynamic_op d;
+        product[i] = dynamic_op_of(u, g->nodes[i], &d);
+        if (product[i])
+            taken[d.integers->id] = taken[d.cast->id] = true;
+    }
+    return product;
+}
+
 void real_form_spell_out(struct real_form *f, struct model *m) {
     struct graph *g = m->graph;
     int room = g->n_nodes, n = 0;
+    bool *taken = NEW_ARRAY(m->arena, g->n_nodes + 1, bool), *product = mark_dynamic(m, taken);
     for (int i = 0; i < g->n_nodes; i++)
-        room += quantized_op_of(g->nodes[i]) ? g->nodes[i]->n_in + 3 : 0;
+        room += product[i] ? 3 : quantized_op_of(g->nodes[i]) ? g->nodes[i]->n_in + 3 : 0;
     if (room == g->n_nodes)
         return;
     save(f, m);
+    struct uses *u = uses_build(m, m->arena);
     struct node **nodes = NEW_ARRAY(m->arena, room + 1, struct node *);
     for (int i = 0; i < g->n_nodes; i++) {
         const struct quantized_op *q = quantized_op_of(g->nodes[i]);
-        if (q && can_spell(g->nodes[i], q))
+        struct dynamic_op d;
+        if (taken[i])
+            continue;
+        if (product[i] && dynamic_op_of(u, g->nodes[i], &d))
+            n += spell_dynamic(f, &d, nodes + n);
+        else if (q && can_spell(g->nodes[i], q))
             n += spell(f, g->nodes[i], q, nodes + n);
         else
             nodes[n++] = g->nodes[i];

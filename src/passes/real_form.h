@@ -4,15 +4,15 @@
  * Inputs and outputs that are quantized integers get a QuantizeLinear before, a DequantizeLinear
  * behind them, with the scale and zero point that the file declares. An operator on integers
  * (QLinearConv, com.microsoft's QLinearAdd, ...) becomes what it means: DequantizeLinear, the
- * operator on real numbers, QuantizeLinear (ONNX, QLinearConv; ONNX Runtime, ContribOperators.md).
- */
+ * operator on real numbers, QuantizeLinear (ONNX, QLinearConv; ONNX Runtime, ContribOperators.md);
+ * likewise ConvInteger and MatMulInteger behind a DynamicQuantizeLinear. */
 #ifndef PASSES_REAL_FORM_H
 #define PASSES_REAL_FORM_H
 
 #include "ir/patch.h"
 
-struct spelled { /* a node that stands in for one of the file */
-    const struct node *instead;
+struct spelled {                /* a node that stands in for one of the file */
+    const struct node *instead; /* NULL: the node was taken away */
     struct node *of;
 };
 

@@ -13,6 +13,8 @@ ONNX Runtime's quantizer makes qdq.onnx, qoperator.onnx (both per channel) and d
 qoperator.onnx come
   qoperator_bias.onnx  the second convolution's bias is zero
   qoperator_pads.onnx  the first convolution is padded at the end only
+and from dynamic.onnx
+  dynamic_weights.onnx  the second dense layer's weights are those of the neighbouring units
 """
 import sys
 
@@ -91,6 +93,11 @@ def onnx_faults(folder):
     conv = next(n for n in model.graph.node if n.op_type == "QLinearConv")
     next(a for a in conv.attribute if a.name == "pads").ints[:] = [0, 0, 4, 4]
     onnx.save(model, f"{folder}/qoperator_pads.onnx")
+    model = onnx.load(f"{folder}/dynamic.onnx")
+    weights = [n for n in model.graph.node if n.op_type == "MatMulInteger"][1].input[1]
+    tensor = next(i for i in model.graph.initializer if i.name == weights)
+    tensor.CopyFrom(numpy_helper.from_array(np.roll(numpy_helper.to_array(tensor), 1, 1), weights))
+    onnx.save(model, f"{folder}/dynamic_weights.onnx")
 
 
 folder = sys.argv[1]
