@@ -139,10 +139,48 @@ static bool source_quantizes(const struct zipper *z, const struct value *s) {
     return s->producer && quantizes(s->producer);
 }
 
+/* Rows of a quantized table: the counterpart is looked up in the source's table. */
+static bool looked_up(const struct zipper *z, const struct value *v, struct link *l) {
+    const struct node *dq = v->producer;
+    const struct node *gather =
+        dq && node_is(dq, "DequantizeLinear") && dq->in[0] ? dq->in[0]->producer : NULL;
+    while (gather && node_is(gather, "Transpose") && gather->in[0])
+        gather = gather->in[0]->producer;
+    const struct tensor *scale = gather && dq->in[1] ? dq->in[1]->constant : NULL;
+    if (!scale || tensor_count(scale) != 1 || !node_is(gather, "Gather") || !gather->in[0] ||
+        !gather->in[0]->constant)
+        return false;
+    const struct trip table = { .low = -HUGE_VAL,
+                                .high = HUGE_VAL,
+                                .step = 2 * fabs(tensor_f64(scale, 0)) };
+    for (int i = 0; i < z->al.n_dynamic; i++) {
+        const struct value *s = z->al.dynamic[i];
+        const struct node *from = s->producer;
+        while (from && node_is(from, "Transpose") && from->in[0])
+            from = from->in[0]->producer;
+        const struct tensor *c =
+            from && node_is(from, "Gather") && from->in[0] ? from->in[0]->constant : NULL;
+        const struct pair_view view = { .identity = true };
+        double error, sum;
+        if (!c || tensor_count(c) != tensor_count(gather->in[0]->constant) ||
+            !is_held(z, &table, v, s, &view, &error, &sum))
+            continue;
+        *l = (struct link) { .source = s,
+                             .view = view,
+                             .error = error,
+                             .scale = z->al.scale[s->id],
+                             .by = MATCHED_WEIGHTS };
+        return true;
+    }
+    return false;
+}
+
 bool zipper_round_trip(const struct zipper *z, const struct value *v, struct link *l) {
     enum { VIEWS = 6 };
     struct trip trip;
-    if (!trip_of(v, &trip) || trip.before->id >= z->al.n_link || !zipper_linked(z, trip.before))
+    if (!trip_of(v, &trip))
+        return looked_up(z, v, l);
+    if (trip.before->id >= z->al.n_link || !zipper_linked(z, trip.before))
         return false;
     const struct link *before = &z->al.link[trip.before->id];
     const struct value *list[MOST_FOLLOWING];
@@ -247,8 +285,7 @@ static bool is_round_trip(const struct zipper *z, struct region *r) {
     struct trip trip;
     if (!zipper_round_trip(z, r->target, &l) || l.source != r->source)
         return false;
-    trip_of(r->target, &trip);
-    r->cut = !trip.scale && l.error > trip.step ? l.error : 0;
+    r->cut = trip_of(r->target, &trip) && !trip.scale && l.error > trip.step ? l.error : 0;
     return true;
 }
 

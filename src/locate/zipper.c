@@ -109,7 +109,8 @@ static bool completed_by_reader(struct zipper *z, const struct value *v, const s
         if (reader->in[i] && reader->in[i] != v && !trace_value(z->target, reader->in[i], 0))
             return false;
     return zipper_evaluate(z, reader, &e) &&
-           match_pair(&z->al, near->source, reader->out[0], completes(reader) ? MATCH_NEAR : 1e-6,
+           match_pair(&z->al, near->source, reader->out[0],
+                      completes(reader) ? fmax(MATCH_NEAR, 2 * near->error / near->scale) : 1e-6,
                       &l) &&
            (l.error <= 1e-6 * l.scale || l.error <= near->error);
 }
@@ -122,7 +123,7 @@ static bool counterpart(struct zipper *z, const struct node *n, const struct val
     if (match_value(&z->al, v, clean ? MATCH_NEAR : 1e-6, l))
         return zipper_presents(z, v, l->source, &l->view) &&
                (l->error <= 1e-6 * l->scale || !completed_by_reader(z, v, l));
-    return zipper_coarse_match(z, v, clean, l);
+    return zipper_coarse_match(z, v, clean, l) && !completed_by_reader(z, v, l);
 }
 
 void zipper_zip(struct zipper *z, int first) {

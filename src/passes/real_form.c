@@ -41,6 +41,14 @@ static int count(const bool *which, int n) {
     return k;
 }
 
+/* Room for n nodes in an array that PUSH can go on with: the next power of two. */
+static struct node **node_array(struct arena *a, int n) {
+    int room = 1;
+    while (room < n)
+        room *= 2;
+    return NEW_ARRAY(a, room, struct node *);
+}
+
 static void save(struct real_form *c, struct model *m) {
     const struct graph *g = m->graph;
     if (!c->model)
@@ -57,7 +65,7 @@ void real_form_boundary(struct real_form *c, struct model *m, const bool *inputs
     if (before + behind == 0)
         return;
     save(c, m);
-    struct node **nodes = NEW_ARRAY(a, g->n_nodes + before + behind + 1, struct node *);
+    struct node **nodes = node_array(a, g->n_nodes + before + behind);
     g->inputs = arena_copy(a, g->inputs, (size_t)g->n_inputs * sizeof *g->inputs);
     g->outputs = arena_copy(a, g->outputs, (size_t)g->n_outputs * sizeof *g->outputs);
     for (int i = 0; i < g->n_inputs; i++) {
@@ -368,7 +376,7 @@ void real_form_spell_out(struct real_form *f, struct model *m) {
         return;
     save(f, m);
     struct uses *u = uses_build(m, m->arena);
-    struct node **nodes = NEW_ARRAY(m->arena, room + 1, struct node *);
+    struct node **nodes = node_array(m->arena, room);
     for (int i = 0; i < g->n_nodes; i++) {
         const struct quantized_op *q = quantized_op_of(g->nodes[i]);
         struct dynamic_op d;

@@ -55,6 +55,10 @@ static void test_verdicts(void **state) {
         assert_int_equal(verdict_of(FOLDER "float.tflite", onnx[i], &pairs), VERDICT_QUANTIZED);
         assert_true(pairs >= 20);
     }
+    /* rows of a quantized table, and a bias behind a product */
+    assert_int_equal(verdict_of(FOLDER "gru.onnx", FOLDER "gru_dynamic.onnx", &pairs),
+                     VERDICT_QUANTIZED);
+    assert_true(pairs >= 10);
     /* integers at the boundary stand for the numbers that a QUANTIZE operator makes of floats */
     assert_int_equal(verdict_of(FOLDER "int8.tflite", FOLDER "int8io.tflite", NULL),
                      VERDICT_PROVED);

@@ -13,7 +13,7 @@ ONNX Runtime's quantizer makes qdq.onnx, qoperator.onnx (both per channel) and d
 qoperator.onnx come
   qoperator_bias.onnx  the second convolution's bias is zero
   qoperator_pads.onnx  the first convolution is padded at the end only
-and from dynamic.onnx
+gru_dynamic.onnx is what its dynamic quantizer makes of gru.onnx (PyTorch 2 exported it). From dynamic.onnx comes
   dynamic_weights.onnx  the second dense layer's weights are those of the neighbouring units
 """
 import sys
