@@ -10,6 +10,7 @@
 
 #include "bad/bytes.h"
 #include "formats/format.h"
+#include "ops/op.h"
 
 /* Field numbers of onnx.proto. */
 enum { MODEL_IR = 1, MODEL_GRAPH = 7, MODEL_OPSET = 8, OPSET_VERSION = 2 };
@@ -19,6 +20,7 @@ enum {
     NODE_OUTPUT = 2,
     NODE_NAME = 3,
     NODE_OP = 4,
+    NODE_DOMAIN = 7,
     NODE_ATTRIBUTE = 5,
     ATTRIBUTE_NAME = 1,
     ATTRIBUTE_G = 6,
@@ -244,11 +246,35 @@ static void test_no_model(void **state) {
     assert_int_equal(model_read_memory("hello", 5, &m, &e), STATUS_CORRUPT);
 }
 
+/* The rows that calque keeps for itself cannot be called from a file. */
+static void test_own_domains(void **state) {
+    (void)state;
+    static const char *const ops[][2] = { { "fixed", "Conv" }, { "tflite", "STRIDED_SLICE" } };
+    for (int i = 0; i < 2; i++) {
+        struct bytes g = { 0 }, n = { 0 };
+        bytes_text(&n, NODE_INPUT, "x");
+        bytes_text(&n, NODE_OUTPUT, "y");
+        bytes_text(&n, NODE_OP, ops[i][1]);
+        bytes_text(&n, NODE_DOMAIN, ops[i][0]);
+        bytes_message(&g, GRAPH_NODE, &n);
+        add_value(&g, GRAPH_INPUT, "x");
+        add_value(&g, GRAPH_OUTPUT, "y");
+        struct bytes b = model_of(&g);
+        struct model *m = NULL;
+        struct err e = { 0 };
+        assert_int_equal(model_read_memory(b.data, b.n, &m, &e), OK);
+        ops_bind(m);
+        assert_null(m->graph->nodes[0]->def);
+        model_free(m);
+        free(b.data);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_graphs),   cmocka_unit_test(test_dimensions),
         cmocka_unit_test(test_nesting),  cmocka_unit_test(test_external),
-        cmocka_unit_test(test_no_model),
+        cmocka_unit_test(test_no_model), cmocka_unit_test(test_own_domains),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

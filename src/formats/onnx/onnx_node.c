@@ -141,6 +141,13 @@ static bool is_standard(const char *domain) {
     return !domain[0] || strcmp(domain, "ai.onnx") == 0;
 }
 
+/* Domains of calque's own rows are not the file's to use: they take what readers alone give them.
+ */
+static const char *foreign(const struct onnx_reader *r, const char *domain) {
+    bool own = strcmp(domain, "tflite") == 0 || strcmp(domain, "fixed") == 0;
+    return own ? arena_printf(r->m->arena, "custom.%s", domain) : domain;
+}
+
 static enum status finish(struct onnx_reader *r, struct node *n, const struct node_fields *t) {
     const char *key = arena_printf(r->a, "%s:%s:%s", n->domain, n->op, t->overload);
     if (r->functions.count && strmap_has(&r->functions, key)) {
@@ -151,6 +158,7 @@ static enum status finish(struct onnx_reader *r, struct node *n, const struct no
     }
     FAIL_IF(!n->domain[0] && !n->version, r->e, STATUS_CORRUPT,
             "the file imports no operator set of ai.onnx");
+    n->domain = foreign(r, n->domain);
     if (!n->domain[0] && strcmp(n->op, "Constant") == 0)
         return read_constant(r, n);
     return onnx_upgrade(r, n);
