@@ -29,28 +29,11 @@ def model_path(name):
     return os.path.join(MODELS, name + ".onnx")
 
 
-class Ours:
+class Ours(opponents.Asked):
     """calque-bench, one process a subject."""
 
     def __init__(self, command):
-        self.process = subprocess.Popen([os.path.join(BUILD, "bench", "calque-bench")], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        self.ask(command)
-
-    def ask(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
-        if not answer or answer.startswith("error"):
-            raise RuntimeError(f"calque-bench: {line}: {answer or 'ended'}")
-        return answer
-
-    def run(self):
-        return float(self.ask("run"))
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        super().__init__(os.path.join(BUILD, "bench", "calque-bench"), command)
 
 
 class OnnxRuntime:

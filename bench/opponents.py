@@ -6,12 +6,13 @@ import numpy as np
 import onnx
 
 
-class OneDnn:
-    """One process a subject, one thread: float32, each operand in the layout that oneDNN likes best."""
+class Asked:
+    """A program that is given a subject once and then times runs of it, a line each."""
 
-    def __init__(self, program, command):
+    def __init__(self, program, command, **environment):
+        self.name = os.path.basename(program)
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=dict(os.environ, OMP_NUM_THREADS="1"))
+                                        env=dict(os.environ, **environment))
         self.ask(command)
 
     def ask(self, line):
@@ -19,7 +20,7 @@ class OneDnn:
         self.process.stdin.flush()
         answer = self.process.stdout.readline().strip()
         if not answer or answer.startswith("error"):
-            raise RuntimeError(f"onednn-bench: {line}: {answer or 'ended'}")
+            raise RuntimeError(f"{self.name}: {line}: {answer or 'ended'}")
         return answer
 
     def run(self):
@@ -28,6 +29,13 @@ class OneDnn:
     def close(self):
         self.process.stdin.close()
         self.process.wait()
+
+
+class OneDnn(Asked):
+    """One thread: float32, each operand in the layout that oneDNN likes best."""
+
+    def __init__(self, program, command):
+        super().__init__(program, command, OMP_NUM_THREADS="1")
 
 
 def convolutions_of(path):

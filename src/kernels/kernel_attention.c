@@ -11,9 +11,6 @@
 
 enum { QUERIES = 32 }; /* of a block */
 
-#define sqrt_d sqrt
-#define sqrt_f sqrtf
-
 #define REAL float
 #define SUFFIX f
 #include "kernels/kernel_attention.inc"
