@@ -32,7 +32,9 @@ static int visit(const char *path, const struct stat *st, int flag, struct FTW *
 static int find_files(void **state) {
     (void)state;
     const char *corpus = getenv("CALQUE_CORPUS");
-    nftw(corpus ? corpus : "../shared", visit, 16, FTW_PHYS);
+    char root[4096]; /* with a dot behind it, lest a link to the corpus is taken for a file */
+    snprintf(root, sizeof root, "%s/.", corpus ? corpus : "../shared");
+    nftw(root, visit, 16, FTW_PHYS);
     const char *keep = getenv("CALQUE_KEEP");
     snprintf(out_dir, sizeof out_dir, "%s", keep ? keep : "/tmp/calque-write-XXXXXX");
     return keep || mkdtemp(out_dir) ? 0 : -1;
