@@ -16,10 +16,8 @@ static bool whole_range(const struct tensor *t, enum dtype to, int64_t *bad) {
     int bits = dtype_row(to)->bits;
     if (bits >= 64 || dtype_row(t->dtype)->class_ == CLASS_BOOL)
         return true;
-    bool is_unsigned = dtype_is_unsigned(to);
-    int64_t least = is_unsigned ? 0 : -((int64_t)1 << (bits - 1));
-    int64_t most = ((int64_t)1 << (is_unsigned ? bits : bits - 1)) - 1;
-    int64_t n = tensor_count(t);
+    int64_t least, most, n = tensor_count(t);
+    dtype_int_bounds(to, &least, &most);
     for (int64_t i = 0; i < n; i++) {
         int64_t v = tensor_i64(t, i);
         if (v < least || v > most) {

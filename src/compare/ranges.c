@@ -43,11 +43,11 @@ bool quantizer_bounds(const struct node *n, int input, double *low, double *high
     enum dtype stored = zero ? zero->dtype : DT_U8;
     if (!dtype_is_int(stored) || dtype_row(stored)->bits > 16 || (zero && !zero->constant))
         return false;
-    double scale = fabs(mean_of(n->in[1]->constant)), z = zero ? tensor_f64(zero->constant, 0) : 0,
-           steps = ldexp(1, dtype_row(stored)->bits),
-           least = dtype_is_unsigned(stored) ? 0 : -steps / 2;
-    *low = scale * (least - z);
-    *high = scale * (least + steps - 1 - z);
+    double scale = fabs(mean_of(n->in[1]->constant)), z = zero ? tensor_f64(zero->constant, 0) : 0;
+    int64_t least, most;
+    dtype_int_bounds(stored, &least, &most);
+    *low = scale * ((double)least - z);
+    *high = scale * ((double)most - z);
     *step = scale;
     return *high > *low;
 }

@@ -112,7 +112,7 @@ struct result {
     /* repair */
     const char *written; /* file, NULL when nothing was written */
     int tensors_changed, nodes_changed, nodes_untouched;
-    const char *proof_method; /* "canonical", "tested", NULL: none */
+    const char *proof_method;   /* "canonical", "tested", NULL: none */
     enum verdict proof_verdict; /* of the repaired file against the source */
     int proof_samples;
     double proof_max_abs;

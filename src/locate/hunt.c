@@ -346,8 +346,7 @@ const char *tensor_text(const struct tensor *t, struct arena *arena) {
     strbuf_init(&b, arena);
     if (!t)
         return "(none)";
-    enum dtype_class c = dtype_row(t->store)->class_;
-    if (t->kind != KIND_TENSOR || c == CLASS_STRING || c == CLASS_COMPLEX)
+    if (!tensor_is_real(t))
         return "(...)";
     int64_t n = tensor_count(t);
     if (t->rank > 1) {

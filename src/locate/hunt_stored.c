@@ -61,13 +61,12 @@ static bool on_grid(struct hunt *h, const struct stored *s, const struct tensor 
     const struct tensor *now = s->dq->in[0]->constant;
     struct grid grid = s->grid;
     grid.scale = scale;
-    int bits = dtype_row(now->dtype)->bits;
-    double high = ldexp(1, dtype_is_unsigned(now->dtype) ? bits : bits - 1) - 1,
-           low = dtype_is_unsigned(now->dtype) ? 0 : -high - 1;
+    int64_t least, most;
+    dtype_int_bounds(now->dtype, &least, &most);
     *out = like(h, now);
     for (int64_t i = 0; i < tensor_count(exact); i++) {
         double q = rint(tensor_f64(exact, i) / step_at(&grid, i)) + zero_at(s, i);
-        if (!(q >= low && q <= high))
+        if (!(q >= (double)least && q <= (double)most))
             return false;
         tensor_set_i64(*out, i, (int64_t)q);
     }
@@ -105,7 +104,7 @@ static struct tensor *fitted_scale(struct hunt *h, const struct stored *s,
     for (int64_t c = 0; c < n; c++)
         tensor_set_f64(scale, c, tensor_f64(s->grid.scale, c));
     for (int64_t i = 0; i < tensor_count(exact); i++) {
-        int64_t c = n == 1 ? 0 : i / s->grid.inner % n;
+        int64_t c = channel_at(&s->grid, i);
         double steps = tensor_f64(q, i) - zero_at(s, i);
         if (fabs(steps) > most[c]) {
             most[c] = fabs(steps);
@@ -122,7 +121,7 @@ static struct tensor *wide_scale(struct hunt *h, const struct stored *s,
     struct tensor *scale = like(h, s->grid.scale);
     double *most = NEW_ARRAY(h->arena, s->grid.channels + 1, double);
     for (int64_t i = 0; i < tensor_count(exact); i++) {
-        int64_t c = s->grid.channels == 1 ? 0 : i / s->grid.inner % s->grid.channels;
+        int64_t c = channel_at(&s->grid, i);
         most[c] = fmax(most[c], fabs(tensor_f64(exact, i)));
     }
     for (int64_t c = 0; c < s->grid.channels; c++)
@@ -165,6 +164,7 @@ static void propose(struct hunt *h, const struct stored *s, const struct remedy 
                                                          remedy->exact, source_node)
                                          : "quant-params";
     struct candidate *c = hunt_add(h, cause, s->reader, source_node, p, rank);
+    h->instead = NULL;
     h->n_instead = 0;
     const struct value *v = remedy->integers ? s->dq->in[0] : s->dq->in[1];
     candidate_detail(h, c, v->name[0] ? v->name : "constant",

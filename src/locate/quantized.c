@@ -30,15 +30,15 @@ static bool narrow_constant(const struct node *n) {
     return false;
 }
 
-bool zipper_narrow(const struct node *n) {
-    return quantizes(n) || narrow_constant(n);
-}
-
 static int count_quantizing(const struct node *const *nodes, int n) {
     int count = 0;
     for (int i = 0; i < n; i++)
-        count += zipper_narrow(nodes[i]);
+        count += quantizes(nodes[i]) || narrow_constant(nodes[i]);
     return count;
+}
+
+bool zipper_narrow(const struct graph *g) {
+    return count_quantizing((const struct node *const *)g->nodes, g->n_nodes) > 0;
 }
 
 /* --- a round trip through integers --- */

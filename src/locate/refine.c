@@ -30,18 +30,20 @@ bool grid_of(const struct node *dq, const struct tensor *result, struct grid *g)
     return true;
 }
 
+int64_t channel_at(const struct grid *g, int64_t i) {
+    return g->channels == 1 ? 0 : i / g->inner % g->channels;
+}
+
 double step_at(const struct grid *g, int64_t i) {
-    return fabs(tensor_f64(g->scale, g->channels == 1 ? 0 : i / g->inner % g->channels));
+    return fabs(tensor_f64(g->scale, channel_at(g, i)));
 }
 
 /* The smallest and the largest integer also stand for numbers up to a step beyond: zero points are
  * rounded, and what then lies outside is cut off. */
 static double reach_at(const struct grid *g, int64_t i) {
-    int bits = dtype_row(g->integers->dtype)->bits;
-    bool is_unsigned = dtype_is_unsigned(g->integers->dtype);
-    double high = ldexp(1, is_unsigned ? bits : bits - 1) - 1, low = is_unsigned ? 0 : -high - 1,
-           q = tensor_f64(g->integers, i);
-    return (q <= low || q >= high ? 1 : 0.5) * step_at(g, i);
+    int64_t least, most, q = tensor_i64(g->integers, i);
+    dtype_int_bounds(g->integers->dtype, &least, &most);
+    return (q <= least || q >= most ? 1 : 0.5) * step_at(g, i);
 }
 
 static bool within_steps(const struct grid *g, const struct tensor *exact,

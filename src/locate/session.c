@@ -68,10 +68,7 @@ static const char *prove(struct session *s) {
     if (a->n_outputs != b->n_outputs)
         return NULL;
     for (int i = 0; i < b->n_outputs; i++) {
-        const struct value *partner = a->outputs[i];
-        for (int k = 0; k < a->n_outputs; k++)
-            if (strcmp(a->outputs[k]->name, b->outputs[i]->name) == 0)
-                partner = a->outputs[k];
+        const struct value *partner = a->outputs[output_partner(a, b, i)];
         if (!digest_equal(s->source_digest[partner->id], s->target_digest[b->outputs[i]->id]) ||
             !same_output_dtype(partner, b->outputs[i]))
             return NULL;
@@ -95,13 +92,6 @@ static void read_as_real(const struct value *source, const struct value *target,
     *of_target = *of_target || t;
 }
 
-static bool is_narrow(const struct graph *g) {
-    for (int i = 0; i < g->n_nodes; i++)
-        if (zipper_narrow(g->nodes[i]))
-            return true;
-    return false;
-}
-
 static enum status pair_contracts(struct session *s, struct err *e) {
     const struct graph *g[SIDES] = { s->source->graph, s->target->graph };
     TRY(inputs_pair(&s->pairs, s->source, s->target, s->options, s->arena, e));
@@ -123,9 +113,9 @@ static enum status pair_contracts(struct session *s, struct err *e) {
     }
     real_form_boundary(&s->form[SIDE_SOURCE], s->source, a->inputs, a->outputs);
     real_form_boundary(&s->form[SIDE_TARGET], s->target, b->inputs, b->outputs);
-    if (!is_narrow(g[SIDE_SOURCE]))
+    if (!zipper_narrow(g[SIDE_SOURCE]))
         real_form_spell_out(&s->form[SIDE_TARGET], s->target);
-    if (!is_narrow(g[SIDE_TARGET]))
+    if (!zipper_narrow(g[SIDE_TARGET]))
         real_form_spell_out(&s->form[SIDE_SOURCE], s->source);
     return inputs_pair(&s->pairs, s->source, s->target, s->options, s->arena, e);
 }

@@ -98,7 +98,7 @@ double zipper_floor(const struct zipper *z, const struct region *r);
  * not explain the region's error? Inputs and weights are moved within a step of their grid; four
  * times the largest effect is allowed. */
 bool zipper_quantized(const struct zipper *z, struct region *r);
-/* Does the node quantize, or read weights stored in 16 bits? Sub-graphs are looked into. */
-bool zipper_narrow(const struct node *n);
+/* Does any node quantize, or read weights stored in 16 bits? Sub-graphs are looked into. */
+bool zipper_narrow(const struct graph *g);
 
 #endif

@@ -81,7 +81,8 @@ struct grid {
     int64_t inner, channels;               /* elements behind the axis, length of the axis */
 };
 bool grid_of(const struct node *dq, const struct tensor *result, struct grid *g);
-/* The step at element i (flat index). */
+/* Which of the scales element i (flat index) has, and its step. */
+int64_t channel_at(const struct grid *g, int64_t i);
 double step_at(const struct grid *g, int64_t i);
 /* Does the operator give on quantized integers what it gives on the real numbers? */
 bool zipper_commutes(const struct node *n);

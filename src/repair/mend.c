@@ -66,14 +66,6 @@ static char *beside(const char *path, struct arena *a, int round) {
                         strrchr(path, '.') ? strrchr(path, '.') : "");
 }
 
-/* Does the file store or compute with fewer bits than float32? */
-static bool is_narrow(const struct model *m) {
-    bool found = false;
-    for (int i = 0; i < m->graph->n_nodes; i++)
-        found = found || zipper_narrow(m->graph->nodes[i]);
-    return found;
-}
-
 /* A target that was given with a narrower storage keeps it: what its rounding explains is no fault
  * left. */
 static bool agrees(enum verdict v, bool narrow) {
@@ -89,7 +81,7 @@ static enum status proof(struct model *source, struct model *fixed, const struct
     fresh.samples = o->samples > FRESH_SAMPLES ? o->samples : FRESH_SAMPLES;
     struct result *check = NULL;
     TRY(verb_compare(source, fixed, &fresh, &check, e));
-    *good = agrees(check->verdict, is_narrow(r->target));
+    *good = agrees(check->verdict, zipper_narrow(r->target->graph));
     r->proof_method = check->verdict == VERDICT_PROVED ? "canonical" : "tested";
     r->proof_verdict = check->verdict;
     r->proof_samples = check->samples;
@@ -101,7 +93,7 @@ static enum status proof(struct model *source, struct model *fixed, const struct
     if (!*good || !o->inputs)
         return OK;
     TRY(verb_compare(source, fixed, o, &check, e));
-    *good = agrees(check->verdict, is_narrow(r->target));
+    *good = agrees(check->verdict, zipper_narrow(r->target->graph));
     result_free(check);
     return OK;
 }

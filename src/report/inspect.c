@@ -19,8 +19,7 @@ enum status inspect_model(struct model *m, struct arena *a, const struct shape_b
 
 bool constant_stats(const struct tensor *t, struct constant_stats *out) {
     *out = (struct constant_stats) { .least = INFINITY, .greatest = -INFINITY };
-    enum dtype_class c = dtype_row(t->dtype)->class_;
-    if (t->kind != KIND_TENSOR || c == CLASS_STRING || c == CLASS_COMPLEX || c == CLASS_NONE)
+    if (!tensor_is_real(t))
         return false;
     out->count = tensor_count(t);
     double sum = 0;

@@ -101,9 +101,7 @@ const char *words_of_tensor(const struct tensor *t, struct arena *a) {
     enum dtype_class c = dtype_row(t->dtype)->class_;
     struct strbuf b;
     strbuf_init(&b, a);
-    bool numbers =
-        t->kind == KIND_TENSOR && c != CLASS_STRING && c != CLASS_COMPLEX && c != CLASS_NONE;
-    if (!numbers || tensor_count(t) > LIST_MAX) {
+    if (!tensor_is_real(t) || tensor_count(t) > LIST_MAX) {
         strbuf_printf(&b, "%s ", dtype_name(t->dtype));
         for (int k = 0; k < t->rank; k++)
             strbuf_printf(&b, "%s%lld", k ? "x" : "", (long long)t->dim[k]);

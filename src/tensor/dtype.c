@@ -83,6 +83,12 @@ bool dtype_is_unsigned(enum dtype t) {
     return dtype_row(t)->class_ == CLASS_UINT;
 }
 
+void dtype_int_bounds(enum dtype t, int64_t *least, int64_t *most) {
+    int bits = dtype_row(t)->bits - !dtype_is_unsigned(t);
+    *most = bits > 62 ? INT64_MAX : ((int64_t)1 << bits) - 1;
+    *least = dtype_is_unsigned(t) ? 0 : -*most - 1;
+}
+
 size_t dtype_size(enum dtype t) {
     int bits = dtype_row(t)->bits;
     return bits < 8 ? 1 : (size_t)bits / 8;

@@ -67,6 +67,9 @@ bool dtype_is_float(enum dtype t);
 /* Signed or unsigned integer; not bool. */
 bool dtype_is_int(enum dtype t);
 bool dtype_is_unsigned(enum dtype t);
+/* The smallest and the largest number of an integer type; of uint64 the largest that int64_t holds.
+ */
+void dtype_int_bounds(enum dtype t, int64_t *least, int64_t *most);
 /* Bytes that n elements take in a file, packed where the type is; SIZE_MAX when that overflows. */
 size_t dtype_bytes(enum dtype t, int64_t n);
 /* Bytes of one element in memory (of types of at least 8 bits; packed types: 1). */

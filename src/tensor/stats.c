@@ -28,11 +28,6 @@ static double pairwise_total(const struct pairwise *p) {
     return total;
 }
 
-static bool has_numbers(const struct tensor *t) {
-    enum dtype_class c = dtype_row(t->store)->class_;
-    return t->kind == KIND_TENSOR && c != CLASS_STRING && c != CLASS_COMPLEX && c != CLASS_NONE;
-}
-
 /* One block; gives its sum and sum of squares. */
 static void add_block(struct stats *s, const double *v, int64_t n, int64_t begin, double *sum,
                       double *squares) {
@@ -61,7 +56,7 @@ static void add_block(struct stats *s, const double *v, int64_t n, int64_t begin
 struct stats stats_of(const struct tensor *t) {
     struct stats s = { .count = t->kind == KIND_TENSOR ? tensor_count(t) : t->n_items,
                        .worst_index = -1 };
-    if (!has_numbers(t))
+    if (!tensor_is_real(t))
         return s;
     struct pairwise sums = { .blocks = 0 }, squares = { .blocks = 0 };
     double block[BLOCK];
@@ -140,7 +135,7 @@ static void fill_sketch(struct sketch *s, const uint64_t *keys, size_t n) {
 
 enum status sketch_of(struct sketch *out, const struct tensor *t, struct err *e) {
     *out = (struct sketch) { .count = t->kind == KIND_TENSOR ? tensor_count(t) : t->n_items };
-    if (!has_numbers(t) || out->count == 0)
+    if (!tensor_is_real(t) || out->count == 0)
         return OK;
     size_t total = (size_t)out->count;
     FAIL_IF(total > SIZE_MAX / 2 / sizeof(uint64_t), e, STATUS_UNSUPPORTED,
