@@ -41,8 +41,10 @@ static enum status modify(struct op_ctx *c, const char *name, struct tensor **t)
     if (!dims_equal(out->dim, out->rank, (*t)->dim, (*t)->rank) || !dtype_is_float(out->store))
         s = err_set(c->err, STATUS_CORRUPT,
                     "%s of FlexAttention changes the shape or type of its input", name);
-    if (s == OK)
-        s = tensor_convert(&same, out, (*t)->store, c->err);
+    if (s == OK) /* a copy: what follows writes into it, and a sub-graph may give its input back */
+        s = tensor_new(&same, out->dtype, (*t)->store, out->rank, out->dim, c->err);
+    for (int64_t i = 0, n = tensor_count(out); s == OK && i < n; i++)
+        tensor_set_f64(same, i, tensor_f64(out, i));
     tensor_free(out);
     if (s != OK)
         return s;

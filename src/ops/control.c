@@ -312,21 +312,21 @@ static enum status eval_sequence_map(struct op_ctx *c) {
     return s;
 }
 
-#define MANY_OUTPUTS(more) \
-    .max_out = -1, .flags = OP_VIEW | OP_KINDS | OP_SUBGRAPH | (more), .shape = shape_from_graph
+#define MANY_OUTPUTS \
+    .max_out = -1, .flags = OP_VIEW | OP_KINDS | OP_SUBGRAPH, .shape = shape_from_graph
 
 /* clang-format off */
 const struct op ops_control[] = {
-    { .name = "If", .domain = "", .spec = "ONNX If-25", .min_in = 1, .max_in = 1, .min_out = 1, MANY_OUTPUTS(0),
+    { .name = "If", .domain = "", .spec = "ONNX If-25", .min_in = 1, .max_in = 1, .min_out = 1, MANY_OUTPUTS,
       .attrs = ATTRS(NEEDED("then_branch", GRAPH), NEEDED("else_branch", GRAPH)), .eval = eval_if },
-    { .name = "Loop", .domain = "", .spec = "ONNX Loop-25", .min_in = 0, .max_in = -1, .min_out = 1, MANY_OUTPUTS(0),
+    { .name = "Loop", .domain = "", .spec = "ONNX Loop-25", .min_in = 0, .max_in = -1, .min_out = 1, MANY_OUTPUTS,
       .attrs = ATTRS(NEEDED("body", GRAPH)), .eval = eval_loop },
-    { .name = "Scan", .domain = "", .spec = "ONNX Scan-25", .min_in = 1, .max_in = -1, .min_out = 1, MANY_OUTPUTS(0),
+    { .name = "Scan", .domain = "", .spec = "ONNX Scan-25", .min_in = 1, .max_in = -1, .min_out = 1, MANY_OUTPUTS,
       .attrs = ATTRS(NEEDED("body", GRAPH), NEEDED("num_scan_inputs", INT), PLAIN("scan_input_axes", INTS),
                      PLAIN("scan_input_directions", INTS), PLAIN("scan_output_axes", INTS), PLAIN("scan_output_directions", INTS)),
       .eval = eval_scan },
     { .name = "SequenceMap", .domain = "", .spec = "ONNX SequenceMap-17", .min_in = 1, .max_in = -1,
-      .min_out = 1, MANY_OUTPUTS(OP_NO_GRADIENT),
+      .min_out = 1, MANY_OUTPUTS,
       .attrs = ATTRS(NEEDED("body", GRAPH)), .eval = eval_sequence_map },
     { 0 },
 };

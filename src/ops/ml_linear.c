@@ -207,7 +207,8 @@ struct svc {
     int64_t classes;
     const int64_t *per_class; /* support vectors */
     int64_t *start;
-    double *kernels, *scores, *votes, *q, *p, *qp; /* work */
+    double *kernels, *scores, *votes;
+    struct dual *work;
 };
 
 static enum status read_svc(const struct node *n, int64_t classes, int64_t columns, struct svc *v,
@@ -241,9 +242,7 @@ static enum status read_svc(const struct node *n, int64_t classes, int64_t colum
     v->kernels = NEW_ARRAY(a, vectors + 1, double);
     v->scores = NEW_ARRAY(a, pairs + classes + 2, double);
     v->votes = NEW_ARRAY(a, classes + 1, double);
-    v->q = NEW_ARRAY(a, classes * classes + 1, double);
-    v->p = NEW_ARRAY(a, 2 * classes * classes + 1, double);
-    v->qp = NEW_ARRAY(a, classes + 1, double);
+    v->work = NEW_ARRAY(a, couple_work(classes), struct dual);
     return OK;
 }
 
@@ -264,60 +263,6 @@ static void vote(struct svc *v, const struct tensor *x, int64_t row) {
             v->scores[pair] = s->rho[pair] + sum;
             v->votes[v->scores[pair] > 0 ? i : j] += 1;
         }
-}
-
-/* Probabilities of the classes from those of the pairs r, by the second method of Wu, Lin and Weng
- * (JMLR 2004), to 0.005 / classes. */
-static void couple(struct svc *v, const double *r, double *p) {
-    int64_t n = v->classes;
-    double *q = v->q, *qp = v->qp;
-    for (int64_t t = 0; t < n; t++) {
-        p[t] = 1.0 / (double)n;
-        q[t * n + t] = 0;
-        for (int64_t j = 0; j < n; j++)
-            if (j != t) {
-                q[t * n + t] += r[j * n + t] * r[j * n + t];
-                q[t * n + j] = -r[j * n + t] * r[t * n + j];
-            }
-    }
-    for (int64_t round = 0; round < (n > 100 ? n : 100); round++) {
-        double pqp = 0, error = 0;
-        for (int64_t t = 0; t < n; t++) {
-            qp[t] = 0;
-            for (int64_t j = 0; j < n; j++)
-                qp[t] = fma(q[t * n + j], p[j], qp[t]);
-            pqp = fma(p[t], qp[t], pqp);
-        }
-        for (int64_t t = 0; t < n; t++)
-            error = fmax(error, fabs(qp[t] - pqp));
-        if (error < 0.005 / (double)n)
-            return;
-        for (int64_t t = 0; t < n; t++) {
-            double d = (pqp - qp[t]) / q[t * n + t];
-            p[t] += d;
-            pqp = (pqp + d * (d * q[t * n + t] + 2 * qp[t])) / ((1 + d) * (1 + d));
-            for (int64_t j = 0; j < n; j++) {
-                qp[j] = (qp[j] + d * q[t * n + j]) / (1 + d);
-                p[j] /= 1 + d;
-            }
-        }
-    }
-}
-
-static void probabilities(struct svc *v) {
-    int64_t n = v->classes, pair = 0;
-    double *r = v->p + n * n;
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = i + 1; j < n; j++, pair++) {
-            double s = v->scores[pair] * v->s.prob_a[pair] + v->s.prob_b[pair];
-            post_transform_apply(POST_LOGISTIC, &s, 1);
-            double p = 1 - s;
-            p = p < 1e-7 ? 1e-7 : p > 1 - 1e-7 ? 1 - 1e-7 : p;
-            r[i * n + j] = p;
-            r[j * n + i] = 1 - p;
-        }
-    couple(v, r, v->p);
-    memcpy(v->scores, v->p, (size_t)n * sizeof *v->p);
 }
 
 /* Scores that a row writes. */
@@ -346,7 +291,7 @@ static enum status svm_classifier_eval(struct op_ctx *c) {
             vote(&v, c->in[0], i);
             label = largest(v.votes, labels.n);
             if (v.s.n_prob)
-                probabilities(&v);
+                couple_pairs(labels.n, v.scores, v.s.prob_a, v.s.prob_b, v.work, NULL);
         } else {
             for (int64_t k = 0; k < labels.n; k++)
                 v.scores[k] = dot(c->in[0], i * columns, v.s.coefficients + k * columns, columns) +
@@ -361,6 +306,22 @@ static enum status svm_classifier_eval(struct op_ctx *c) {
             labels_set(&labels, c->out[0], i, label);
         for (int64_t k = 0; op_wanted(c, 1) && k < n; k++)
             tensor_set_f64(c->out[1], i * n + k, v.scores[k]);
+    }
+    return OK;
+}
+
+enum status svm_decisions(const struct node *n, const struct tensor *x, double *out,
+                          struct arena *a, struct err *e) {
+    struct labels labels;
+    struct svc v;
+    int64_t rows, columns;
+    TRY(labels_read(n, "classlabels_ints", "classlabels_strings", &labels, e));
+    TRY(ml_matrix(x, &rows, &columns, e));
+    TRY(read_svc(n, labels.n, columns, &v, a, e));
+    int64_t pairs = labels.n * (labels.n - 1) / 2;
+    for (int64_t i = 0; i < rows; i++) {
+        vote(&v, x, i);
+        memcpy(out + i * pairs, v.scores, (size_t)pairs * sizeof *out);
     }
     return OK;
 }
@@ -395,6 +356,6 @@ const struct op ops_ml_linear[] = {
       .min_out = 1, .max_out = 2, .attrs = ATTRS(PLAIN("classlabels_ints", INTS), PLAIN("classlabels_strings", STRINGS),
       PLAIN("coefficients", FLOATS), KERNEL, POST, PLAIN("prob_a", FLOATS), PLAIN("prob_b", FLOATS), PLAIN("rho", FLOATS),
       PLAIN("support_vectors", FLOATS), PLAIN("vectors_per_class", INTS)), .shape = svm_classifier_shape,
-      .eval = svm_classifier_eval },
+      .eval = svm_classifier_eval, .grad = svm_classifier_grad },
     { 0 },
 };

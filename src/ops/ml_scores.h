@@ -26,6 +26,18 @@ void labels_set(const struct labels *l, struct tensor *y, int64_t i, int64_t lab
 /* Outputs of a classifier: labels [N], scores [N, n_scores] float32; the input is [N, C] or [C]. */
 enum status classifier_shape(struct shape_ctx *c, const struct labels *l, int64_t n_scores);
 
+/* A number and its derivative. */
+struct dual {
+    double v, d;
+};
+/* Replaces the decision values of the pairs of n classes by the classes' probabilities: those of
+ * the pairs are the logistic function of a * score + b, joined by the second method of Wu, Lin and
+ * Weng (JMLR 2004) to 0.005 / n. work: couple_work(n) of them. slope (NULL: not wanted): by pair,
+ * then class, the derivative. */
+void couple_pairs(int64_t n, double *scores, const double *a, const double *b, struct dual *work,
+                  double *slope);
+int64_t couple_work(int64_t n);
+
 /* A matrix input: rows and columns; a vector is one row. */
 enum status ml_matrix(const struct tensor *x, int64_t *rows, int64_t *columns, struct err *e);
 

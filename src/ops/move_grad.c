@@ -1,48 +1,83 @@
 /* The gradient of data movement. */
 #include "ops/move.h"
 
-/* Float inputs replaced by the numbers 1, 2, 3, ... counted on from input to input; 0 is left for
- * constant fills. */
-static enum status number_inputs(struct grad_ctx *c, const struct tensor **in, double *base) {
-    double next = 1;
-    for (int i = 0; i < c->n_in; i++) {
-        in[i] = c->in[i];
-        base[i] = next;
-        if (!c->in[i] || c->in[i]->store != DT_F64)
-            continue;
-        struct tensor *t =
-            tensor_in_arena(c->scratch, c->in[i]->dtype, DT_F64, c->in[i]->rank, c->in[i]->dim);
-        double *v = t->data;
-        for (int64_t k = 0, n = tensor_count(t); k < n; k++)
-            v[k] = next++;
-        in[i] = t;
+/* A tensor of the inputs, alone or in a sequence or optional: its elements are known by the numbers
+ * from `base` on. */
+struct leaf {
+    double base;
+    struct tensor *grad; /* NULL: not wanted */
+};
+
+struct numbering {
+    struct grad_ctx *c;
+    struct leaf *leaves; /* by base */
+    int n;
+    double next;
+};
+
+/* x with its float elements replaced by the numbers that follow; others stay. */
+static const struct tensor *number(struct numbering *w, const struct tensor *x,
+                                   struct tensor *grad) {
+    struct arena *a = w->c->scratch;
+    if (!x || (x->kind == KIND_TENSOR && x->store != DT_F64))
+        return x;
+    struct tensor *t = NEW(a, struct tensor);
+    *t = *x;
+    t->buf = NULL;
+    if (x->kind != KIND_TENSOR) {
+        t->items = NEW_ARRAY(a, x->n_items + 1, struct tensor *);
+        for (int64_t i = 0; i < x->n_items; i++)
+            t->items[i] =
+                (struct tensor *)(uintptr_t)number(w, x->items[i], grad ? grad->items[i] : NULL);
+        return t;
     }
-    FAIL_IF(next > 9007199254740992.0, c->err, STATUS_UNSUPPORTED, "too many elements to number");
-    return OK;
+    struct leaf leaf = { w->next, grad };
+    double *v = NEW_ARRAY(a, tensor_count(x) + 1, double);
+    for (int64_t k = 0, n = tensor_count(x); k < n; k++)
+        v[k] = w->next++;
+    t->data = v;
+    PUSH(a, w->leaves, w->n, leaf);
+    return t;
 }
 
-static void add_back(struct grad_ctx *c, const struct tensor *from, const struct tensor *grad,
-                     const double *base) {
+static const struct leaf *leaf_of(const struct numbering *w, double number) {
+    int low = 0, high = w->n; /* leaves[low].base <= number < leaves[high].base */
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        *(w->leaves[middle].base <= number ? &low : &high) = middle;
+    }
+    return &w->leaves[low];
+}
+
+static void add_back(const struct numbering *w, const struct tensor *from,
+                     const struct tensor *grad) {
+    if (!from || !grad)
+        return;
+    for (int64_t i = 0; from->kind != KIND_TENSOR && i < from->n_items && i < grad->n_items; i++)
+        add_back(w, from->items[i], grad->items[i]);
+    if (from->kind != KIND_TENSOR || from->store != DT_F64)
+        return;
     const double *source = from->data, *g = grad->data;
     for (int64_t k = 0, n = tensor_count(from); k < n; k++) {
-        int i = c->n_in - 1;
-        while (i >= 0 && (!c->in[i] || c->in[i]->store != DT_F64 || source[k] < base[i]))
-            i--;
-        if (i >= 0 && c->grad_in[i])
-            ((double *)c->grad_in[i]->data)[(int64_t)(source[k] - base[i])] += g[k];
+        if (source[k] < 1) /* a constant fill */
+            continue;
+        const struct leaf *leaf = leaf_of(w, source[k]);
+        if (leaf->grad)
+            ((double *)leaf->grad->data)[(int64_t)(source[k] - leaf->base)] += g[k];
     }
 }
 
 enum status grad_moves(struct grad_ctx *c) {
     const struct tensor **in = NEW_ARRAY(c->scratch, c->n_in + 1, const struct tensor *);
     struct tensor **out = NEW_ARRAY(c->scratch, c->n_out + 1, struct tensor *);
-    double *base = NEW_ARRAY(c->scratch, c->n_in + 1, double);
     struct op_env env = { .precision = PREC_F64, .scratch = c->scratch };
-    TRY(number_inputs(c, in, base));
+    struct numbering w = { .c = c, .next = 1 };
+    for (int i = 0; i < c->n_in; i++)
+        in[i] = number(&w, c->in[i], c->grad_in[i]);
+    FAIL_IF(w.next > 9007199254740992.0, c->err, STATUS_UNSUPPORTED, "too many elements to number");
     TRY(op_run(&env, c->node, in, out, c->err));
     for (int i = 0; i < c->n_out; i++) {
-        if (out[i] && c->grad_out[i] && out[i]->store == DT_F64)
-            add_back(c, out[i], c->grad_out[i], base);
+        add_back(&w, out[i], c->grad_out[i]);
         tensor_free(out[i]);
     }
     return OK;

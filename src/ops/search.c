@@ -234,17 +234,29 @@ static enum status give_list(struct op_ctx *c, int output, const int64_t *v, int
     return OK;
 }
 
+/* What is compared: elements, or what lies along an axis. dim: of x, or of all its elements. */
+static enum status unique_rows(const struct node *n, const struct tensor *x, struct rows *r,
+                               int64_t *dim, int *rank, int *axis, struct err *e) {
+    *axis = 0;
+    *rank = 1;
+    dim[0] = tensor_count(x);
+    if (attr_find(n, "axis")) {
+        TRY(axis_normalise(attr_int(n, "axis"), x->rank, axis, e));
+        *rank = x->rank;
+        memcpy(dim, x->dim, sizeof x->dim);
+    }
+    *r = (struct rows) { x, dim[*axis], dims_product(dim, 0, *axis),
+                         dims_product(dim, *axis + 1, *rank) };
+    return OK;
+}
+
 static enum status eval_unique(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
-    int axis = 0, rank = 1;
-    int64_t dim[MAX_RANK] = { tensor_count(x) };
-    if (attr_find(c->node, "axis")) {
-        TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
-        rank = x->rank;
-        memcpy(dim, x->dim, sizeof dim);
-    }
-    struct rows r = { x, dim[axis], dims_product(dim, 0, axis), dims_product(dim, axis + 1, rank) };
+    int axis, rank;
+    int64_t dim[MAX_RANK];
+    struct rows r;
     struct distinct d = { 0 };
+    TRY(unique_rows(c->node, x, &r, dim, &rank, &axis, c->err));
     find_distinct(&r, attr_int(c->node, "sorted") != 0, c->scratch, &d);
     dim[axis] = d.n;
     if (op_wanted(c, 0)) {
@@ -261,6 +273,25 @@ static enum status eval_unique(struct op_ctx *c) {
     return give_list(c, 3, d.count, d.n);
 }
 
+/* To the first of equal rows, which is the one that was taken. */
+static enum status grad_unique(struct grad_ctx *c) {
+    const struct tensor *g = c->grad_out[0];
+    int axis, rank;
+    int64_t dim[MAX_RANK];
+    struct rows r;
+    struct distinct d = { 0 };
+    if (!g || !c->grad_in[0])
+        return OK;
+    TRY(unique_rows(c->node, c->in[0], &r, dim, &rank, &axis, c->err));
+    find_distinct(&r, attr_int(c->node, "sorted") != 0, c->scratch, &d);
+    struct rows from = { g, d.n, r.outer, r.inner };
+    for (int64_t k = 0; k < d.n; k++)
+        for (int64_t j = 0; j < r.outer * r.inner; j++)
+            ((double *)c->grad_in[0]->data)[row_element(&r, d.first[k], j)] +=
+                tensor_f64(g, row_element(&from, k, j));
+    return OK;
+}
+
 /* clang-format off */
 const struct op ops_search[] = {
     { ONNX("OneHot", 28, 3, 3), .flags = OP_MOVES, .attrs = ATTRS(INT("axis", -1)), .shape = shape_one_hot, .eval = eval_one_hot,
@@ -269,7 +300,7 @@ const struct op ops_search[] = {
       .shape = shape_eye_like, .eval = eval_eye_like },
     { ONNX("NonZero", 13, 1, 1), .flags = OP_DATA_SHAPE | OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_non_zero, .eval = eval_non_zero },
     { .name = "Unique", .domain = "", .spec = "ONNX Unique-28", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 4,
-      .flags = OP_DATA_SHAPE | OP_ANY_TYPE | OP_NO_GRADIENT, .attrs = ATTRS(PLAIN("axis", INT), INT("sorted", 1)),
-      .shape = shape_unique, .eval = eval_unique },
+      .flags = OP_DATA_SHAPE | OP_ANY_TYPE, .attrs = ATTRS(PLAIN("axis", INT), INT("sorted", 1)),
+      .shape = shape_unique, .eval = eval_unique, .grad = grad_unique },
     { 0 },
 };

@@ -2,6 +2,7 @@
  * places that index vectors name. */
 #include <string.h>
 
+#include "ops/body.h"
 #include "ops/move.h"
 #include "ops/row.h"
 
@@ -245,6 +246,41 @@ static enum status eval_scatter(struct op_ctx *c) {
     return OK;
 }
 
+/* ScatterElements over the flat operand, of the updates that fall inside. */
+static enum status write_scatter(struct body *b) {
+    const struct tensor *x = b->c->in[0], *indices = b->c->in[1], *updates = b->c->in[2];
+    struct fact facts[] = { fact_of(x), fact_of(indices), fact_of(updates) };
+    int64_t n = tensor_count(updates), kept = 0, at[MAX_RANK], to;
+    int64_t *from = NEW_ARRAY(b->c->scratch, n + 1, int64_t),
+            *target = NEW_ARRAY(b->c->scratch, n + 1, int64_t);
+    const int64_t flat[] = { -1 };
+    struct windows w;
+    TRY(scatter_windows(&w, b->c->node, &facts[0], &facts[1], &facts[2], b->c->err));
+    for (int64_t i = 0; i < n; i++) {
+        place(&w, updates->dim, indices, i, x, NULL, at);
+        if (!element_of(x, at, &to))
+            continue;
+        from[kept] = i;
+        target[kept++] = to;
+    }
+    if (!tensor_count(x) || !kept) {
+        b->out[0] = body_op(b, "Identity", b->in[0], NULL, NULL);
+        return OK;
+    }
+    struct value *y = body_op(b, "Reshape", b->in[0], body_ints(b, 1, flat), NULL),
+                 *u = body_op(b, "Reshape", b->in[2], body_ints(b, 1, flat), NULL);
+    u = body_op(b, "Gather", u, body_ints(b, kept, from), NULL);
+    y = body_op(b, "ScatterElements", y, body_ints(b, kept, target), u);
+    if (strcmp(attr_str(b->c->node, "reduction"), "set") != 0)
+        node_set_string(y->producer, "reduction", attr_str(b->c->node, "reduction"));
+    b->out[0] = body_reshape(b, y, x->rank, x->dim);
+    return OK;
+}
+
+static enum status grad_scatter(struct grad_ctx *c) {
+    return grad_of_body(c, write_scatter);
+}
+
 /* clang-format off */
 #define STABLEHLO(name_, n)                                                                        \
     .name = "STABLEHLO_" name_, .domain = "tflite", .spec = "StableHLO " name_, .min_in = n, .max_in = n, .min_out = 1, .max_out = 1
@@ -255,6 +291,6 @@ const struct op ops_stablehlo[] = {
                      INT("index_vector_dim", 0), NEEDED("slice_sizes", INTS)), .grad = grad_moves },
     { STABLEHLO("SCATTER", 3), .shape = shape_scatter, .eval = eval_scatter,
       .attrs = ATTRS(PLAIN("update_window_dims", INTS), PLAIN("inserted_window_dims", INTS), PLAIN("scatter_dims_to_operand_dims", INTS),
-                     INT("index_vector_dim", 0), STRING("reduction", "set")) },
+                     INT("index_vector_dim", 0), STRING("reduction", "set")), .grad = grad_scatter },
     { 0 },
 };

@@ -75,17 +75,32 @@ enum status tape_forward(struct tape *t, const struct graph *g) {
     return OK;
 }
 
-struct tensor *tape_grad(struct tape *t, const struct value *v) {
-    const struct tensor *x = v ? t->value[v->id] : NULL;
-    if (!x || x->kind != KIND_TENSOR || x->store != DT_F64)
+struct tensor *grad_like(struct arena *a, const struct tensor *x) {
+    bool list = x && (x->kind == KIND_SEQUENCE || x->kind == KIND_OPTIONAL);
+    if (!x || (!list && (x->kind != KIND_TENSOR || x->store != DT_F64)))
         return NULL;
-    if (!t->grad[v->id])
-        t->grad[v->id] = tensor_in_arena(t->a, x->dtype, DT_F64, x->rank, x->dim);
-    return t->grad[v->id];
+    if (!list)
+        return tensor_in_arena(a, x->dtype, DT_F64, x->rank, x->dim);
+    struct tensor *g = NEW(a, struct tensor);
+    *g = (struct tensor) { .kind = x->kind, .dtype = x->dtype, .n_items = x->n_items };
+    g->items = NEW_ARRAY(a, x->n_items + 1, struct tensor *);
+    for (int64_t i = 0; i < x->n_items; i++)
+        g->items[i] = grad_like(a, x->items[i]);
+    return g;
+}
+
+struct tensor *tape_grad(struct tape *t, const struct value *v) {
+    if (v && !t->grad[v->id])
+        t->grad[v->id] = grad_like(t->a, t->value[v->id]);
+    return v ? t->grad[v->id] : NULL;
 }
 
 void grad_add(struct tensor *grad, const struct tensor *by) {
-    int64_t n = grad && by ? tensor_count(grad) : 0;
+    if (!grad || !by)
+        return;
+    for (int64_t i = 0; i < grad->n_items && i < by->n_items; i++)
+        grad_add(grad->items[i], by->items[i]);
+    int64_t n = grad->kind == KIND_TENSOR ? tensor_count(grad) : 0;
     for (int64_t i = 0; i < n; i++)
         ((double *)grad->data)[i] += ((const double *)by->data)[i];
 }
@@ -97,8 +112,7 @@ static enum status node_backward(struct tape *t, const struct node *n) {
     struct tensor **grad_in = NEW_ARRAY(t->a, n->n_in + 1, struct tensor *);
     TRY(inputs_of(t, n, in));
     for (int k = 0; k < n->n_in; k++)
-        if (in[k] && in[k]->kind == KIND_TENSOR && in[k]->store == DT_F64)
-            grad_in[k] = tensor_in_arena(t->a, in[k]->dtype, DT_F64, in[k]->rank, in[k]->dim);
+        grad_in[k] = grad_like(t->a, in[k]);
     for (int k = 0; k < n->n_out; k++) {
         out[k] = n->out[k] ? t->value[n->out[k]->id] : NULL;
         grad_out[k] = n->out[k] ? t->grad[n->out[k]->id] : NULL;

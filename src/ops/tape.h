@@ -33,8 +33,11 @@ void tape_close(struct tape *t);
 enum status tape_give(struct tape *t, const struct value *v, const struct tensor *x);
 enum status tape_forward(struct tape *t, const struct graph *g);
 enum status tape_backward(struct tape *t, const struct graph *g);
-/* The gradient of a value of floats, zero at first; NULL for other values. */
+/* The gradient of a value of floats (also of a sequence or optional of them), zero at first; NULL
+ * for other values. */
 struct tensor *tape_grad(struct tape *t, const struct value *v);
+/* Zeros of x's shape in the arena, item by item; NULL where there are no floats. */
+struct tensor *grad_like(struct arena *a, const struct tensor *x);
 /* grad += by, element by element; NULL adds nothing. */
 void grad_add(struct tensor *grad, const struct tensor *by);
 
@@ -44,6 +47,14 @@ bool tape_controls(const struct node *n);
 enum status tape_control_forward(struct tape *t, const struct node *n,
                                  const struct tensor *const *in, struct tensor **out);
 enum status tape_control_backward(struct tape *t, const struct node *n);
+/* The runs of the node's sub-graphs but the conditions of a While, in order; a copy, as the tape's
+ * own list changes when they are repeated. */
+struct tape_turn *tape_turns(struct tape *t, const struct node *n, int64_t *count);
+/* Repeats one of them, all values kept; then the way back from the gradients put at its outputs. */
+enum status tape_repeat(struct tape *t, const struct tape_turn *turn);
+enum status tape_turn_back(struct tape *t, const struct tape_turn *turn);
+/* Way back of FlexAttention (tape_flex.c). */
+enum status tape_flex_backward(struct tape *t, const struct node *n);
 
 /* The operator has a gradient: of its row, or through its sub-graphs. */
 bool op_has_gradient(const struct op *o);

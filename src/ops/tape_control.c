@@ -20,6 +20,8 @@ static const struct pattern patterns[] = {
     { "If", "", 1, 0, 0, true, false },
     { "Loop", "", 2, 2, 1, false, true },
     { "Scan", "", 0, 0, 0, false, true },
+    { "SequenceMap", "", 0, 0, 0, false, true },
+    { "FlexAttention", "ai.onnx.preview", 0, 0, 0, false, false },
     { "IF", "tflite", 1, 0, 0, false, false },
     { "STABLEHLO_CASE", "tflite", 1, 0, 0, false, false },
     { "STABLEHLO_COMPOSITE", "tflite", 0, 0, 0, false, false },
@@ -198,6 +200,10 @@ static void seed(const struct way_back *w, const struct graph *g, int64_t turn) 
         int k = i - w->n_state;
         if (!to || !whole)
             continue;
+        if (whole->kind == KIND_SEQUENCE) { /* of a SequenceMap */
+            grad_add(to, turn < whole->n_items ? whole->items[turn] : NULL);
+            continue;
+        }
         struct slices s = slices_of(whole, is_scan(w) ? entry(w->n, "scan_output_axes", k) : 0,
                                     is_scan(w) && entry(w->n, "scan_output_directions", k) != 0);
         slice_add(&s, turn, whole, to, false);
@@ -222,19 +228,25 @@ static void collect(const struct way_back *w, const struct graph *g, int64_t tur
     }
 }
 
-static enum status turn_back(const struct way_back *w, const struct tape_turn *turn, int64_t i) {
-    bool *needed = w->t->needed;
-    TRY(enter(w->t, turn->graph, turn->in, turn->n_in));
-    seed(w, turn->graph, i);
-    w->t->needed = NULL;
-    enum status s = tape_backward(w->t, turn->graph);
-    w->t->needed = needed;
+enum status tape_repeat(struct tape *t, const struct tape_turn *turn) {
+    return enter(t, turn->graph, turn->in, turn->n_in);
+}
+
+enum status tape_turn_back(struct tape *t, const struct tape_turn *turn) {
+    bool *needed = t->needed;
+    t->needed = NULL;
+    enum status s = tape_backward(t, turn->graph);
+    t->needed = needed;
     return s;
 }
 
-/* The turns of the node, the conditions of a While left out; a copy, as the tape's own list changes
- * when they are repeated. */
-static struct tape_turn *turns_of(struct tape *t, const struct node *n, int64_t *count) {
+static enum status turn_back(const struct way_back *w, const struct tape_turn *turn, int64_t i) {
+    TRY(tape_repeat(w->t, turn));
+    seed(w, turn->graph, i);
+    return tape_turn_back(w->t, turn);
+}
+
+struct tape_turn *tape_turns(struct tape *t, const struct node *n, int64_t *count) {
     const struct attr *cond = node_attr(n, "cond");
     struct tape_turn *list = NEW_ARRAY(t->a, t->n_turns + 1, struct tape_turn);
     *count = 0;
@@ -243,6 +255,15 @@ static struct tape_turn *turns_of(struct tape *t, const struct node *n, int64_t 
             !(cond && cond->type == ATTR_GRAPH && t->turns[i].graph == cond->graph))
             list[(*count)++] = t->turns[i];
     return list;
+}
+
+/* Element `turn` of the sequences; all of what is no sequence. */
+static void collect_map(const struct way_back *w, const struct graph *g, int64_t turn) {
+    for (int k = 0; k < w->n->n_in; k++) {
+        struct tensor *to = tape_grad(w->t, w->n->in[k]);
+        bool part = to && w->t->value[w->n->in[k]->id]->kind == KIND_SEQUENCE;
+        grad_add(part ? to->items[turn] : to, w->t->grad[g->inputs[k]->id]);
+    }
 }
 
 /* Through the only turn: outputs back to inputs. */
@@ -260,18 +281,21 @@ static enum status call_back(struct way_back *w, const struct tape_turn *turn) {
 enum status tape_control_backward(struct tape *t, const struct node *n) {
     struct way_back w = { .t = t, .n = n, .p = pattern_of(n) };
     int64_t count;
-    struct tape_turn *turns = turns_of(t, n, &count);
+    struct tape_turn *turns = tape_turns(t, n, &count);
+    bool map = strcmp(n->op, "SequenceMap") == 0, flex = strcmp(n->op, "FlexAttention") == 0;
+    if (flex)
+        return tape_flex_backward(t, n);
     w.state = NEW_ARRAY(t->a, n->n_in + n->n_out + 1, struct tensor *);
     for (int i = 0; i < n->n_out; i++)
         w.state[i] = n->out[i] ? t->grad[n->out[i]->id] : NULL;
     if (!w.p->repeats)
         return count ? call_back(&w, &turns[0]) : OK;
     w.n_scan = is_scan(&w) ? (int)attr_int(n, "num_scan_inputs") : 0;
-    int given = n->n_in - w.p->node_first - w.n_scan;
+    int given = map ? 0 : n->n_in - w.p->node_first - w.n_scan;
     w.n_state = given > 0 ? given : 0;
     for (int64_t i = count - 1; i >= 0; i--) {
         TRY(turn_back(&w, &turns[i], i));
-        collect(&w, turns[i].graph, i);
+        (map ? collect_map : collect)(&w, turns[i].graph, i);
     }
     for (int i = 0; i < w.n_state; i++)
         if (n->in[w.p->node_first + i] && w.state[i])

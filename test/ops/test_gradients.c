@@ -1,6 +1,7 @@
 /* Every row's gradient against central differences in float64; a row with a gradient and no case
  * fails. */
 #include "one_node.h"
+#include "ops/tape.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -133,6 +134,24 @@ static void parse_attrs(struct one_node *t, const char *attrs) {
     }
 }
 
+/* "[f2+f3]" is a sequence of them. */
+static struct tensor *parse_any(struct arena *a, const char **p) {
+    struct tensor *items[MAX_IN], *list;
+    int64_t n = 0;
+    if (**p != '[')
+        return parse_input(a, p);
+    while (**p != ']') {
+        ++*p;
+        items[n++] = parse_input(a, p);
+    }
+    ++*p;
+    list = NEW(a, struct tensor);
+    *list = (struct tensor) { .kind = KIND_SEQUENCE, .dtype = DT_F64, .n_items = n };
+    list->items = NEW_ARRAY(a, n, struct tensor *);
+    memcpy(list->items, items, (size_t)n * sizeof *items);
+    return list;
+}
+
 static void open_case(struct one_node *t, const struct gradient_case *k) {
     const struct op *op = op_find(k->domain, k->op);
     if (!op)
@@ -142,7 +161,7 @@ static void open_case(struct one_node *t, const struct gradient_case *k) {
     int n = 0;
     for (const char *p = k->inputs; *p; p += *p == ' ') {
         constant[n] = *p == 'c';
-        in[n++] = parse_input(a, &p);
+        in[n++] = parse_any(a, &p);
     }
     int n_out = op->max_out < 0 ? 2 : op->max_out;
     const char *attrs = k->attrs;
@@ -157,15 +176,53 @@ static void open_case(struct one_node *t, const struct gradient_case *k) {
     parse_attrs(t, attrs);
 }
 
-/* Sum over the outputs of weight * element. */
+/* Sum of weight * element, over items too. */
+static double weigh(const struct tensor *y, const struct tensor *weight) {
+    double sum = 0;
+    if (!y || !weight)
+        return 0;
+    for (int64_t i = 0; i < weight->n_items; i++)
+        sum += weigh(y->items[i], weight->items[i]);
+    for (int64_t i = 0; weight->kind == KIND_TENSOR && i < tensor_count(weight); i++)
+        sum += tensor_f64(weight, i) * tensor_f64(y, i);
+    return sum;
+}
+
 static double loss(struct one_node *t, struct tensor *const *weight) {
     double sum = 0;
     if (one_node_run(t, PREC_F64) != OK)
         fail_msg("%s: %s", t->node->op, t->err.what);
     for (int o = 0; o < t->node->n_out; o++)
-        for (int64_t i = 0; weight[o] && i < tensor_count(weight[o]); i++)
-            sum += tensor_f64(weight[o], i) * tensor_f64(t->out[o], i);
+        sum += weigh(t->out[o], weight[o]);
     return sum;
+}
+
+static void fill_weights(struct tensor *w) {
+    for (int64_t i = 0; w && i < w->n_items; i++)
+        fill_weights(w->items[i]);
+    for (int64_t i = 0; w && w->kind == KIND_TENSOR && i < tensor_count(w); i++)
+        tensor_set_f64(w, i, uniform(0.5, 1.5));
+}
+
+/* Every element of input `in`: the gradient found against the central difference. */
+static void check_input(const struct gradient_case *k, struct one_node *t,
+                        struct tensor *const *weight, int i, const struct tensor *in,
+                        const struct tensor *grad) {
+    if (!in || !grad)
+        return;
+    for (int64_t item = 0; item < grad->n_items; item++)
+        check_input(k, t, weight, i, in->items[item], grad->items[item]);
+    for (int64_t e = 0; grad->kind == KIND_TENSOR && e < tensor_count(grad); e++) {
+        double *x = (double *)in->data + e, saved = *x, h = 1e-5;
+        *x = saved + h;
+        double up = loss(t, weight);
+        *x = saved - h;
+        double expected = (up - loss(t, weight)) / (2 * h), found = tensor_f64(grad, e);
+        *x = saved;
+        if (!(fabs(found - expected) <= 1e-6 * (1 + fabs(expected))))
+            fail_msg("%s(%s; %s): input %d element %d: gradient %.9g, central difference %.9g",
+                     k->op, k->inputs, k->attrs, i, (int)e, found, expected);
+    }
 }
 
 static void check_case(const struct gradient_case *k) {
@@ -173,17 +230,10 @@ static void check_case(const struct gradient_case *k) {
     struct tensor *weight[MAX_OUT] = { 0 }, *grad_in[MAX_IN] = { 0 };
     open_case(&t, k);
     loss(&t, weight);
-    for (int o = 0; o < t.node->n_out; o++) {
-        if (!t.out[o] || t.out[o]->store != DT_F64)
-            continue;
-        weight[o] = tensor_in_arena(t.model->arena, DT_F64, DT_F64, t.out[o]->rank, t.out[o]->dim);
-        for (int64_t i = 0; i < tensor_count(weight[o]); i++)
-            tensor_set_f64(weight[o], i, uniform(0.5, 1.5));
-    }
+    for (int o = 0; o < t.node->n_out; o++)
+        fill_weights(weight[o] = grad_like(t.model->arena, t.out[o]));
     for (int i = 0; i < t.node->n_in; i++)
-        if (t.in[i] && t.in[i]->store == DT_F64 && !constant[i])
-            grad_in[i] =
-                tensor_in_arena(t.model->arena, DT_F64, DT_F64, t.in[i]->rank, t.in[i]->dim);
+        grad_in[i] = constant[i] ? NULL : grad_like(t.model->arena, t.in[i]);
     struct grad_ctx c = {
         .node = t.node,
         .scratch = t.arena,
@@ -199,17 +249,7 @@ static void check_case(const struct gradient_case *k) {
     if (t.node->def->grad(&c) != OK)
         fail_msg("%s: %s", k->op, t.err.what);
     for (int i = 0; i < t.node->n_in; i++)
-        for (int64_t e = 0; grad_in[i] && e < tensor_count(grad_in[i]); e++) {
-            double *x = (double *)t.in[i]->data + e, saved = *x, h = 1e-5;
-            *x = saved + h;
-            double up = loss(&t, weight);
-            *x = saved - h;
-            double expected = (up - loss(&t, weight)) / (2 * h), found = tensor_f64(grad_in[i], e);
-            *x = saved;
-            if (!(fabs(found - expected) <= 1e-6 * (1 + fabs(expected))))
-                fail_msg("%s(%s; %s): input %d element %d: gradient %.9g, central difference %.9g",
-                         k->op, k->inputs, k->attrs, i, (int)e, found, expected);
-        }
+        check_input(k, &t, weight, i, t.in[i], grad_in[i]);
     one_node_close(&t);
 }
 
