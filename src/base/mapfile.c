@@ -1,4 +1,4 @@
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* madvise */
 #include "base/mapfile.h"
 
 #include <errno.h>
@@ -46,6 +46,11 @@ void mapfile_close(struct mapfile *f) {
         munmap((void *)(size_t)f->data, f->size);
     f->data = NULL;
     f->size = 0;
+}
+
+void mapfile_forget(const struct mapfile *f) {
+    if (f->data && !f->borrowed)
+        (void)madvise((void *)(size_t)f->data, f->size, MADV_DONTNEED);
 }
 
 static enum status write_all(int fd, const struct piece *pieces, size_t n) {

@@ -18,6 +18,10 @@ struct mapfile {
 /* Maps a regular file (an empty one gives size 0 and data that must not be read). */
 enum status mapfile_open(struct mapfile *f, const char *path, struct arena *a, struct err *e);
 void mapfile_close(struct mapfile *f);
+/* Gives the memory of the pages read so far back to the system; the bytes stay readable. Touching a
+ * header of a few bytes may bring the 2 MiB around it into the process, so who walks the headers of
+ * a file of gigabytes calls this now and then. */
+void mapfile_forget(const struct mapfile *f);
 
 /* Writes the pieces one after another to a new file beside `path`, flushes and renames it over
  * `path`. */

@@ -166,6 +166,7 @@ struct onnx_reader {
     int depth;
     int64_t nodes_left;  /* what the expansion of functions may still make */
     uint64_t dense_left; /* bytes that sparse tensors may still unfold to */
+    int large_touched;   /* large fields read since mapped pages were let go */
 };
 
 /* Names in reach: those of one graph, then those of the graphs around it. */
@@ -175,7 +176,22 @@ struct onnx_scope {
     struct graph *graph;
     const struct node *call; /* in a function's body: the calling node, for attribute references */
     const struct onnx_function *function;
+    struct pb_field *large; /* the fields of LARGE_FIELD bytes and more, as far as walked */
+    int n_large;
 };
+
+/* A walk over the fields of a scope's message. Each graph is walked once a kind of field; what a
+ * walk met of LARGE_FIELD bytes or more, initializers above all, the next one passes without
+ * touching the file. */
+struct onnx_walk {
+    struct cursor c;
+    int next; /* of scope->large */
+};
+struct onnx_walk onnx_walk_of(const struct onnx_reader *r, struct span s);
+bool onnx_next(struct onnx_reader *r, struct onnx_scope *scope, struct onnx_walk *w,
+               struct pb_field *f);
+/* Says that a large field was read: every few of them the reader lets the mapped pages go. */
+void onnx_touched(struct onnx_reader *r, const struct pb_field *f);
 
 /* The text of a field, NUL-terminated in the arena. */
 const char *onnx_string(struct onnx_reader *r, const struct pb_field *f);

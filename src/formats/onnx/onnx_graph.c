@@ -97,12 +97,12 @@ typedef enum status field_fn(struct onnx_reader *r, struct onnx_scope *scope,
 
 static enum status each_field(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
                               uint32_t number, field_fn *visit) {
-    struct cursor c = cursor_of(r->base, s.begin, s.end);
+    struct onnx_walk w = onnx_walk_of(r, s);
     struct pb_field f;
-    while (pb_next(&c, &f))
+    while (onnx_next(r, scope, &w, &f))
         if (f.number == number && f.wire == PB_BYTES)
             TRY(visit(r, scope, &f));
-    return c.failed ? onnx_bad_wire(r, &c, "GraphProto") : OK;
+    return w.c.failed ? onnx_bad_wire(r, &w.c, "GraphProto") : OK;
 }
 
 static enum status read_name(struct onnx_reader *r, struct onnx_scope *scope,
@@ -113,12 +113,14 @@ static enum status read_name(struct onnx_reader *r, struct onnx_scope *scope,
 
 static enum status read_initializers(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
                                      uint32_t field) {
-    struct cursor c = cursor_of(r->base, s.begin, s.end);
+    struct onnx_walk w = onnx_walk_of(r, s);
     struct pb_field f;
     int index = 0;
-    while (pb_next(&c, &f))
-        if (f.number == field && f.wire == PB_BYTES)
+    while (onnx_next(r, scope, &w, &f))
+        if (f.number == field && f.wire == PB_BYTES) {
             TRY(read_initializer(r, scope, &f, index++));
+            onnx_touched(r, &f);
+        }
     return OK;
 }
 

@@ -48,13 +48,13 @@ static enum status declare_outputs_of(struct onnx_reader *r, struct onnx_scope *
 
 enum status onnx_declare_outputs(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
                                  uint32_t field) {
-    struct cursor c = cursor_of(r->base, s.begin, s.end);
+    struct onnx_walk w = onnx_walk_of(r, s);
     struct pb_field f;
     int index = 0;
-    while (pb_next(&c, &f))
+    while (onnx_next(r, scope, &w, &f))
         if (f.number == field && f.wire == PB_BYTES)
-            TRY(declare_outputs_of(r, scope, pb_enter(&c, &f), index++));
-    return c.failed ? onnx_bad_wire(r, &c, "list of nodes") : OK;
+            TRY(declare_outputs_of(r, scope, pb_enter(&w.c, &f), index++));
+    return w.c.failed ? onnx_bad_wire(r, &w.c, "list of nodes") : OK;
 }
 
 static enum status connect(struct onnx_reader *r, const struct onnx_scope *scope, struct node *n,
@@ -199,10 +199,10 @@ static enum status blame(struct onnx_reader *r, enum status status, struct span 
 
 enum status onnx_read_nodes(struct onnx_reader *r, struct onnx_scope *scope, struct span s,
                             uint32_t field) {
-    struct cursor c = cursor_of(r->base, s.begin, s.end);
+    struct onnx_walk w = onnx_walk_of(r, s);
     struct pb_field f;
     int index = 0;
-    while (pb_next(&c, &f)) {
+    while (onnx_next(r, scope, &w, &f)) {
         if (f.number != field || f.wire != PB_BYTES)
             continue;
         struct span at = { f.begin, f.end };
