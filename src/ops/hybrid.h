@@ -42,7 +42,7 @@ enum status hybrid_weights(struct op_ctx *c, int i, int64_t channels, struct fix
 /* A bias: input i in float32, of n elements; NULL when left out. */
 enum status hybrid_bias(struct op_ctx *c, int i, int64_t n, const float **out);
 
-/* Conv, ConvTranspose; Gemm, MatMul. */
+/* Conv, ConvTranspose; Gemm, MatMul. Also of float weights, in the reference kernels' order. */
 enum status hybrid_conv(struct op_ctx *c, bool transposed);
 enum status hybrid_matmul(struct op_ctx *c, bool gemm);
 

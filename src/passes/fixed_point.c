@@ -23,6 +23,7 @@ struct pass {
     struct node *last; /* where new nodes are put, and what they are said to come from */
     struct stored *stored;
     int n_stored;
+    bool quantizes; /* the model has quantized operators */
     enum status status;
     struct err *err;
 };
@@ -341,14 +342,33 @@ static void quantize_only(struct pass *p) {
     become(p, end, s ? "Requantize" : "Quantize", "fixed", in, 5, &attrs);
 }
 
+/* Operators with kernels for float activations. */
+static bool sums_products(const struct node *n) {
+    static const char *const names[] = { "Conv", "ConvTranspose", "Gemm", "MatMul", NULL };
+    return !n->domain[0] && one_of(names, n->op);
+}
+
 /* Float activations with integer weights, which have kernels of their own. */
 static bool hybrid(const struct pass *p, const struct node *n) {
-    static const char *const names[] = { "Conv", "ConvTranspose", "Gemm", "MatMul", NULL };
     bool weights = false;
     for (int i = 1; i < n->n_in; i++)
         weights |= n->in[i] && stored_of(p, n->in[i]);
     return weights && !stored_of(p, n->in[0]) &&
-           (n->domain[0] ? op_find("fixed", n->op) != NULL : one_of(names, n->op));
+           (n->domain[0] ? op_find("fixed", n->op) != NULL : sums_products(n));
+}
+
+/* Float operators beside quantized ones: one last bit decides what an activation is quantized to,
+ * so that their sums are made in the order of the reference kernels too. */
+static void real_group(struct pass *p) {
+    for (int i = 0; p->quantizes && i < p->n_core; i++) {
+        struct node *n = p->core[i];
+        int n_in;
+        if (!sums_products(n) || n->in[0]->dtype != DT_F32 || n->in[1]->dtype != DT_F32)
+            continue;
+        struct value **in = fixed_inputs(p, n, NULL, &n_in);
+        const struct node attrs = *n;
+        become(p, n, n->op, "fixed", in, n_in, &attrs);
+    }
 }
 
 /* Real outputs: integer weights on float activations, or a comparison of quantized values. */
@@ -402,6 +422,8 @@ static enum status lower_group(struct pass *p, struct node **nodes, int n) {
     }
     p->last = p->n_ends ? p->ends[0] : NULL;
     bool quantized = p->n_ends || p->n_stored;
+    if (!quantized)
+        real_group(p);
     if (!quantized || (!p->n_core && !p->n_ends))
         return OK;
     if (!p->n_core)
@@ -416,6 +438,13 @@ static enum status lower_group(struct pass *p, struct node **nodes, int n) {
         TRY(real_outputs(p));
     remove_old(p, nodes, n);
     return OK;
+}
+
+static void find_quantized(struct graph *g, void *arg) {
+    struct pass *p = arg;
+    for (int i = 0; i < g->n_nodes; i++)
+        p->quantizes |=
+            node_is(g->nodes[i], "DequantizeLinear") || node_is(g->nodes[i], "QuantizeLinear");
 }
 
 static void lower_graph(struct graph *g, void *arg) {
@@ -436,6 +465,7 @@ enum status fixed_point(struct model *m, struct err *e) {
     struct pass p = { .patch = patch_new(m, "quantized operators in integer arithmetic"),
                       .arena = a,
                       .err = e };
+    model_each_graph(m, find_quantized, &p);
     model_each_graph(m, lower_graph, &p);
     if (p.status == OK)
         p.status = patch_apply(p.patch, e);

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
 #include "base/sha256.h"
 #include "exec/exec.h"
 #include "formats/format.h"
+#include "made.h"
 
 enum { ROWS = 256, LINE = 8192 };
 
@@ -31,12 +31,6 @@ static struct {
 } expected;
 static int networks, compared, differ;
 
-static void fill(struct tensor *t, uint64_t number) {
-    for (int64_t k = 0; k < tensor_count(t); k++)
-        tensor_set_f64(t, k,
-                       (double)(hash_mix((uint64_t)k + (number << 32)) >> 40) / (1 << 23) - 1);
-}
-
 static void check_value(const struct value *v, struct tensor *t) {
     for (int i = 0; v && v->name && t && i < expected.n; i++) {
         struct row *r = &expected.rows[i];
@@ -46,7 +40,7 @@ static void check_value(const struct value *v, struct tensor *t) {
         assert_int_equal(t->store, DT_F32);
         r->seen = true;
         if (strncmp(r->digest, "made ", 5) == 0) {
-            fill(t, strtoull(r->digest + 5, NULL, 10));
+            made_fill(t, strtoull(r->digest + 5, NULL, 10));
             return;
         }
         sha256_hex(t->data, tensor_bytes(t), text);
@@ -65,11 +59,7 @@ static enum status run_nodes(struct exec *x, struct exec_env *env, const struct 
     for (int i = 0; i < g->n_inputs; i++) {
         const struct value *v = g->inputs[i];
         struct tensor *t;
-        int64_t dim[MAX_RANK];
-        for (int k = 0; k < v->rank; k++)
-            dim[k] = v->dim[k] < 0 ? 1 : v->dim[k];
-        TRY(tensor_new(&t, DT_F32, DT_F32, v->rank, dim, e));
-        fill(t, (uint64_t)i);
+        TRY(made_input(&t, DT_F32, v->rank, v->dim, (uint64_t)i, e));
         exec_env_set(env, v, t);
     }
     for (int i = 0; i < g->n_nodes; i++) {

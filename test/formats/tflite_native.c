@@ -7,10 +7,8 @@
  * within 1e-5 of the output's range, integer outputs within one step. Where the row says
  * "quantized" the file is run in native precision: integer outputs must be equal. A quantized file
  * that has an operator without an integer kernel is run in float64 instead, where single steps grow
- * through the network: its bound is a fifth of the range, and it is counted apart. Float
- * activations of integer weights are quantized in between: where a float operator before rounds
- * its last bit otherwise, one of them may become the next integer, so the bound is 1e-4 then.
- * Prints a line for every file that does not agree, and the counts. */
+ * through the network: its bound is a fifth of the range, and it is counted apart. Prints a line
+ * for every file that does not agree, and the counts. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +69,6 @@ struct job {
     struct named_tensors in, out;
     enum precision precision;
     bool refused; /* no integer kernel for one of its operators */
-    bool hybrid;  /* integer weights on float activations */
     double worst;
 };
 
@@ -131,16 +128,6 @@ static enum status run_all(struct job *j, struct err *e) {
     return OK;
 }
 
-static bool is_hybrid(const struct graph *g) {
-    for (int i = 0; i < g->n_nodes; i++) {
-        const struct node *n = g->nodes[i];
-        if (strcmp(n->domain, "fixed") == 0 && n->in[0]->dtype == DT_F32 &&
-            strcmp(n->op, "Quantize") != 0)
-            return true;
-    }
-    return false;
-}
-
 static enum status run_file(struct job *j, const char *model, const char *in, const char *out,
                             struct err *e) {
     struct arena *a = arena_new();
@@ -148,8 +135,6 @@ static enum status run_file(struct job *j, const char *model, const char *in, co
     if (s == OK && j->precision == PREC_NATIVE) {
         s = fixed_point(j->m, e);
         j->refused = s == STATUS_UNSUPPORTED;
-        for (int i = 0; i < j->m->n_graphs; i++)
-            j->hybrid |= is_hybrid(j->m->graphs[i]);
     }
     if (s == OK)
         s = npz_read(in, a, &j->in, e);
@@ -183,7 +168,7 @@ static void check(struct totals *t, const char *corpus, const char *model, const
         s = run_file(&j, paths[0], paths[1], paths[2], &e);
     }
     /* An integer output that is off is off by one or more. */
-    double bound = reals ? 0.2 : j.hybrid ? 1e-4 : 1e-5;
+    double bound = reals ? 0.2 : 1e-5;
     if (s == STATUS_UNSUPPORTED) {
         printf("unsupported %s: %s: %s\n", model, e.where, e.what);
         t->unsupported++;

@@ -17,6 +17,8 @@ import numpy as np
 from ai_edge_litert import interpreter
 from ai_edge_litert import schema_py_generated as schema
 
+from made import made
+
 OPERATORS = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
 PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 # Rational and polynomial forms; means, which are sums times a rounded reciprocal; interpolation
@@ -24,21 +26,6 @@ PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 APPROXIMATED = {"LOGISTIC", "TANH", "SOFTMAX", "LOG_SOFTMAX", "EXP", "LOG", "SIN", "COS", "RSQRT", "GELU", "ELU", "HARD_SWISH",
                 "POW", "L2_NORMALIZATION", "CUSTOM", "AVERAGE_POOL_2D", "MEAN",
                 "RESIZE_BILINEAR", "TRANSPOSE_CONV"}
-
-
-def hash_mix(x):
-    """src/base/map.c"""
-    x = x.astype(np.uint64)
-    with np.errstate(over="ignore"):
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
-        return x ^ (x >> np.uint64(31))
-
-
-def made(number, shape):
-    n = int(np.prod(shape, dtype=np.int64))
-    bits = hash_mix(np.arange(n, dtype=np.uint64) + np.uint64(number << 32))
-    return ((bits >> np.uint64(40)).astype(np.float64) / (1 << 23) - 1).astype(np.float32).reshape(shape)
 
 
 def names_of(model, graph):
