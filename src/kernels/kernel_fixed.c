@@ -44,8 +44,8 @@ static void without_zero(int16_t *to, const struct tensor *t, int64_t n, int32_t
 
 /* 32-bit sums of values that fit 16 bits without their zero points. */
 static bool fits(const struct fixed_sums *s) {
-    return !s->wide && s->x.zero >= -256 && s->x.zero <= 256 && s->k.zero >= -256 &&
-           s->k.zero <= 256;
+    return !s->wide && !fixed_sums_as_bytes(s) && s->x.zero >= -256 && s->x.zero <= 256 &&
+           s->k.zero >= -256 && s->k.zero <= 256;
 }
 
 static bool narrow(const struct tensor *t) {

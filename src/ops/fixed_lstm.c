@@ -102,8 +102,9 @@ static enum status read_gate(struct op_ctx *c, struct lstm *l, int g, float scal
     if (peephole[g] >= 0 && has(c, PEEPHOLE + peephole[g])) {
         TRY(values(c, PEEPHOLE + peephole[g], l->cells, DT_I16, &p, &t->peephole));
         t->fp = fixed_factor_of((double)(float)(ldexp((double)p, l->power) / (double)scale));
-        FAIL_IF(l->outputs != l->cells, c->err, STATUS_UNSUPPORTED,
-                "peepholes and %lld outputs of %lld cells in integer arithmetic",
+        FAIL_IF(l->outputs > l->cells, c->err, STATUS_UNSUPPORTED,
+                "peepholes and %lld outputs of %lld cells, for which the reference reads past its "
+                "memory",
                 (long long)l->outputs, (long long)l->cells);
     }
     if (!normalised)
@@ -223,7 +224,17 @@ static void normalise(const struct gate *t, int64_t n, int32_t *v) {
     }
 }
 
-static void run_gate(const struct lstm *l, int g, const int32_t *x) {
+/* The product of a peephole and its cell. The reference takes cells and peepholes as rows of as
+ * many elements as there are outputs, one for each entry of the batch that it computes at once:
+ * with a projection the cells at the end have none. */
+static int32_t peephole(const struct lstm *l, const struct gate *t, int64_t b, int64_t k) {
+    int64_t at = l->time_major ? b * l->cells + k : k, rows = l->time_major ? l->batch : 1;
+    if (at >= rows * l->outputs)
+        return 0;
+    return fixed_scale(t->peephole[at % l->outputs] * l->c[k], t->fp);
+}
+
+static void run_gate(const struct lstm *l, int g, int64_t b, const int32_t *x) {
     const struct gate *t = &l->gate[g];
     int32_t *v = l->sum[g];
     for (int64_t k = 0; k < l->cells; k++) {
@@ -233,7 +244,7 @@ static void run_gate(const struct lstm *l, int g, const int32_t *x) {
         v[k] =
             narrow((int64_t)v[k] + fixed_scale((int32_t)(state + (uint32_t)t->r_bias[k]), t->fr));
         if (t->peephole)
-            v[k] = narrow((int64_t)v[k] + fixed_scale(t->peephole[k] * l->c[k], t->fp));
+            v[k] = narrow((int64_t)v[k] + peephole(l, t, b, k));
     }
     if (t->norm)
         normalise(t, l->cells, v);
@@ -282,9 +293,9 @@ enum status fixed_lstm(struct op_ctx *c) {
         for (int64_t t = 0; t < l.steps; t++) {
             int64_t row = l.time_major ? t * l.batch + b : b * l.steps + t;
             for (int g = l.coupled ? FORGET : INPUT; g < OUTPUT; g++)
-                run_gate(&l, g, l.x + row * l.inputs);
+                run_gate(&l, g, b, l.x + row * l.inputs);
             update_cells(&l);
-            run_gate(&l, OUTPUT, l.x + row * l.inputs);
+            run_gate(&l, OUTPUT, b, l.x + row * l.inputs);
             update_state(&l);
             fixed_store(c->out[0], row * l.outputs, l.outputs, l.h);
         }

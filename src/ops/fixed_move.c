@@ -72,7 +72,8 @@ static enum status operand(struct op_ctx *c, int i, const struct fixed_quant *y,
         return OK;
     }
     FAIL_IF(x.dtype != DT_U8, c->err, STATUS_UNSUPPORTED,
-            "Concat of %s operands with different scales", dtype_name(x.dtype));
+            "Concat of %s operands with different scales, which the interpreter refuses",
+            dtype_name(x.dtype));
     TRY(tensor_new(out, t->dtype, t->store, t->rank, t->dim, c->err));
     float scale = x.scale[0] * (1.0f / y->scale[0]), bias = -(float)x.zero * scale;
     for (int64_t k = 0, n = tensor_count(t); k < n; k++) {

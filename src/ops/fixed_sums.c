@@ -2,6 +2,12 @@
 
 #include "ops/split.h"
 
+#include <string.h>
+
+bool fixed_sums_as_bytes(const struct fixed_sums *s) {
+    return (s->x.dtype == DT_I8 || s->x.dtype == DT_U8) && s->y.dtype == DT_I16;
+}
+
 /* Scales of the sums over the output's scale. uint8 multiplies the two scales in float32, as the
  * kernels of old did. */
 static double real_factor(const struct fixed_sums *s, int64_t channel) {
@@ -14,7 +20,9 @@ static double real_factor(const struct fixed_sums *s, int64_t channel) {
 static enum status read_operands(struct op_ctx *c, struct fixed_sums *s) {
     enum dtype x = s->x.dtype, k = s->k.dtype;
     bool weights = k == DT_I8 || k == DT_I4 || k == DT_I2, fits = false;
-    if (x == DT_U8)
+    if (fixed_sums_as_bytes(s)) /* of the fully connected kernels alone */
+        fits = k == x && s->k.n == 1 && strcmp(c->node->op, "Gemm") == 0;
+    else if (x == DT_U8)
         fits = k == DT_U8 && s->y.dtype == DT_U8;
     else if (x == DT_I8)
         fits = weights && s->y.dtype == DT_I8;
@@ -50,10 +58,19 @@ enum status fixed_sums_plan(struct op_ctx *c, struct fixed_sums *s, int64_t chan
     return OK;
 }
 
+/* The differences from the zero point. */
+static const int32_t *operand(struct op_ctx *c, const struct fixed_sums *s, int i, int64_t zero) {
+    int32_t *v = fixed_values(c, c->in[i], 0);
+    bool bytes = fixed_sums_as_bytes(s);
+    for (int64_t k = 0, n = tensor_count(c->in[i]); k < n; k++)
+        v[k] = (bytes ? v[k] & 255 : v[k]) - (int32_t)zero;
+    return v;
+}
+
 enum status fixed_sums_read(struct op_ctx *c, struct fixed_sums *s, int64_t channels) {
     TRY(fixed_sums_plan(c, s, channels));
-    s->left = fixed_values(c, c->in[0], (int32_t)-s->x.zero);
-    s->right = fixed_values(c, c->in[1], (int32_t)-s->k.zero);
+    s->left = operand(c, s, 0, s->x.zero);
+    s->right = operand(c, s, 1, s->k.zero);
     return OK;
 }
 

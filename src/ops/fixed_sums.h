@@ -22,6 +22,9 @@ struct fixed_sums {
 enum status fixed_sums_read(struct op_ctx *c, struct fixed_sums *s, int64_t channels);
 /* The same without the operands. */
 enum status fixed_sums_plan(struct op_ctx *c, struct fixed_sums *s, int64_t channels);
+/* 8-bit operands with a 16-bit output: the reference's fully connected kernel reads both as
+ * unsigned bytes, also where they are signed. */
+bool fixed_sums_as_bytes(const struct fixed_sums *s);
 /* The reference's fully connected kernel multiplies the sum by the exact factor in float64 and
  * rounds, ties away from zero; only 16-bit weights go by the fixed-point factor. */
 void fixed_sums_in_reals(struct op_ctx *c, struct fixed_sums *s);

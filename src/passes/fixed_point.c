@@ -83,6 +83,8 @@ bool moves_elements(const struct node *n) {
                                        "SLICE",
                                        "STRIDED_SLICE",
                                        "GATHER",
+                                       "STABLEHLO_GATHER",
+                                       "STABLEHLO_PAD",
                                        NULL };
     const struct attr *mode = node_is(n, "Resize") ? node_attr(n, "mode") : NULL;
     if (mode)
@@ -106,8 +108,22 @@ static bool exact_in_reals(const struct node *n) {
     return !n->domain[0] && one_of(names, n->op);
 }
 
+/* Arithmetic of StableHLO, which the interpreter computes on the integers as they are. */
+static bool on_integers(const struct node *n) {
+    static const char *const names[] = { "Add", "Mul", "Max", "Min", NULL };
+    return n->native & NATIVE_IGNORES_SCALES &&
+           (n->domain[0] ? strcmp(n->op, "STABLEHLO_SCATTER") == 0 : one_of(names, n->op));
+}
+
 static enum status refuse(struct pass *p, const struct node *n) {
-    err_set(p->err, STATUS_UNSUPPORTED,
+    if (n->native & NATIVE_IGNORES_SCALES)
+        err_set(p->err, STATUS_UNSUPPORTED,
+                "the interpreter has no kernel for it on quantized integers (%s); --precision f64 "
+                "and f32 compute it on real numbers",
+                n->op);
+    else
+        err_set(
+            p->err, STATUS_UNSUPPORTED,
             "calque has no integer kernel for it (%s); --precision f64 and f32 compute it on real "
             "numbers",
             n->op);
@@ -228,12 +244,15 @@ static enum status make_main(struct pass *p, int from, const struct pattern *t, 
     const struct node *first = p->core[from];
     const char *name = t ? t->name : first->op;
     const struct node *attrs = !t ? first : t->attrs >= 0 ? p->core[from + t->attrs] : NULL;
-    if (!op_find("fixed", name) || first->native & NATIVE_IGNORES_SCALES)
+    bool plain = on_integers(first);
+    if (!plain && (!op_find("fixed", name) || first->native & NATIVE_IGNORES_SCALES))
         return refuse(p, first);
     int n_in;
     struct value **in = fixed_inputs(p, first, p->ends[0], &n_in);
+    if (plain) /* without the scales and zero points */
+        n_in = first->n_in;
     struct value *scale = p->ends[0]->in[1], *zero = p->ends[0]->in[2];
-    struct node *n = make(p, end, name, "fixed", in, n_in, 1, attrs);
+    struct node *n = make(p, end, name, plain ? first->domain : "fixed", in, n_in, 1, attrs);
     set_limits(p, n, low, high);
     if (first->native & NATIVE_POWER_OF_TWO)
         patch_set_int(p->patch, n, "power_of_two", 1);

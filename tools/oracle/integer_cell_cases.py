@@ -29,17 +29,28 @@ def lstm(inputs, cells, outputs, batch, coupled=False, peephole=False, projectio
                                    state('int16', batch, cells, scale=2.0 ** -11)] + n
 
 
+def sequence(name, extra, major=False, clip=2.5):
+    n_out = 3 if extra.get('projection') else 4
+    zero = -3 if extra.get('projection') else 5
+    middle = [('int16', [], 0, False, one(0.0003 + 0.0001 * g)) for g in range(4)] + [('int8', [], 0, False, one(0.0069, zero))]
+    x = given('int8', *((6, 2, 5) if major else (2, 6, 5)), scale=0.03, zero=-7, kind='input')
+    case('UNIDIRECTIONAL_SEQUENCE_LSTM_int8' + name, 'UNIDIRECTIONAL_SEQUENCE_LSTM', [x] + lstm(5, 4, n_out, 2, **extra),
+         [('int8', [], 0, False, one(0.0078, zero))],
+         set_options('UnidirectionalSequenceLSTM', fusedActivationFunction=4, cellClip=clip, projClip=0.7, timeMajor=major),
+         intermediates=middle)
+
+
+def make_peepholes():
+    both = {'peephole': True, 'projection': True}
+    sequence('_peephole_projection', both)
+    sequence('_peephole_projection_major', both, True)
+    sequence('_peephole_projection_norm', both | {'norm': True, 'coupled': True})
+
+
 def make():
     for kind, extra in (('', {}), ('_coupled', {'coupled': True}), ('_peephole', {'peephole': True}), ('_projection', {'projection': True}),
                         ('_norm', {'norm': True}), ('_time_major', {})):
-        n_out, major = 3 if extra.get('projection') else 4, kind == '_time_major'
-        zero = -3 if extra.get('projection') else 5
-        middle = [('int16', [], 0, False, one(0.0003 + 0.0001 * g)) for g in range(4)] + [('int8', [], 0, False, one(0.0069, zero))]
-        x = given('int8', *((6, 2, 5) if major else (2, 6, 5)), scale=0.03, zero=-7, kind='input')
-        case('UNIDIRECTIONAL_SEQUENCE_LSTM_int8' + kind, 'UNIDIRECTIONAL_SEQUENCE_LSTM', [x] + lstm(5, 4, n_out, 2, **extra),
-             [('int8', [], 0, False, one(0.0078, zero))],
-             set_options('UnidirectionalSequenceLSTM', fusedActivationFunction=4, cellClip=2.5 if kind else 0, projClip=0.7, timeMajor=major),
-             intermediates=middle)
+        sequence(kind, extra, kind == '_time_major', 2.5 if kind else 0)
     case('SVDF_int8', 'SVDF', [given('int8', 2, 3, scale=0.03, zero=-7, kind='input'), given('int8', 8, 3, scale=0.01),
                                given('int16', 8, 5, scale=0.0001, most=9000), given('int32', 4, scale=6e-8, most=2000000),
                                state('int16', 2, 40, scale=0.0006)],

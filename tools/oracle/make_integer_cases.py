@@ -9,7 +9,8 @@ from ai_edge_litert.interpreter import OpResolverType
 
 import hybrid_cases
 import integer_cell_cases
-from tflite_models import F, Given, R, case, const, ints, real, refused, set_options, write_table
+import tflite_stablehlo_cases
+from tflite_models import F, Given, R, case, const, ints, real, refused, set_options, sub_graph, write_table
 
 LIMITS = {k: np.iinfo(k) for k in ('int8', 'uint8', 'int16', 'int32')}
 ZERO = {'int8': -7, 'uint8': 119, 'int16': 0}
@@ -164,11 +165,29 @@ case('BATCH_MATMUL_int8_int32', 'BATCH_MATMUL', [given('int8', 2, 3, 4), given('
      set_options('BatchMatMul', adjY=True))
 case('SELECT_int8_rows', 'SELECT', [Given(np.array([True, False, True, False])), given('int8', 4, 5), given('int8', 4, 5)], [out('int8', 0.043)])
 integer_cell_cases.make_basic()
+# 8-bit operands are read as unsigned bytes, whatever they are.
+for t in EIGHT:
+    case('FULLY_CONNECTED_%s_int16' % t, 'FULLY_CONNECTED', [given(t, 3, 7), weights(t, (5, 7)), bias(5, False, 0.043 * 0.011)],
+         [out('int16', 0.0021)], set_options('FullyConnected', fusedActivationFunction=1 if t == 'uint8' else 0))
+# StableHLO's arithmetic is on the integers as they are, whatever the scales say.
+for t in ALL:
+    for op in ('ADD', 'MULTIPLY', 'MAXIMUM', 'MINIMUM'):
+        case('STABLEHLO_%s_%s' % (op, t), 'STABLEHLO_' + op, [given(t, 3, 20), given(t, 3, 20, scale=0.02)], [out(t, 0.05)])
+    case('STABLEHLO_GATHER_' + t, 'STABLEHLO_GATHER', [given(t, 4, 3), const([[2], [0]], np.int32)],
+         [(t, [2, 3], 0, False, one(0.05, ZERO[t]))], set_options('StablehloGather', offsetDims=[1], collapsedSliceDims=[0], startIndexMap=[0], indexVectorDim=1, sliceSizes=[1, 3],
+                     indicesAreSorted=False), True)
+    case('STABLEHLO_PAD_' + t, 'STABLEHLO_PAD', [given(t, 2, 3), given(t, kind='const')], [out(t, 0.05)],
+         set_options('StablehloPad', edgePaddingLow=[1, 0], edgePaddingHigh=[0, 2], interiorPadding=[1, 0]), True)
+    case('STABLEHLO_SCATTER_' + t, 'STABLEHLO_SCATTER', [given(t, 4, 3), const([[3], [1]], np.int32), given(t, 2, 3)], [out(t, 0.05)],
+         set_options('StablehloScatter', updateWindowDims=[1], insertedWindowDims=[0], scatterDimsToOperandDims=[0], indexVectorDim=1,
+                     updateComputationSubgraphIndex=1), True,
+         build=lambda m, t=t: sub_graph(m, 'add', tflite_stablehlo_cases.pair('STABLEHLO_ADD', dtype=t)))
+integer_cell_cases.make_peepholes()
 # What the reference leaves undefined, computes against the operator's meaning, or has no kernel for.
 refused('scales', 'BATCH_MATMUL', [given('int8', 3, 4), weights('int8', (4, 5), 1)], (3, 5), 'int8', one(0.21, -7), set_options('BatchMatMul'))
 refused('scale', 'DEPTHWISE_CONV_2D', [real(1, 4, 4, 2), weights('int8', (1, 2, 2, 2))], (1, 4, 4, 2), F, None,
         set_options('DepthwiseConv2D', padding=0, strideW=1, strideH=1, depthMultiplier=1))
-refused('stablehlo', 'STABLEHLO_ADD', [given('int8', 2, 3), given('int8', 2, 3)], (2, 3), 'int8', one(0.043, -7))
+refused('stablehlo', 'STABLEHLO_ABS', [given('int8', 2, 3)], (2, 3), 'int8', one(0.043, -7))
 refused('rescaled', 'CONCATENATION', [given('int8', 2, 3), given('int8', 2, 3, scale=0.02)], (2, 6), 'int8', one(0.05, -7),
         set_options('Concatenation', axis=1))
 refused('zero', 'DIV', [given('int8', 4), given('int8', 4, least=-7, most=-7)], (4,), 'int8', one(0.05, -7), set_options('Div'))
