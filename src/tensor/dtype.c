@@ -14,6 +14,8 @@ static const struct dtype_row rows[DT_COUNT] = {
     [DT_F8E5M2] = { "float8_e5m2", CLASS_FLOAT, 8, DT_F32 },
     [DT_F8E5M2FNUZ] = { "float8_e5m2fnuz", CLASS_FLOAT, 8, DT_F32 },
     [DT_F8E8M0] = { "float8_e8m0fnu", CLASS_FLOAT, 8, DT_F32 },
+    [DT_F6E2M3] = { "float6_e2m3fn", CLASS_FLOAT, 6, DT_F32 },
+    [DT_F6E3M2] = { "float6_e3m2fn", CLASS_FLOAT, 6, DT_F32 },
     [DT_F4E2M1] = { "float4_e2m1fn", CLASS_FLOAT, 4, DT_F32 },
     [DT_I64] = { "int64", CLASS_INT, 64, DT_I64 },
     [DT_I32] = { "int32", CLASS_INT, 32, DT_I32 },
@@ -55,7 +57,7 @@ static const enum dtype onnx_types[] = {
     [13] = DT_U64,      [14] = DT_C64,        [15] = DT_C128,   [16] = DT_BF16,
     [17] = DT_F8E4M3FN, [18] = DT_F8E4M3FNUZ, [19] = DT_F8E5M2, [20] = DT_F8E5M2FNUZ,
     [21] = DT_U4,       [22] = DT_I4,         [23] = DT_F4E2M1, [24] = DT_F8E8M0,
-    [25] = DT_U2,       [26] = DT_I2,
+    [25] = DT_U2,       [26] = DT_I2,         [27] = DT_F6E2M3, [28] = DT_F6E3M2,
 };
 
 enum { N_ONNX_TYPES = sizeof onnx_types / sizeof *onnx_types };
@@ -107,8 +109,8 @@ size_t dtype_bytes(enum dtype t, int64_t n) {
  * negative zero, NaN is the sign bit alone. `nan`: the bits of its NaN, `max` those of its largest
  * finite value, `over` what a larger value becomes when it is not to saturate. IEEE 754-2008
  * (binary16); bfloat16; Micikevicius et al. 2022 (E4M3, E5M2); the UZ forms as ONNX "Float stored
- * in 8 bits" has them; OCP Microscaling Formats 1.0 (E2M1 has no NaN: it becomes -0, as in
- * ml_dtypes and ONNX's stored cases). */
+ * in 8 bits" has them; OCP Microscaling Formats 1.0 (types of 6 and 4 bits have no NaN: it
+ * becomes -0, as in ml_dtypes and ONNX's stored cases). */
 struct layout {
     int e, m, bias;
     bool fn, uz;
@@ -122,6 +124,8 @@ static const struct layout layouts[DT_COUNT] = {
     [DT_F8E4M3FNUZ] = { 4, 3, 8, true, true, 0x7f, 0x80, 0x80 },
     [DT_F8E5M2] = { 5, 2, 15, false, false, 0x7b, 0x7c, 0x7e },
     [DT_F8E5M2FNUZ] = { 5, 2, 16, true, true, 0x7f, 0x80, 0x80 },
+    [DT_F6E2M3] = { 2, 3, 1, true, false, 0x1f, 0x1f, 0x20 },
+    [DT_F6E3M2] = { 3, 2, 3, true, false, 0x1f, 0x1f, 0x20 },
     [DT_F4E2M1] = { 2, 1, 1, true, false, 7, 7, 8 },
 };
 
@@ -170,7 +174,7 @@ static uint32_t small_from_f64(enum dtype t, double v, bool saturate) {
     const struct layout *l = &layouts[t];
     uint32_t sign = signbit(v) ? 1u << (l->e + l->m) : 0;
     if (v != v)
-        return l->uz || t == DT_F4E2M1 ? l->nan : l->nan | sign;
+        return l->uz || l->over == l->max ? l->nan : l->nan | sign;
     uint32_t bits = small_round(l, fabs(v));
     if (bits > l->max) {
         if (saturate)
@@ -236,6 +240,8 @@ double float_round_to(enum dtype t, double v) {
     case DT_F8E4M3FNUZ:
     case DT_F8E5M2:
     case DT_F8E5M2FNUZ:
+    case DT_F6E2M3:
+    case DT_F6E3M2:
     case DT_F4E2M1:
         return small_to_f64(t, small_from_f64(t, v, false));
     case DT_F8E8M0:

@@ -17,6 +17,8 @@ enum dtype {
     DT_F8E5M2,
     DT_F8E5M2FNUZ,
     DT_F8E8M0,
+    DT_F6E2M3, /* packed in files, four to three bytes, low bits first */
+    DT_F6E3M2,
     DT_F4E2M1, /* packed in files, two to a byte, low nibble first */
     DT_I64,
     DT_I32,

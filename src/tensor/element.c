@@ -5,17 +5,23 @@
 
 #include "tensor/tensor.h"
 
-static unsigned packed_get(const struct tensor *t, int64_t i) {
+unsigned tensor_bits(const struct tensor *t, int64_t i) {
     const unsigned char *p = t->data;
-    int bits = dtype_row(t->store)->bits, per = 8 / bits;
-    return p[i / per] >> (i % per * bits) & ((1u << bits) - 1);
+    int64_t bits = dtype_row(t->store)->bits, at = i * bits;
+    unsigned shift = (unsigned)(at % 8), v = p[at / 8];
+    if (shift + (unsigned)bits > 8)
+        v |= (unsigned)p[at / 8 + 1] << 8;
+    return v >> shift & ((1u << bits) - 1);
 }
 
-static void packed_set(struct tensor *t, int64_t i, unsigned v) {
+void tensor_set_bits(struct tensor *t, int64_t i, unsigned v) {
     unsigned char *p = t->data;
-    int bits = dtype_row(t->store)->bits, per = 8 / bits, shift = (int)(i % per) * bits;
-    unsigned mask = (1u << bits) - 1;
-    p[i / per] = (unsigned char)((p[i / per] & ~(mask << shift)) | (v & mask) << shift);
+    int64_t bits = dtype_row(t->store)->bits, at = i * bits;
+    unsigned shift = (unsigned)(at % 8), mask = ((1u << bits) - 1) << shift;
+    v = v << shift & mask;
+    p[at / 8] = (unsigned char)((p[at / 8] & ~mask) | v);
+    if (mask > 0xff)
+        p[at / 8 + 1] = (unsigned char)((p[at / 8 + 1] & ~(mask >> 8)) | v >> 8);
 }
 
 /* For a double: NaN is 0, what is out of range the nearest end. */
@@ -71,9 +77,11 @@ void tensor_load_f64(const struct tensor *t, int64_t begin, int64_t n, double *t
     case DT_F8E5M2FNUZ:
     case DT_F8E8M0:
         READ(uint8_t, f8_to_f64(t->store, v));
+    case DT_F6E2M3:
+    case DT_F6E3M2:
     case DT_F4E2M1:
         for (int64_t k = 0; k < n; k++)
-            to[k] = f8_to_f64(DT_F4E2M1, (uint8_t)packed_get(t, begin + k));
+            to[k] = f8_to_f64(t->store, (uint8_t)tensor_bits(t, begin + k));
         return;
     case DT_I64:
         READ(int64_t, (double)v);
@@ -132,16 +140,16 @@ void tensor_load_i64(const struct tensor *t, int64_t begin, int64_t n, int64_t *
         READ(uint8_t, v != 0);
     case DT_I4:
         for (int64_t k = 0; k < n; k++)
-            to[k] = (int64_t)(packed_get(t, begin + k) ^ 8u) - 8;
+            to[k] = (int64_t)(tensor_bits(t, begin + k) ^ 8u) - 8;
         return;
     case DT_I2:
         for (int64_t k = 0; k < n; k++)
-            to[k] = (int64_t)(packed_get(t, begin + k) ^ 2u) - 2;
+            to[k] = (int64_t)(tensor_bits(t, begin + k) ^ 2u) - 2;
         return;
     case DT_U4:
     case DT_U2:
         for (int64_t k = 0; k < n; k++)
-            to[k] = packed_get(t, begin + k);
+            to[k] = tensor_bits(t, begin + k);
         return;
     default:
         for (int64_t k = 0; k < n; k++)
@@ -170,7 +178,7 @@ void tensor_store_i64(struct tensor *t, int64_t begin, int64_t n, const int64_t 
     case DT_I2:
     case DT_U2:
         for (int64_t k = 0; k < n; k++)
-            packed_set(t, begin + k, (unsigned)(from[k] & 15));
+            tensor_set_bits(t, begin + k, (unsigned)(from[k] & 15));
         return;
     default:
         for (int64_t k = 0; k < n; k++)
@@ -194,9 +202,11 @@ void tensor_store_f64(struct tensor *t, int64_t begin, int64_t n, const double *
     case DT_F8E5M2FNUZ:
     case DT_F8E8M0:
         WRITE(uint8_t, f8_from_f64(t->store, from[k], false));
+    case DT_F6E2M3:
+    case DT_F6E3M2:
     case DT_F4E2M1:
         for (int64_t k = 0; k < n; k++)
-            packed_set(t, begin + k, f8_from_f64(DT_F4E2M1, from[k], true));
+            tensor_set_bits(t, begin + k, f8_from_f64(t->store, from[k], true));
         return;
     case DT_BOOL:
         WRITE(uint8_t, from[k] != 0);

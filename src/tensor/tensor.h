@@ -79,6 +79,11 @@ void tensor_set_f64(struct tensor *t, int64_t i, double v);
 /* Integers wrap to the width of the store. */
 void tensor_set_i64(struct tensor *t, int64_t i, int64_t v);
 
+/* The bits of an element of less than a byte: elements follow one another from the low bits of
+ * their byte on, those of 6 bits over the bytes' borders too. */
+unsigned tensor_bits(const struct tensor *t, int64_t i);
+void tensor_set_bits(struct tensor *t, int64_t i, unsigned v);
+
 /* The same for n elements from `begin` on, much faster than one by one. */
 void tensor_load_f64(const struct tensor *t, int64_t begin, int64_t n, double *to);
 void tensor_load_i64(const struct tensor *t, int64_t begin, int64_t n, int64_t *to);

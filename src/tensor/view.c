@@ -181,10 +181,8 @@ static void copy_all(const struct view *v, unsigned char *to, const unsigned cha
 
 /* Packed elements go one by one, as bare bits. */
 static void copy_packed(const struct view *v, struct tensor *out) {
-    struct tensor from = *v->base, to = *out;
-    from.store = to.store = dtype_row(out->store)->bits == 4 ? DT_U4 : DT_U2;
     for (int64_t i = 0, n = view_count(v); i < n; i++)
-        tensor_set_i64(&to, i, tensor_i64(&from, view_index(v, i)));
+        tensor_set_bits(out, i, tensor_bits(v->base, view_index(v, i)));
 }
 
 enum status view_materialise(struct tensor **out, const struct view *v, struct err *e) {

@@ -10,8 +10,8 @@
 
 #include "npz/npz.h"
 
-static const enum dtype small[] = { DT_F16,    DT_BF16,       DT_F8E4M3FN, DT_F8E4M3FNUZ,
-                                    DT_F8E5M2, DT_F8E5M2FNUZ, DT_F4E2M1 };
+static const enum dtype small[] = { DT_F16,        DT_BF16,   DT_F8E4M3FN, DT_F8E4M3FNUZ, DT_F8E5M2,
+                                    DT_F8E5M2FNUZ, DT_F6E2M3, DT_F6E3M2,   DT_F4E2M1 };
 enum { N_SMALL = sizeof small / sizeof *small };
 
 static double value_of(enum dtype t, unsigned bits) {

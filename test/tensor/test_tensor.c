@@ -30,6 +30,16 @@ static void test_packed(void **state) {
     static const double float4[] = { 0.5, 1, -0.0, -6, 6 };
     for (int i = 0; i < 5; i++)
         assert_true(tensor_f64(&t, i) == float4[i]);
+    /* ONNX, TensorProto.raw_data: byte0 = x0 | (x1 & 3) << 6, byte1 = x1 >> 2 | (x2 & 15) << 4,
+     * byte2 = x2 >> 4 | x3 << 2; here x = 0x21, 0x20, 0x3f, 0x01 */
+    t.store = DT_F6E2M3;
+    static const double e2m3[] = { -0.125, -0.0, -7.5, 0.125 };
+    for (int i = 0; i < 4; i++)
+        assert_true(tensor_f64(&t, i) == e2m3[i]);
+    t.store = DT_F6E3M2;
+    static const double e3m2[] = { -0.0625, -0.0, -28, 0.0625 };
+    for (int i = 0; i < 4; i++)
+        assert_true(tensor_f64(&t, i) == e3m2[i]);
     t.store = DT_I4;
     tensor_set_i64(&t, 1, -3);
     assert_int_equal(bytes[0], 0xd1);

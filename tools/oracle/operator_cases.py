@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import onnxruntime
 from onnx import helper
+from onnx.reference import ReferenceEvaluator
 
 rng = np.random.default_rng(7)
 out = open(sys.argv[1], "w")
@@ -298,6 +299,18 @@ def integers():
     refused("Resize", [x > 0, None, np.array([1, 1, 2, 2], np.float32)], "which mode 'nearest' takes", mode="linear")
 
 
-for part in (fused, norms, attention, layouts, rest, refusals, integers):
+def newest():
+    """Operators that ONNX Runtime does not have yet: the specification's own evaluator answers."""
+    for k, attrs in enumerate(({}, {"alpha": 1.7})):
+        a, b = real(2, 3, 4) * 3, real(2, 3, 4)
+        node = helper.make_node("SwiGLU", ["a", "b"], ["y"], **attrs)
+        y, = ReferenceEvaluator(helper.make_model(helper.make_graph(
+            [node], "g", [helper.make_tensor_value_info(n, 1, [2, 3, 4]) for n in "ab"], [helper.make_tensor_value_info("y", 1, [2, 3, 4])]),
+            opset_imports=[helper.make_opsetid("", 28)])).run(None, {"a": a, "b": b})
+        write(f"SwiGLU_{k}", "SwiGLU", "", [a, b], [y], attrs)
+    refused("SwiGLU", [real(2, 3), real(3)], "different shapes")
+
+
+for part in (fused, norms, attention, layouts, rest, refusals, integers, newest):
     part()
 out.close()

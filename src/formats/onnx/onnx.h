@@ -9,7 +9,7 @@
 #include "ir/ir.h"
 #include "wire/protobuf.h"
 
-enum { ONNX_NEWEST_OPSET = 27, ONNX_MAX_DEPTH = 64 };
+enum { ONNX_NEWEST_OPSET = 28, ONNX_MAX_DEPTH = 64 };
 
 enum onnx_model_field {
     MODEL_IR_VERSION = 1,

@@ -97,18 +97,26 @@ static uint32_t field_of(enum dtype t) {
 }
 
 /* Elements of the typed field that n elements of t take: two reals a complex number, one integer a
- * byte of packed ones. */
+ * byte of packed ones, but one an element of those of 6 bits. */
 static uint64_t units_of(enum dtype t, int64_t n) {
     enum dtype_class k = dtype_row(t)->class_;
     if (k == CLASS_COMPLEX)
         return 2 * (uint64_t)n;
-    return dtype_row(t)->bits < 8 ? dtype_bytes(t, n) : (uint64_t)n;
+    int bits = dtype_row(t)->bits;
+    return bits < 8 && bits != 6 ? dtype_bytes(t, n) : (uint64_t)n;
 }
 
 static void store_unit(void *to, size_t i, uint64_t v, size_t size) {
     unsigned char *p = (unsigned char *)to + i * size;
     for (size_t k = 0; k < size; k++)
         p[k] = (unsigned char)(v >> (8 * k));
+}
+
+/* The first n bytes of the data, an element each, become packed elements. */
+static void pack(struct tensor *t, int64_t n) {
+    const unsigned char *units = t->data;
+    for (int64_t i = 0; i < n; i++)
+        tensor_set_bits(t, i, units[i]);
 }
 
 static enum status decode_typed(struct onnx_reader *r, struct span s, const struct tensor_fields *t,
@@ -141,6 +149,8 @@ static enum status decode_typed(struct onnx_reader *r, struct span s, const stru
         }
     }
     out->data = to;
+    if (dtype_row(out->dtype)->bits == 6)
+        pack(out, (int64_t)i);
     return i == t->n_typed
                ? OK
                : err_set(r->e, STATUS_CORRUPT, "TensorProto '%s' has malformed elements", t->name);

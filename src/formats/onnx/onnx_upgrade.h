@@ -4,6 +4,8 @@
 #ifndef FORMATS_ONNX_ONNX_UPGRADE_H
 #define FORMATS_ONNX_ONNX_UPGRADE_H
 
+#include <limits.h>
+
 #include "formats/onnx/onnx.h"
 
 struct upgrade {
@@ -17,6 +19,8 @@ typedef enum status upgrade_fn(struct upgrade *u);
 
 /* A rewrite of nodes whose operator-set version is below `below`. Rows of one operator are in
  * ascending order. */
+enum { EVERY_VERSION = INT_MAX };
+
 struct upgrade_row {
     const char *op;
     int below;

@@ -10,7 +10,8 @@ import numpy as np
 
 # type, bits, magnitude of the largest finite value's code, code of what is too large
 TYPES = [("float16", 16, 0x7BFF), ("bfloat16", 16, 0x7F7F), ("float8_e4m3fn", 8, 0x7E), ("float8_e4m3fnuz", 8, 0x7F),
-         ("float8_e5m2", 8, 0x7B), ("float8_e5m2fnuz", 8, 0x7F), ("float4_e2m1fn", 4, 7)]
+         ("float8_e5m2", 8, 0x7B), ("float8_e5m2fnuz", 8, 0x7F), ("float6_e2m3fn", 6, 0x1F), ("float6_e3m2fn", 6, 0x1F),
+         ("float4_e2m1fn", 4, 7)]
 out = {}
 for name, bits, top in TYPES:
     t = np.dtype(np.float16 if name == "float16" else getattr(ml_dtypes, name))
@@ -34,14 +35,14 @@ for name, bits, top in TYPES:
     for p in points:
         neg = sign if np.signbit(p) else 0
         if np.isnan(p):
-            nan = {"float4_e2m1fn": 8, "float16": 0x7E00, "bfloat16": 0x7FC0, "float8_e4m3fn": 0x7F, "float8_e5m2": 0x7E}.get(name)
-            c = sign if uz else nan | (0 if bits == 4 else neg)
+            nan = {"float6_e2m3fn": 0x20, "float6_e3m2fn": 0x20, "float4_e2m1fn": 8, "float16": 0x7E00, "bfloat16": 0x7FC0, "float8_e4m3fn": 0x7F, "float8_e5m2": 0x7E}.get(name)
+            c = sign if uz else nan | (0 if bits < 8 else neg)
             plain.append(c)
             saturated.append(c)
             continue
         a = abs(p)
         if a >= over and not (a == over and top % 2 == 0):
-            plain.append(sign if uz else neg | (top if bits == 4 else top + 1))
+            plain.append(sign if uz else neg | (top if bits < 8 else top + 1))
             saturated.append(neg | top)
             continue
         c = int(np.searchsorted(magnitude, a, side="right")) - 1
