@@ -252,14 +252,17 @@ static enum status make_main(struct pass *p, int from, const struct pattern *t, 
     if (plain) /* without the scales and zero points */
         n_in = first->n_in;
     struct value *scale = p->ends[0]->in[1], *zero = p->ends[0]->in[2];
-    struct node *n = make(p, end, name, plain ? first->domain : "fixed", in, n_in, 1, attrs);
+    struct node *n =
+        make(p, plain ? NULL : end, name, plain ? first->domain : "fixed", in, n_in, 1, attrs);
     set_limits(p, n, low, high);
     if (first->native & NATIVE_POWER_OF_TWO)
         patch_set_int(p->patch, n, "power_of_two", 1);
-    if (!end) {
+    if (!end || plain) {
         n->out[0]->dtype = p->ends[0]->out[0]->dtype;
         store(p, real, n->out[0], scale, zero);
     }
+    if (end && plain) /* a variadic operator takes no input that is left out */
+        become(p, end, "Identity", "", n->out, 1, NULL);
     return OK;
 }
 
