@@ -138,6 +138,13 @@ struct int_rescale {
     int32_t zero, low, high;
 };
 
+/* ONNX's way from sums to quantized integers (ops/qlinear.c): bias and factor one a column. */
+struct int_requant {
+    const double *bias, *factor;
+    bool single; /* float32 arithmetic */
+    double zero, least, largest;
+};
+
 enum { INT_VECTORS = 3 }; /* of a tile */
 
 struct isa {
@@ -149,6 +156,7 @@ struct isa {
                      const int64_t *w_at);
     /* Sums of n channels, the first `channel`, to the output's integers (ops/fixed_sums.h). */
     void (*int_rescale)(const struct int_rescale *s, int32_t *v, int64_t n, int64_t channel);
+    void (*int_requantize)(const struct int_requant *s, int32_t *v, int64_t n, int64_t column);
     struct micro_f f;
     struct micro_d d;
 };

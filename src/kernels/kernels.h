@@ -41,5 +41,10 @@ enum status kernel_gather(struct op_ctx *c);
 enum status kernel_concat(struct op_ctx *c);
 enum status kernel_fixed_conv(struct op_ctx *c);
 enum status kernel_fixed_product(struct op_ctx *c);
+enum status kernel_conv_integer(struct op_ctx *c);
+enum status kernel_matmul_integer(struct op_ctx *c);
+enum status kernel_qlinear_conv(struct op_ctx *c);
+enum status kernel_qlinear_matmul(struct op_ctx *c);
+enum status kernel_qgemm(struct op_ctx *c);
 
 #endif

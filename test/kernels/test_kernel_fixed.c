@@ -52,9 +52,12 @@ static void conv_case(struct bench *b) {
          last = random_chance(r, 90);
     int n = random_chance(r, 80) ? 2 : random_chance(r, 50) ? 1 : 3;
     int64_t groups = depthwise              ? random_in(r, 2, 40)
-                     : random_chance(r, 90) ? 1
-                                            : 2,
-            in = depthwise ? 1 : random_in(r, 1, 20), out = depthwise ? 1 : random_in(r, 1, 60);
+                     : random_chance(r, 80) ? 1
+                                            : random_in(r, 2, 4),
+            in = depthwise ? 1 : random_in(r, 1, 20),
+            out = !depthwise             ? random_in(r, 1, 60)
+                  : random_chance(r, 70) ? 1
+                                         : random_in(r, 2, 5);
     int64_t stride[3], dilation[3], pads[6], x[5] = { random_in(r, 1, 2) }, k[5];
     for (int i = 0; i < n; i++) {
         int64_t kernel = random_chance(r, 40) ? 1 : random_in(r, 1, 5);
@@ -105,7 +108,14 @@ static void product_case(struct bench *b) {
         node_set_int(b->node, "transB", 1);
     limits(b);
     quantized(b, 0, t, rank, a, false);
-    quantized(b, 1, t, 2, w, random_chance(r, 80));
+    if (!gemm && random_chance(r, 50)) { /* a matrix for each batch, or for some */
+        int64_t many[4] = { a[0], random_chance(r, 50) ? 1 : a[1], k, n };
+        many[rank - 2] = k;
+        many[rank - 1] = n;
+        quantized(b, 1, t, rank, many, random_chance(r, 40));
+    } else {
+        quantized(b, 1, t, 2, w, random_chance(r, 80));
+    }
     if (biased)
         bias(b, n);
     parameters(b, operands, operands, t, gemm && t == DT_I8 && random_chance(r, 50) ? n : 1);
@@ -114,12 +124,12 @@ static void product_case(struct bench *b) {
 
 static void test_conv(void **state) {
     (void)state;
-    bench_cases(conv_case, 30, 500);
+    bench_cases(conv_case, 30, 800);
 }
 
 static void test_product(void **state) {
     (void)state;
-    bench_cases(product_case, 31, 400);
+    bench_cases(product_case, 31, 800);
 }
 
 int main(void) {
