@@ -21,7 +21,7 @@
     DO(Exp) DO(Log) DO(Sin) DO(Cos) DO(Tan) DO(Asin) DO(Acos) DO(Atan) DO(Sinh) DO(Cosh) DO(Tanh)  \
     DO(Asinh) DO(Acosh) DO(Atanh) DO(Erf) DO(Sigmoid) DO(Softplus) DO(Mish) DO(Elu) DO(Celu)       \
     DO(Selu) DO(Swish) DO(Gelu) DO(FastGelu)
-#define BINARY_PLAIN(DO) DO(Add) DO(Sub) DO(Mul) DO(Div) DO(Max) DO(Min) DO(PRelu)
+#define BINARY_PLAIN(DO) DO(Add) DO(Sub) DO(Mul) DO(Div) DO(Max) DO(Min) DO(PRelu) DO(Pow)
 #define UNARY_ID(name) UNARY_##name,
 #define BINARY_ID(name) BINARY_##name,
 enum { UNARY_PLAIN(UNARY_ID) UNARY_CALLING(UNARY_ID) UNARY_COUNT };
@@ -35,6 +35,21 @@ enum { PLANE_TAPS = 16 }; /* kernel columns of a depthwise plane at most */
 struct run {
     int64_t to, from, n; /* from < 0: zeros */
 };
+
+/* Quantized integers and reals (ops/quantize.h): scale and zero point one, or one an element. */
+struct quant_run {
+    const void *x;
+    void *y;
+    int64_t n;
+    const double *scale, *zero;
+    int step;
+    double least, largest; /* of the integers */
+};
+#define QUANT_TYPES(DO) DO(i8) DO(u8) DO(i16) DO(u16) DO(i32)
+#define QUANT_ID(name) QUANT_##name,
+enum { QUANT_TYPES(QUANT_ID) QUANT_COUNT };
+#undef QUANT_ID
+typedef void quant_fn(const struct quant_run *r);
 
 #define MICRO(T, S)                                                                                \
     /* One tile of C = init + A * B: rows x columns, at most ROWS x 3 vectors. Each element is one \
@@ -98,9 +113,17 @@ struct run {
         /* y[i] over x[tap][i] in order: the largest; the sum by the divisor. */                   \
         void (*pool_max)(T *y, int64_t n, int taps, const T *const *x);                            \
         void (*pool_mean)(T *y, int64_t n, int taps, const T *const *x, T divisor);                \
+        /* Also its place: base[tap] + i * step. */                                                \
+        void (*pool_max_at)(T *y, int64_t *at, int64_t n, int taps, const T *const *x, const int64_t *base, int64_t step);  \
         /* y[r] = the sum of x[r * n + i], i < n in order, by the divisor; r < 8. */                 \
         void (*mean_rows)(const T *x, int64_t n, T *y, T divisor);                                 \
-        void (*softmax)(const T *x, T *y, int64_t n);                                              \
+        quant_fn *quantize[QUANT_COUNT], *dequantize[QUANT_COUNT];                                 \
+        /* sum[r] = the chain from sum[r] of w[r * step + i] and x[i], i ascending. */             \
+        void (*chains)(const T *w, int64_t step, int64_t rows, const T *x, int64_t n, T *sum);     \
+        /* LRN along a row: the chain of the squares of x[tap][i], then centre[i] / pow(fma(factor, sum, bias), beta). */   \
+        void (*lrn)(T *y, int64_t n, int taps, const T *const *x, const T *centre, T factor, T bias, T beta);               \
+        /* Of x, or its logarithm. */                                                              \
+        void (*softmax)(const T *x, T *y, int64_t n, bool logarithm);                                              \
         /* y = fma((x - mean) * inverse, scale, bias), each of these per element when `each`, else the first of them.       */ \
         void (*affine)(const T *x, T *y, int64_t n, bool each, const T *mean, const T *inverse,    \
                        const T *scale, const T *bias);                                             \
@@ -116,7 +139,7 @@ struct run {
         void (*norm_sets)(const struct norm_job *j, int64_t s, int sets, bool dense);              \
         reduce_fn_##S *reduce[REDUCTIONS];                                                         \
         /* `count` <= 64 side by side, elements `step` apart. */                                   \
-        void (*softmax_columns)(const T *x, T *y, int64_t n, int64_t step, int64_t count);         \
+        void (*softmax_columns)(const T *x, T *y, int64_t n, int64_t step, int64_t count, bool logarithm);         \
     };
 /* clang-format off */
 MICRO(float, f)
@@ -145,6 +168,13 @@ struct int_requant {
     double zero, least, largest;
 };
 
+/* Add and Sub on quantized integers (ops/fixed_binary.c): of the operands and of the result. */
+struct int_add {
+    int32_t zero[3], multiplier[3], left[3], right[3], low, high;
+    int shift;
+    bool difference;
+};
+
 enum { INT_VECTORS = 3 }; /* of a tile */
 
 struct isa {
@@ -157,6 +187,8 @@ struct isa {
     /* Sums of n channels, the first `channel`, to the output's integers (ops/fixed_sums.h). */
     void (*int_rescale)(const struct int_rescale *s, int32_t *v, int64_t n, int64_t channel);
     void (*int_requantize)(const struct int_requant *s, int32_t *v, int64_t n, int64_t column);
+    broadcast_fn *int_add[2];  /* int8, uint8; arg: struct int_add */
+    quant_fn *int_quantize[3]; /* int8, uint8, int16, from float32: ties away from zero, step 0 */
     struct micro_f f;
     struct micro_d d;
 };

@@ -130,16 +130,17 @@ struct softmax_job {
     struct tensor *y;
     struct axis_view v;
     int64_t groups; /* of columns in an outer index */
+    bool logarithm;
 };
 
-#define SOFTMAX_OF(T, S)                                                              \
-    static void softmax_##S(const struct softmax_job *j, int64_t at, int64_t count) { \
-        const T *x = (const T *)j->x->data + at;                                      \
-        T *y = (T *)j->y->data + at;                                                  \
-        if (j->v.inner == 1)                                                          \
-            isa_best()->S.softmax(x, y, j->v.n);                                      \
-        else                                                                          \
-            isa_best()->S.softmax_columns(x, y, j->v.n, j->v.inner, count);           \
+#define SOFTMAX_OF(T, S)                                                                  \
+    static void softmax_##S(const struct softmax_job *j, int64_t at, int64_t count) {     \
+        const T *x = (const T *)j->x->data + at;                                          \
+        T *y = (T *)j->y->data + at;                                                      \
+        if (j->v.inner == 1)                                                              \
+            isa_best()->S.softmax(x, y, j->v.n, j->logarithm);                            \
+        else                                                                              \
+            isa_best()->S.softmax_columns(x, y, j->v.n, j->v.inner, count, j->logarithm); \
     }
 SOFTMAX_OF(float, f)
 SOFTMAX_OF(double, d)
@@ -156,7 +157,10 @@ static void softmax_task(void *arg, size_t index) {
 }
 
 enum status kernel_softmax(struct op_ctx *c) {
-    struct softmax_job j = { .x = c->in[0], .y = c->out[0], .v = { 1, 1, 1 } };
+    struct softmax_job j = { .x = c->in[0],
+                             .y = c->out[0],
+                             .v = { 1, 1, 1 },
+                             .logarithm = strcmp(c->node->op, "LogSoftmax") == 0 };
     int axis = 0;
     if (!is_real(j.x))
         return kernel_reference(c);

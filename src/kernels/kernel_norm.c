@@ -109,3 +109,68 @@ enum status kernel_layer_norm(struct op_ctx *c) {
              x->store == DT_F64 ? layer_d : layer_f, &j);
     return OK;
 }
+
+struct lrn_job {
+    const struct tensor *x;
+    struct tensor *y;
+    int64_t channels, run, size; /* run: elements of a channel side by side; 1: channels last */
+    double alpha, beta, bias;
+};
+
+/* Channels [from, to) of the window around channel `at`. */
+static void lrn_window(const struct lrn_job *j, int64_t at, int64_t *from, int64_t *to) {
+    *from = at - (j->size - 1) / 2 > 0 ? at - (j->size - 1) / 2 : 0;
+    *to = at + j->size / 2 + 1 < j->channels ? at + j->size / 2 + 1 : j->channels;
+}
+
+enum { LRN_TAPS = 64 };
+
+/* Channels first: one channel of one image. Channels last: one position, whose channels with whole
+ * windows lie side by side. */
+#define LRN(T, S)                                                                            \
+    static void lrn_##S(void *arg, size_t task) {                                            \
+        const struct lrn_job *j = arg;                                                       \
+        const int64_t step = j->run > 1 ? j->run : 1, first = j->run > 1 ? 1 : j->channels,  \
+                      last = j->run > 1 ? (int64_t)task % j->channels : 0;                   \
+        int64_t base = j->run > 1 ? (int64_t)task / j->channels * j->channels * j->run       \
+                                  : (int64_t)task * j->channels,                             \
+                at = last;                                                                   \
+        while (at < last + first) {                                                          \
+            const T *x = (const T *)j->x->data + base, *tap[LRN_TAPS];                       \
+            T *y = (T *)j->y->data + base;                                                   \
+            int64_t from, to, n = 1;                                                         \
+            lrn_window(j, at, &from, &to);                                                   \
+            if (j->run == 1 && to - from == j->size) /* as are its neighbours' windows */    \
+                n = j->channels - to + 1;                                                    \
+            for (int64_t k = from; k < to; k++)                                              \
+                tap[k - from] = x + k * step;                                                \
+            isa_best()->S.lrn(y + at * step, j->run > 1 ? j->run : n, (int)(to - from), tap, \
+                              x + at * step, (T)(j->alpha / (double)j->size), (T)j->bias,    \
+                              (T)j->beta);                                                   \
+            at += n;                                                                         \
+        }                                                                                    \
+    }
+LRN(float, f)
+LRN(double, d)
+
+enum status kernel_lrn(struct op_ctx *c) {
+    const struct tensor *x = c->in[0];
+    struct layout l;
+    struct lrn_job j = { .x = x,
+                         .y = c->out[0],
+                         .run = 1,
+                         .size = attr_int(c->node, "size"),
+                         .alpha = attr_float(c->node, "alpha"),
+                         .beta = attr_float(c->node, "beta"),
+                         .bias = attr_float(c->node, "bias") };
+    int64_t n = tensor_count(x);
+    if (!same_store(c) || n == 0 || j.size > LRN_TAPS)
+        return kernel_reference(c);
+    TRY(layout_read(c->node, x->rank, &l, c->err));
+    j.channels = x->dim[l.channel];
+    for (int i = l.channel + 1; i < x->rank; i++)
+        j.run *= x->dim[i];
+    pool_run(n > 1024 ? c->pool : NULL, (size_t)(j.run > 1 ? n / j.run : n / j.channels),
+             x->store == DT_F64 ? lrn_d : lrn_f, &j);
+    return OK;
+}

@@ -1,5 +1,5 @@
 /* Fast pools: the bits of src/ops/pooling.c for MaxPool without indices, AveragePool and the global
- * ones. */
+ * ones, of up to three spatial axes. Others: kernel_pool_any.c. */
 #include <math.h>
 #include <string.h>
 
@@ -69,9 +69,10 @@ enum status kernel_pool(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     struct pooling p = { .batch = 0 };
     bool real = x->store == DT_F32 || x->store == DT_F64;
-    if (!real || x->rank < 2 || x->rank - 2 > AXES || tensor_count(c->out[0]) == 0 ||
-        tensor_count(x) == 0 || op_wanted(c, 1))
+    if (!real || x->rank < 2 || tensor_count(c->out[0]) == 0 || tensor_count(x) == 0)
         return kernel_reference(c);
+    if (x->rank - 2 > AXES || op_wanted(c, 1))
+        return kernel_pool_any(c);
     TRY(plan(c, &p));
     if (x->store == DT_F32)
         pool_f(c, &p);

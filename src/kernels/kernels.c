@@ -28,6 +28,12 @@ static const struct {
     { "com.microsoft", "Gelu", kernel_gelu },
     { "com.microsoft", "QuickGelu", kernel_gelu },
     { "", "Softmax", kernel_softmax },
+    { "", "LogSoftmax", kernel_softmax },
+    { "", "LRN", kernel_lrn },
+    { "", "QuantizeLinear", kernel_quantize },
+    { "", "DequantizeLinear", kernel_dequantize },
+    { "com.microsoft", "QuantizeLinear", kernel_quantize },
+    { "com.microsoft", "DequantizeLinear", kernel_dequantize },
     { "", "MaxPool", kernel_pool },
     { "", "AveragePool", kernel_pool },
     { "", "GlobalMaxPool", kernel_pool },
@@ -62,6 +68,9 @@ static const struct {
     { "fixed", "Conv", kernel_fixed_conv },
     { "fixed", "Gemm", kernel_fixed_product },
     { "fixed", "MatMul", kernel_fixed_product },
+    { "fixed", "Add", kernel_fixed_add },
+    { "fixed", "Sub", kernel_fixed_add },
+    { "fixed", "Quantize", kernel_fixed_quantize },
 #include "ops/reduce.def"
 };
 #undef REDUCE

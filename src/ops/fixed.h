@@ -111,6 +111,10 @@ int32_t fixed_quantized(const struct fixed_quant *q, double real);
 int32_t *fixed_values(struct op_ctx *c, const struct tensor *t, int32_t offset);
 /* int32 values into the narrow integers of t. */
 void fixed_store(struct tensor *t, int64_t begin, int64_t n, const int32_t *from);
+/* Add and Sub of operands a and b, shifted left by `shift`, into y: the factors of a and b to the
+ * scale that they share (twice the larger), and of their sum. */
+void fixed_add_factors(const struct fixed_quant *a, const struct fixed_quant *b,
+                       const struct fixed_quant *y, int shift, struct fixed_factor f[3]);
 /* The declared type is one that the reference has no kernel for. */
 enum status fixed_bad_type(struct op_ctx *c, enum dtype t);
 

@@ -73,12 +73,19 @@ static bool power_of_two(float scale) {
     return fabs(l - fixed_round(l)) < 1e-3;
 }
 
-/* Both to the scale `twice`; the factor of the result is set by the caller. */
-static double common_scale(struct binary *p) {
-    double twice = (double)(2 * fmaxf(p->a.scale[0], p->b.scale[0]));
-    p->fa = fixed_factor_of((double)p->a.scale[0] / twice);
-    p->fb = fixed_factor_of((double)p->b.scale[0] / twice);
+/* Factors to twice the larger scale, which is given. */
+static double common_scale(const struct fixed_quant *a, const struct fixed_quant *b,
+                           struct fixed_factor f[2]) {
+    double twice = (double)(2 * fmaxf(a->scale[0], b->scale[0]));
+    f[0] = fixed_factor_of((double)a->scale[0] / twice);
+    f[1] = fixed_factor_of((double)b->scale[0] / twice);
     return twice;
+}
+
+void fixed_add_factors(const struct fixed_quant *a, const struct fixed_quant *b,
+                       const struct fixed_quant *y, int shift, struct fixed_factor f[3]) {
+    double twice = common_scale(a, b, f);
+    f[2] = fixed_factor_of(twice / (double)((float)(1 << shift) * y->scale[0]));
 }
 
 static int32_t sum_of(const struct binary *p, int32_t a, int32_t b) {
@@ -123,9 +130,10 @@ static enum status add_or_sub(struct op_ctx *c, bool difference) {
     if (wide && attr_int(c->node, "power_of_two") && power_of_two(p.a.scale[0]) &&
         power_of_two(p.b.scale[0]) && power_of_two(p.y.scale[0]))
         return shift_and_add(c, &p, difference);
+    struct fixed_factor f[3];
     p.shift = wide ? 15 : 20;
-    double twice = common_scale(&p);
-    p.fy = fixed_factor_of(twice / (double)((float)(1 << p.shift) * p.y.scale[0]));
+    fixed_add_factors(&p.a, &p.b, &p.y, p.shift, f);
+    p.fa = f[0], p.fb = f[1], p.fy = f[2];
     return apply(c, &p, difference ? difference_of : sum_of);
 }
 
@@ -147,7 +155,9 @@ static enum status squared_difference(struct op_ctx *c) {
     TRY(read_all(c, &p));
     if (p.y.dtype != DT_I8)
         return fixed_bad_type(c, p.y.dtype);
-    double twice = common_scale(&p);
+    struct fixed_factor f[2];
+    double twice = common_scale(&p.a, &p.b, f);
+    p.fa = f[0], p.fb = f[1];
     p.fy = fixed_factor_of(twice * twice / (double)((float)(1 << 14) * p.y.scale[0]));
     return apply(c, &p, square_of);
 }

@@ -16,9 +16,7 @@
 #include "ops/row.h"
 #include "ops/split.h"
 
-/* MaxPool's index of the element at offset `at` within an image's channel: the offset itself, or
- * with storage_order 1 the position that it has when the first spatial axis varies fastest. */
-static int64_t max_index(const struct pool_plan *p, int64_t at) {
+int64_t pool_max_index(const struct pool_plan *p, int64_t at) {
     if (!p->column_major)
         return at;
     int64_t index = 0, step = p->w.n ? p->x_spatial[p->w.n - 1] : 1;
@@ -162,7 +160,7 @@ static void max_pool_int(struct op_ctx *c, const struct pool_plan *p) {
             }
             tensor_set_i64(c->out[0], to, value);
             if (op_wanted(c, 1))
-                tensor_set_i64(c->out[1], to, best < 0 ? -1 : from + max_index(p, best));
+                tensor_set_i64(c->out[1], to, best < 0 ? -1 : from + pool_max_index(p, best));
         }
     }
 }

@@ -22,6 +22,10 @@ enum status pool_plan(const struct node *n, bool global, enum pool_kind kind, in
  * ceil_mode adds past that is not counted. */
 int64_t pool_padded_count(const struct window *w, int64_t at);
 
+/* MaxPool's index of the element at offset `at` within an image's channel: the offset itself, or
+ * with storage_order 1 the position that it has when the first spatial axis varies fastest. */
+int64_t pool_max_index(const struct pool_plan *p, int64_t at);
+
 /* Attributes of every form of the pools, for tables of rows (ops/row.h). */
 #define POOL_ATTRS                                                                  \
     NEEDED("kernel_shape", INTS), PLAIN("strides", INTS), PLAIN("dilations", INTS), \

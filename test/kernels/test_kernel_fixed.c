@@ -122,6 +122,30 @@ static void product_case(struct bench *b) {
     bench_compare(b, PREC_NATIVE);
 }
 
+/* Broadcast as any elementwise operator. */
+static void add_case(struct bench *b) {
+    struct random *r = &b->random;
+    enum dtype t = random_chance(r, 60) ? DT_I8 : DT_U8;
+    int rank = (int)random_in(r, 0, 4), whole = (int)random_in(r, 0, 1);
+    int64_t dim[2][4];
+    for (int i = 0; i < rank; i++) {
+        int64_t n = random_chance(r, 3) ? 0 : random_in(r, 1, i == rank - 1 ? 70 : 6);
+        dim[whole][i] = n;
+        dim[!whole][i] = random_chance(r, 25) ? 1 : n;
+    }
+    bench_begin(b, "fixed", random_chance(r, 50) ? "Add" : "Sub", 8, 1);
+    limits(b);
+    quantized(b, 0, t, rank, dim[0], false);
+    quantized(b, 1, t, rank, dim[1], random_chance(r, 30));
+    parameters(b, 2, 2, t, 1);
+    bench_compare(b, PREC_NATIVE);
+}
+
+static void test_add(void **state) {
+    (void)state;
+    bench_cases(add_case, 32, 500);
+}
+
 static void test_conv(void **state) {
     (void)state;
     bench_cases(conv_case, 30, 800);
@@ -133,7 +157,7 @@ static void test_product(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_conv),
-                                        cmocka_unit_test(test_product) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_conv), cmocka_unit_test(test_product),
+                                        cmocka_unit_test(test_add) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

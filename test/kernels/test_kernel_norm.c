@@ -106,6 +106,33 @@ static void moments_case(struct bench *b) {
     bench_compare(b, bench_precision(t));
 }
 
+/* Across channels, which come first or last. */
+static void lrn_case(struct bench *b) {
+    struct random *r = &b->random;
+    enum dtype t = random_chance(r, 50) ? DT_F32 : DT_F64;
+    bool last = random_chance(r, 50);
+    int rank = (int)random_in(r, 2, 5);
+    int64_t dim[5];
+    for (int i = 0; i < rank; i++)
+        dim[i] = random_chance(r, 2) ? 0 : random_in(r, 1, i == rank - 1 ? 40 : 8);
+    enum values kind = (enum values)random_in(r, 0, VALUES - 1);
+    bench_begin(b, "", "LRN", 1, 1);
+    node_set_string(b->node, "layout", last ? "NHWC" : "NCHW");
+    node_set_int(b->node, "size", random_in(r, 1, random_chance(r, 5) ? 80 : 9));
+    if (random_chance(r, 60)) {
+        node_set_float(b->node, "alpha", (double)random_in(r, -10, 1000) / 1000);
+        node_set_float(b->node, "beta", (double)random_in(r, -4, 8) / 4);
+        node_set_float(b->node, "bias", (double)random_in(r, 0, 8) / 4);
+    }
+    bench_input(b, 0, t, rank, dim, kind, false);
+    bench_compare(b, bench_precision(t));
+}
+
+static void test_lrn(void **state) {
+    (void)state;
+    bench_cases(lrn_case, 15, 500);
+}
+
 static void test_instance(void **state) {
     (void)state;
     bench_cases(instance_case, 12, 400);
@@ -135,7 +162,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch),    cmocka_unit_test(test_layer),
         cmocka_unit_test(test_instance), cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_moments),  cmocka_unit_test(test_lrn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
