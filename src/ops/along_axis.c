@@ -6,6 +6,7 @@
 
 #include "ops/axes.h"
 #include "ops/row.h"
+#include "ops/split.h"
 
 /* -1, 0, 1 as element i is less than, equal to, greater than element k; NaN is the greatest. */
 static int compare(const struct tensor *t, int64_t i, int64_t k) {
@@ -36,26 +37,77 @@ static enum status arg_shape(struct shape_ctx *c) {
     return OK;
 }
 
+/* The best of n elements `step` apart, by `sign`; of equal ones the first, or the last. */
+struct arg_line {
+    int64_t n, step;
+    int sign;
+    bool last;
+};
+
+/* NaN is the greatest; `v != v` holds for no integer. */
+#define ARG(T, name)                                                                          \
+    static int64_t arg_##name(const struct arg_line *l, const void *data, int64_t at) {       \
+        const T *x = (const T *)data + at;                                                    \
+        int64_t best = 0;                                                                     \
+        T most = x[0];                                                                        \
+        for (int64_t i = 1; i < l->n; i++) {                                                  \
+            T v = x[i * l->step];                                                             \
+            int order =                                                                       \
+                v != v || most != most ? (v != v) - (most != most) : (v > most) - (v < most); \
+            order *= l->sign;                                                                 \
+            if (order > 0 || (order == 0 && l->last)) {                                       \
+                most = v;                                                                     \
+                best = i;                                                                     \
+            }                                                                                 \
+        }                                                                                     \
+        return best;                                                                          \
+    }
+ARG(double, f64)
+ARG(float, f32)
+ARG(int64_t, i64)
+ARG(int32_t, i32)
+ARG(int16_t, i16)
+ARG(int8_t, i8)
+ARG(uint64_t, u64)
+ARG(uint32_t, u32)
+ARG(uint16_t, u16)
+ARG(uint8_t, u8)
+
+typedef int64_t arg_fn(const struct arg_line *l, const void *data, int64_t at);
+static arg_fn *const arg_kernels[DT_COUNT] = {
+    [DT_F64] = arg_f64, [DT_F32] = arg_f32, [DT_I64] = arg_i64, [DT_I32] = arg_i32,
+    [DT_I16] = arg_i16, [DT_I8] = arg_i8,   [DT_U64] = arg_u64, [DT_U32] = arg_u32,
+    [DT_U16] = arg_u16, [DT_U8] = arg_u8,   [DT_BOOL] = arg_u8,
+};
+
+struct arg_job {
+    const struct tensor *x;
+    struct axis_view v;
+    struct arg_line line;
+    int64_t *y;
+};
+
+static void arg_part(void *arg, struct part part) {
+    const struct arg_job *j = arg;
+    arg_fn *fn = arg_kernels[j->x->store];
+    for (int64_t k = part.begin; k < part.end; k++)
+        j->y[k] = fn(&j->line, j->x->data, k / j->v.inner * j->v.n * j->v.inner + k % j->v.inner);
+}
+
 static enum status arg_eval(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
-    int sign = node_is(c->node, "ArgMax") ? 1 : -1, axis = 0;
-    bool last = attr_int(c->node, "select_last_index");
+    int axis = 0;
     if (!x->rank)
         return OK;
+    if (!arg_kernels[x->store])
+        return op_bad_type(c, 0);
     TRY(axis_normalise(attr_int(c->node, "axis"), x->rank, &axis, c->err));
-    struct axis_view v = axis_view(x, axis);
-    int64_t *y = c->out[0]->data;
-    FAIL_IF(!v.n && v.outer * v.inner > 0, c->err, STATUS_CORRUPT,
+    struct arg_job j = { .x = x, .v = axis_view(x, axis), .y = c->out[0]->data };
+    j.line = (struct arg_line) { j.v.n, j.v.inner, node_is(c->node, "ArgMax") ? 1 : -1,
+                                 attr_int(c->node, "select_last_index") != 0 };
+    FAIL_IF(!j.v.n && j.v.outer * j.v.inner > 0, c->err, STATUS_CORRUPT,
             "%s over an axis without elements", c->node->op);
-    for (int64_t k = 0; k < v.outer * v.inner; k++) {
-        int64_t at = k / v.inner * v.n * v.inner + k % v.inner, best = 0;
-        for (int64_t i = 1; i < v.n; i++) {
-            int order = compare(x, at + i * v.inner, at + best * v.inner) * sign;
-            if (order > 0 || (order == 0 && last))
-                best = i;
-        }
-        y[k] = best;
-    }
+    split_run(c, j.v.outer * j.v.inner, j.v.n, arg_part, &j);
     return OK;
 }
 

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "ops/row.h"
+#include "ops/split.h"
 
 double cast_to_float(enum dtype t, double v, bool saturate, enum round_mode mode) {
     if (t == DT_F8E8M0)
@@ -125,47 +126,85 @@ static enum status with_complex(struct caster *k) {
     return OK;
 }
 
+enum { PART = 256 }; /* elements at a time */
+
 /* Float32 and float64 keep what the run holds; narrower types round. */
-static void floats_to_floats(struct caster *k) {
+static void floats_to_floats(const struct caster *k, int64_t from, int64_t n) {
     enum dtype to = k->y->dtype;
     bool round = to != DT_F64 && to != DT_F32 && k->c->round_casts;
-    for (int64_t i = 0; i < k->n; i++) {
-        double v = tensor_f64(k->x, i);
-        tensor_set_f64(k->y, i, round ? cast_to_float(to, v, k->saturate, k->mode) : v);
+    double v[PART];
+    if ((to == DT_F16 || to == DT_BF16) && k->x->store == DT_F32 && k->y->store == DT_F32) {
+        float *y = (float *)k->y->data + from;
+        memcpy(y, (const float *)k->x->data + from, (size_t)n * sizeof *y);
+        if (round)
+            float_round_all(to, y, n);
+        return;
     }
+    tensor_load_f64(k->x, from, n, v);
+    for (int64_t i = 0; round && i < n; i++)
+        v[i] = cast_to_float(to, v[i], k->saturate, k->mode);
+    tensor_store_f64(k->y, from, n, v);
 }
 
-static void integers_to_floats(struct caster *k) {
+static void integers_to_floats(const struct caster *k, int64_t from, int64_t n) {
     enum dtype to = k->y->dtype;
     bool is_unsigned = dtype_is_unsigned(k->x->dtype), narrow = to != DT_F64 && to != DT_F32;
-    for (int64_t i = 0; i < k->n; i++) {
-        int64_t v = tensor_i64(k->x, i);
-        if (k->y->store == DT_F32 && !narrow)
-            ((float *)k->y->data)[i] = is_unsigned ? (float)(uint64_t)v : (float)v;
-        else {
-            double d = is_unsigned ? (double)(uint64_t)v : (double)v;
-            tensor_set_f64(k->y, i, narrow ? cast_to_float(to, d, k->saturate, k->mode) : d);
-        }
+    int64_t v[PART];
+    double d[PART];
+    tensor_load_i64(k->x, from, n, v);
+    if (k->y->store == DT_F32 && !narrow) {
+        float *y = (float *)k->y->data + from;
+        for (int64_t i = 0; i < n; i++)
+            y[i] = is_unsigned ? (float)(uint64_t)v[i] : (float)v[i];
+        return;
     }
+    for (int64_t i = 0; i < n; i++)
+        d[i] = is_unsigned ? (double)(uint64_t)v[i] : (double)v[i];
+    for (int64_t i = 0; narrow && i < n; i++)
+        d[i] = cast_to_float(to, d[i], k->saturate, k->mode);
+    tensor_store_f64(k->y, from, n, d);
 }
 
 /* Reals are truncated, then read in the low bits; what no 64-bit integer holds is not defined. */
-static void to_integers(struct caster *k) {
-    bool from_float = dtype_is_float(k->x->store);
-    for (int64_t i = 0; i < k->n; i++) {
-        double v = from_float ? tensor_f64(k->x, i) : 0;
-        if (from_float && k->y->store == DT_U64 && v >= 9223372036854775808.0)
-            tensor_set_f64(k->y, i, v);
-        else
-            tensor_set_i64(k->y, i, cast_to_int(k->y->dtype, tensor_i64(k->x, i)));
-    }
+static void to_integers(const struct caster *k, int64_t from, int64_t n) {
+    int64_t v[PART];
+    double real[PART];
+    tensor_load_i64(k->x, from, n, v);
+    for (int64_t i = 0; i < n; i++)
+        v[i] = cast_to_int(k->y->dtype, v[i]);
+    tensor_store_i64(k->y, from, n, v);
+    if (!dtype_is_float(k->x->store) || k->y->store != DT_U64)
+        return;
+    tensor_load_f64(k->x, from, n, real);
+    for (int64_t i = 0; i < n; i++)
+        if (real[i] >= 9223372036854775808.0)
+            tensor_set_f64(k->y, from + i, real[i]);
 }
 
-static void to_bools(struct caster *k) {
+static void to_bools(const struct caster *k, int64_t from, int64_t n) {
+    uint8_t *y = (uint8_t *)k->y->data + from;
+    int64_t v[PART];
+    double real[PART];
     bool from_float = dtype_is_float(k->x->store);
-    uint8_t *y = k->y->data;
-    for (int64_t i = 0; i < k->n; i++)
-        y[i] = from_float ? tensor_f64(k->x, i) != 0 : tensor_i64(k->x, i) != 0;
+    if (from_float)
+        tensor_load_f64(k->x, from, n, real);
+    else
+        tensor_load_i64(k->x, from, n, v);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = from_float ? real[i] != 0 : v[i] != 0;
+}
+
+typedef void cast_fn(const struct caster *k, int64_t from, int64_t n);
+
+struct parts {
+    const struct caster *k;
+    cast_fn *fn;
+};
+
+static void cast_part(void *arg, struct part part) {
+    const struct parts *p = arg;
+    for (int64_t i = part.begin; i < part.end; i += PART)
+        p->fn(p->k, i, part.end - i < PART ? part.end - i : PART);
 }
 
 static enum status cast_eval(struct op_ctx *c) {
@@ -189,14 +228,11 @@ static enum status cast_eval(struct op_ctx *c) {
         return to_strings(&k);
     if (from == CLASS_COMPLEX || to == CLASS_COMPLEX)
         return with_complex(&k);
-    if (to == CLASS_BOOL)
-        to_bools(&k);
-    else if (to != CLASS_FLOAT)
-        to_integers(&k);
-    else if (from == CLASS_FLOAT)
-        floats_to_floats(&k);
-    else
-        integers_to_floats(&k);
+    cast_fn *fn = to == CLASS_BOOL      ? to_bools
+                  : to != CLASS_FLOAT   ? to_integers
+                  : from == CLASS_FLOAT ? floats_to_floats
+                                        : integers_to_floats;
+    split_run(c, k.n, 4, cast_part, &(struct parts) { &k, fn });
     return OK;
 }
 

@@ -360,6 +360,12 @@ static void nearest_lines(void *arg, struct part part) {
         else if (size == 4)
             for (int64_t i = 0; i < n; i++)
                 memcpy(y + i * 4, x + index[i] * 4, 4);
+        else if (size == 8)
+            for (int64_t i = 0; i < n; i++)
+                memcpy(y + i * 8, x + index[i] * 8, 8);
+        else if (size == 1)
+            for (int64_t i = 0; i < n; i++)
+                y[i] = x[index[i]];
         else
             for (int64_t i = 0; i < n; i++)
                 memcpy(y + (size_t)i * size, x + (size_t)index[i] * size, size);

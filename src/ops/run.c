@@ -121,10 +121,7 @@ static void round_to_declared(struct tensor *t) {
     if (!t || t->kind != KIND_TENSOR || t->store != DT_F32 || t->dtype == DT_F32 ||
         !dtype_is_float(t->dtype))
         return;
-    float *v = t->data;
-    int64_t n = tensor_count(t);
-    for (int64_t i = 0; i < n; i++)
-        v[i] = (float)float_round_to(t->dtype, (double)v[i]);
+    float_round_all(t->dtype, t->data, tensor_count(t));
 }
 
 /* With all inputs known, a rule leaves only what its kernel finds out open. */

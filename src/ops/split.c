@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { TASK_COST = 1 << 16, TASKS_PER_THREAD = 4 };
+enum { TASK_COST = 1 << 16, TASKS_PER_THREAD = 4, PART = 256 };
 
 int split_tasks(const struct op_ctx *c, int64_t n, int64_t cost) {
     int64_t most = (int64_t)pool_threads(c->pool) * TASKS_PER_THREAD;
@@ -55,11 +55,16 @@ const void *input_as(struct op_ctx *c, int i, enum dtype store) {
     struct tensor *copy = tensor_in_arena(c->scratch, t->dtype, store, t->rank, t->dim);
     int64_t n = tensor_count(t);
     bool ints = !dtype_is_float(t->store) && !dtype_is_float(store);
-    for (int64_t k = 0; k < n; k++) {
-        if (ints)
-            tensor_set_i64(copy, k, tensor_i64(t, k));
-        else
-            tensor_set_f64(copy, k, tensor_f64(t, k));
+    for (int64_t from = 0; from < n; from += PART) {
+        int64_t count = n - from < PART ? n - from : PART, whole[PART];
+        double real[PART];
+        if (ints) {
+            tensor_load_i64(t, from, count, whole);
+            tensor_store_i64(copy, from, count, whole);
+        } else {
+            tensor_load_f64(t, from, count, real);
+            tensor_store_f64(copy, from, count, real);
+        }
     }
     return copy->data;
 }

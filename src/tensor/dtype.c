@@ -250,3 +250,36 @@ double float_round_to(enum dtype t, double v) {
         return v;
     }
 }
+
+/* Of the bits of a float32 that is not NaN: binary16 has the normal numbers from 2^-14 to 65504. */
+static uint32_t round_to_f16(uint32_t magnitude) {
+    float v;
+    memcpy(&v, &magnitude, sizeof v);
+    if (magnitude < 0x38800000) { /* steps of 2^-24, as float32 has them around 0.75 */
+        v = (v + 0.75f) - 0.75f;
+        memcpy(&magnitude, &v, sizeof v);
+        return magnitude;
+    }
+    magnitude += 0xfff + (magnitude >> 13 & 1);
+    magnitude &= ~UINT32_C(0x1fff);
+    return magnitude > 0x477fe000 ? 0x7f800000 : magnitude;
+}
+
+static uint32_t round_to_bf16(uint32_t magnitude) {
+    return (magnitude + 0x7fff + (magnitude >> 16 & 1)) & 0xffff0000;
+}
+
+void float_round_all(enum dtype t, float *v, int64_t n) {
+    bool half = t == DT_F16, bfloat = t == DT_BF16;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits, magnitude;
+        memcpy(&bits, &v[i], sizeof bits);
+        magnitude = bits & 0x7fffffff;
+        if ((!half && !bfloat) || magnitude > 0x7f800000) {
+            v[i] = (float)float_round_to(t, (double)v[i]);
+            continue;
+        }
+        bits = (bits & 0x80000000) | (half ? round_to_f16(magnitude) : round_to_bf16(magnitude));
+        memcpy(&v[i], &bits, sizeof bits);
+    }
+}

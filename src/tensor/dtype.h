@@ -92,5 +92,7 @@ enum round_mode { ROUND_NEAREST, ROUND_UP, ROUND_DOWN };
 uint8_t e8m0_from_f64(double v, enum round_mode mode, bool saturate);
 /* v rounded to the values type t has (identity for float64). */
 double float_round_to(enum dtype t, double v);
+/* The same for n float32 numbers in place. */
+void float_round_all(enum dtype t, float *v, int64_t n);
 
 #endif

@@ -24,6 +24,8 @@ void tensor_set_bits(struct tensor *t, int64_t i, unsigned v) {
         p[at / 8 + 1] = (unsigned char)((p[at / 8 + 1] & ~(mask >> 8)) | v >> 8);
 }
 
+enum { PART = 256 }; /* elements that are converted at once */
+
 /* For a double: NaN is 0, what is out of range the nearest end. */
 static int64_t i64_of(double v) {
     if (v != v)
@@ -152,8 +154,13 @@ void tensor_load_i64(const struct tensor *t, int64_t begin, int64_t n, int64_t *
             to[k] = tensor_bits(t, begin + k);
         return;
     default:
-        for (int64_t k = 0; k < n; k++)
-            to[k] = i64_of(tensor_f64(t, begin + k));
+        for (int64_t done = 0; done < n; done += PART) {
+            double real[PART];
+            int64_t part = n - done < PART ? n - done : PART;
+            tensor_load_f64(t, begin + done, part, real);
+            for (int64_t k = 0; k < part; k++)
+                to[done + k] = i64_of(real[k]);
+        }
     }
 }
 
@@ -181,8 +188,13 @@ void tensor_store_i64(struct tensor *t, int64_t begin, int64_t n, const int64_t 
             tensor_set_bits(t, begin + k, (unsigned)(from[k] & 15));
         return;
     default:
-        for (int64_t k = 0; k < n; k++)
-            tensor_set_f64(t, begin + k, (double)from[k]);
+        for (int64_t done = 0; done < n; done += PART) {
+            double real[PART];
+            int64_t part = n - done < PART ? n - done : PART;
+            for (int64_t k = 0; k < part; k++)
+                real[k] = (double)from[done + k];
+            tensor_store_f64(t, begin + done, part, real);
+        }
     }
 }
 
@@ -219,8 +231,12 @@ void tensor_store_f64(struct tensor *t, int64_t begin, int64_t n, const double *
     case DT_COUNT:
         return;
     default:
-        for (int64_t k = 0; k < n; k++)
-            tensor_set_i64(t, begin + k, i64_of(from[k]));
+        for (int64_t done = 0; done < n; done += PART) {
+            int64_t whole[PART], part = n - done < PART ? n - done : PART;
+            for (int64_t k = 0; k < part; k++)
+                whole[k] = i64_of(from[done + k]);
+            tensor_store_i64(t, begin + done, part, whole);
+        }
     }
 }
 

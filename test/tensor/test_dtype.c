@@ -132,11 +132,27 @@ static void test_sizes(void **state) {
     assert_int_equal(dtype_from_name("float7"), DT_NONE);
 }
 
+/* Many numbers at once and one by one, over all exponents. */
+static void test_round_all(void **state) {
+    (void)state;
+    static const enum dtype types[] = { DT_F16, DT_BF16, DT_F8E4M3FN };
+    for (int t = 0; t < 3; t++)
+        for (uint64_t bits = 0; bits < UINT64_C(1) << 32; bits += t == 2 ? 1000003 : 4093) {
+            uint32_t u = (uint32_t)bits, a, b;
+            float v, want;
+            memcpy(&v, &u, sizeof v);
+            want = (float)float_round_to(types[t], (double)v);
+            float_round_all(types[t], &v, 1);
+            memcpy(&a, &v, sizeof a);
+            memcpy(&b, &want, sizeof b);
+            assert_int_equal(a, b);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_e8m0),
+        cmocka_unit_test(test_values), cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_e8m0),   cmocka_unit_test(test_round_all),
         cmocka_unit_test(test_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
