@@ -18,7 +18,7 @@
 #include "infer_check.h"
 #include "match.h"
 
-enum { MAX_PATH = 1024, TIME_LIMIT = 120 };
+enum { MAX_PATH = 1024, TIME_LIMIT = 600 };
 
 /* _exit leaves the counters of a coverage build behind. */
 #ifdef CALQUE_COVERAGE
