@@ -1,5 +1,5 @@
-/* Gradients by definition: an operator written out as a graph of operators that have gradients,
- * which is then gone through backwards (tape.h). */
+/* Operators by definition: written out as a graph of other operators, which is run, or gone through
+ * backwards (tape.h) for the gradient. */
 #ifndef OPS_BODY_H
 #define OPS_BODY_H
 
@@ -12,13 +12,22 @@ struct body {
     struct graph *g;
     struct value *in[BODY_INPUTS], *out[BODY_INPUTS]; /* NULL: left out; out[] is the writer's */
     struct grad_ctx *c;
+    enum dtype type; /* of constants: that of the first input of floats */
 };
 
-/* Writes the operator: out[i] from in[i]. Shapes, attributes and contents are those of b->c. */
+/* Writes the operator: out[i] from in[i]. Attributes and inputs are those of b->c, whose outputs
+ * may be unknown; in a shape rule the inputs have no contents. */
 typedef enum status body_fn(struct body *b);
 /* Adds the gradients that the written graph gives to c->grad_in. */
 enum status grad_of_body(struct grad_ctx *c, body_fn *write);
+/* The kernel, for rows with OP_VIEW, and the shape rule of the written graph: outputs stay unknown
+ * as long as a dimension of the inputs is. */
+enum status eval_of_body(struct op_ctx *c, body_fn *write);
+enum status shape_of_body(struct shape_ctx *c, body_fn *write);
 
+/* A node; trailing NULL inputs are left out. Attributes are the writer's. */
+struct node *body_node(struct body *b, const char *domain, const char *op, struct value *const *in,
+                       int n_in, int n_out);
 /* A node of domain "" with one output; trailing NULL inputs are left out. */
 struct value *body_op(struct body *b, const char *op, struct value *x, struct value *y,
                       struct value *z);
@@ -27,7 +36,7 @@ struct value *body_op_int(struct body *b, const char *op, struct value *x, struc
                           const char *name, int64_t v);
 struct value *body_ints(struct body *b, int64_t n, const int64_t *v);
 struct value *body_number(struct body *b, double v);
-/* A constant of float64. */
+/* A constant of floats. */
 struct value *body_tensor(struct body *b, int rank, const int64_t *dim, const double *v);
 struct value *body_reshape(struct body *b, struct value *x, int rank, const int64_t *dim);
 struct value *body_transpose(struct body *b, struct value *x, int rank, const int64_t *perm);

@@ -2,14 +2,13 @@
 
 #include <string.h>
 
-/* A node of operator `op` in place of n, with the attributes both know. */
-static struct node *stand_in(const struct node *n, const char *op, int n_in, int n_out,
-                             struct arena *a) {
+struct node *op_stand_in(const struct node *n, const char *domain, const char *op, int n_in,
+                         int n_out, struct arena *a) {
     struct node *s = NEW(a, struct node);
     *s = *n;
     s->op = op;
-    s->domain = "";
-    s->def = op_find("", op);
+    s->domain = domain;
+    s->def = op_find(domain, op);
     s->n_in = n_in;
     s->n_out = n_out;
     s->in = NEW_ARRAY(a, n_in + 1, struct value *);
@@ -26,7 +25,7 @@ static struct node *stand_in(const struct node *n, const char *op, int n_in, int
 enum status op_call(struct op_ctx *c, const char *op, enum precision precision,
                     const struct tensor *const *in, int n_in, struct tensor **out, int n_out) {
     static struct value present;
-    struct node *n = stand_in(c->node, op, n_in, n_out, c->scratch);
+    struct node *n = op_stand_in(c->node, "", op, n_in, n_out, c->scratch);
     struct op_env env = *c->env;
     env.precision = precision;
     env.packs = NULL; /* what is given is not the model's constants */
@@ -38,7 +37,7 @@ enum status op_call(struct op_ctx *c, const char *op, enum precision precision,
 }
 
 enum status op_shape_as(struct shape_ctx *c, const char *op, const int *inputs, int n_in) {
-    struct node *n = stand_in(c->node, op, n_in, 1, c->arena);
+    struct node *n = op_stand_in(c->node, "", op, n_in, 1, c->arena);
     struct fact *in = NEW_ARRAY(c->arena, n_in + 1, struct fact);
     for (int i = 0; i < n_in; i++) {
         in[i] = c->in[inputs[i]];

@@ -4,6 +4,10 @@
 
 #include "ops/op.h"
 
+/* A node of operator `op` in place of n, with the attributes that both know; its inputs and outputs
+ * are empty. */
+struct node *op_stand_in(const struct node *n, const char *domain, const char *op, int n_in,
+                         int n_out, struct arena *a);
 /* Runs operator `op` of domain "" on tensors stored as kernels of `precision` want them; out[i] are
  * new references. It gets those of c->node's attributes that its row knows. */
 enum status op_call(struct op_ctx *c, const char *op, enum precision precision,

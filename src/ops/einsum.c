@@ -357,11 +357,84 @@ static enum status det_grad(struct grad_ctx *c) {
     return OK;
 }
 
+static enum status shape_inverse(struct shape_ctx *c) {
+    const struct fact *x = &c->in[0];
+    TRY(need_float(c, 0));
+    if (x->rank >= 0) {
+        int64_t a = x->rank > 1 ? x->dim[x->rank - 2] : 0,
+                b = x->rank > 1 ? x->dim[x->rank - 1] : 1;
+        SHAPE_FAIL_IF(x->rank < 2 || (a >= 0 && b >= 0 && a != b), c,
+                      "Inverse needs square matrices");
+    }
+    return shape_same(c);
+}
+
+/* m, n rows of 2n elements, whose right half is the unit matrix, until the left half is: Gauss and
+ * Jordan, the largest element of a column as pivot. False when m has no inverse. */
+static bool eliminate(double *m, int64_t n) {
+    int64_t w = 2 * n;
+    for (int64_t k = 0; k < n; k++) {
+        int64_t p = k;
+        for (int64_t r = k + 1; r < n; r++)
+            p = fabs(m[r * w + k]) > fabs(m[p * w + k]) ? r : p;
+        double pivot = m[p * w + k];
+        if (pivot == 0)
+            return false;
+        for (int64_t i = 0; i < w; i++) {
+            double v = m[p * w + i];
+            m[p * w + i] = m[k * w + i];
+            m[k * w + i] = v / pivot;
+        }
+        for (int64_t r = 0; r < n; r++) {
+            double f = m[r * w + k];
+            for (int64_t i = 0; r != k && i < w; i++)
+                m[r * w + i] = fma_d(-f, m[k * w + i], m[r * w + i]);
+        }
+    }
+    return true;
+}
+
+static enum status inverse(struct op_ctx *c) {
+    const struct tensor *x = c->in[0];
+    int64_t n = x->dim[x->rank - 1], count = n ? tensor_count(x) / (n * n) : 0;
+    double *m = NEW_ARRAY(c->scratch, 2 * n * n + 1, double);
+    for (int64_t b = 0; b < count; b++) {
+        for (int64_t i = 0; i < n * n; i++) {
+            m[i / n * 2 * n + i % n] = tensor_f64(x, b * n * n + i);
+            m[i / n * 2 * n + n + i % n] = i / n == i % n;
+        }
+        FAIL_IF(!eliminate(m, n), c->err, STATUS_CORRUPT, "matrix %lld has no inverse",
+                (long long)b);
+        for (int64_t i = 0; i < n * n; i++)
+            tensor_set_f64(c->out[0], b * n * n + i, m[i / n * 2 * n + n + i % n]);
+    }
+    return OK;
+}
+
+/* - Y^T G Y^T */
+static enum status inverse_grad(struct grad_ctx *c) {
+    const struct tensor *y = c->out[0];
+    int64_t n = y->dim[y->rank - 1], count = n ? tensor_count(y) / (n * n) : 0;
+    if (!c->grad_out[0] || !c->grad_in[0])
+        return OK;
+    for (int64_t e = 0; e < count * n * n; e++) {
+        const double *v = (const double *)y->data + e / (n * n) * n * n,
+                     *g = (const double *)c->grad_out[0]->data + e / (n * n) * n * n;
+        int64_t row = e / n % n, column = e % n;
+        double sum = 0;
+        for (int64_t i = 0; i < n * n; i++)
+            sum = fma_d(v[i / n * n + row] * g[i], v[column * n + i % n], sum);
+        ((double *)c->grad_in[0]->data)[e] -= sum;
+    }
+    return OK;
+}
+
 static const struct attr_def einsum_attrs[] = { NEEDED("equation", STRING), { 0 } };
 
 const struct op ops_einsum[] = {
     { ONNX("Einsum", 12, 1, -1), .attrs = einsum_attrs, .shape = shape_einsum, .eval = einsum,
       .grad = einsum_grad },
     { ONNX("Det", 22, 1, 1), .shape = shape_det, .eval = det, .grad = det_grad },
+    { MICROSOFT("Inverse", 1, 1), .shape = shape_inverse, .eval = inverse, .grad = inverse_grad },
     { 0 },
 };

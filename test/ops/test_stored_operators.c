@@ -171,7 +171,7 @@ static void run_stored(struct stored *s, enum precision precision) {
                      status == OK ? "none" : t.err.what);
     } else {
         if (status != OK)
-            fail_msg("%s: %s", s->name, t.err.what);
+            fail_msg("%s: %s: %s", s->name, t.err.where, t.err.what);
         for (int i = 0; i < s->n_out; i++)
             compare(s, i, t.out[i], precision);
     }
@@ -245,6 +245,11 @@ static void learned_cases(void **state) {
     assert_true(run_file("test/ops/learned_cases.txt") >= 60);
 }
 
+static void contrib_cases(void **state) {
+    (void)state;
+    assert_true(run_file("test/ops/contrib_cases.txt") >= 170);
+}
+
 static void quantized_cases(void **state) {
     (void)state;
     quantized = true;
@@ -262,6 +267,7 @@ int main(int argc, char **argv) {
         quantized_file = argv[1];
     const struct CMUnitTest tests[] = { cmocka_unit_test(stored_cases),
                                         cmocka_unit_test(learned_cases),
+                                        cmocka_unit_test(contrib_cases),
                                         cmocka_unit_test(quantized_cases),
                                         cmocka_unit_test(random_cases) };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,9 @@ class Writer:
         """inputs: arrays; None: left out."""
         names = [f"x{i}" if x is not None else "" for i, x in enumerate(inputs)]
         results = answers(op, names, inputs, n_out, domain, attrs)
+        self.write(op, inputs, results, domain, attrs)
+
+    def write(self, op, inputs, results, domain, attrs):
         self.count += 1
         print("case", f"{op}_{self.count}", op, domain or "-", file=self.out)
         for k, v in attrs.items():
@@ -65,3 +68,7 @@ class Writer:
         for y in results:
             print("out", tensor(y), file=self.out)
         print("end", file=self.out)
+
+    def given(self, op, inputs, outputs, domain=MS, **attrs):
+        """Answers of a definition in words, for an operator that the installed runtime has no kernel of."""
+        self.write(op, inputs, outputs, domain, attrs)
