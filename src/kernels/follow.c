@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "ops/elementwise.h"
 
 bool kernel_leads(const struct node *n) {
     return n->domain[0] == '\0' && n->n_out == 1 &&
@@ -64,8 +65,8 @@ static bool plan_step(struct follow_step *s, const struct tensor *y, struct err 
         return s->other && plan_other(s, y);
     }
     if (eval == kernel_clip) {
-        s->low = f->n_in > 1 ? s->in[1] : NULL;
-        s->high = f->n_in > 2 ? s->in[2] : NULL;
+        s->low = clip_limit(f->n_in > 1 ? s->in[1] : NULL, y, false);
+        s->high = clip_limit(f->n_in > 2 ? s->in[2] : NULL, y, true);
         return (!s->low || tensor_count(s->low) == 1) && (!s->high || tensor_count(s->high) == 1);
     }
     s->unary = eval == kernel_gelu ? kernel_gelu_id(f, v) : kernel_unary_id(f, v);

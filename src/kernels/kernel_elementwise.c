@@ -4,6 +4,7 @@
 
 #include "kernels/isa.h"
 #include "kernels/kernels.h"
+#include "ops/elementwise.h"
 #include "ops/axes.h"
 
 enum { PART = 1 << 14 }; /* elements of a task */
@@ -89,8 +90,8 @@ enum status kernel_gelu(struct op_ctx *c) {
 
 enum status kernel_clip(struct op_ctx *c) {
     struct unary_job j = { .id = -1,
-                           .low = c->n_in > 1 ? c->in[1] : NULL,
-                           .high = c->n_in > 2 ? c->in[2] : NULL };
+                           .low = clip_limit(c->n_in > 1 ? c->in[1] : NULL, c->in[0], false),
+                           .high = clip_limit(c->n_in > 2 ? c->in[2] : NULL, c->in[0], true) };
     bool fits = is_real(c->in[0]);
     for (int i = 1; i < c->n_in; i++)
         fits = fits &&

@@ -216,6 +216,31 @@ static const struct tensor *bound(const struct tensor *const *in, int n_in, int 
     return i < n_in ? in[i] : NULL;
 }
 
+/* By side and type: float16, bfloat16, float32, float64. */
+static float narrow_limits[2][3] = { { -65504.0F, -0x1.fep127F, -0x1.fffffep127F },
+                                     { 65504.0F, 0x1.fep127F, 0x1.fffffep127F } };
+static double wide_limits[2][4] = { { -65504, -0x1.fep127, -0x1.fffffep127,
+                                      -0x1.fffffffffffffp1023 },
+                                    { 65504, 0x1.fep127, 0x1.fffffep127, 0x1.fffffffffffffp1023 } };
+
+#define NARROW(side, i, type) \
+    { .dtype = type, .store = DT_F32, .data = &narrow_limits[side][i] }
+#define WIDE(side, i, type) \
+    { .dtype = type, .store = DT_F64, .data = &wide_limits[side][i] }
+#define SIDE(s)                                                                                \
+    {                                                                                          \
+        NARROW(s, 0, DT_F16), NARROW(s, 1, DT_BF16), NARROW(s, 2, DT_F32), WIDE(s, 0, DT_F16), \
+            WIDE(s, 1, DT_BF16), WIDE(s, 2, DT_F32), WIDE(s, 3, DT_F64)                        \
+    }
+
+const struct tensor *clip_limit(const struct tensor *given, const struct tensor *x, bool high) {
+    static const struct tensor defaults[2][7] = { SIDE(0), SIDE(1) };
+    for (int i = 0; !given && i < 7; i++)
+        if (defaults[high][i].dtype == x->dtype && defaults[high][i].store == x->store)
+            return &defaults[high][i];
+    return given;
+}
+
 static enum status check_bound(struct op_ctx *c, const struct tensor *t) {
     FAIL_IF(t && (tensor_count(t) != 1 || t->store != c->in[0]->store), c->err, STATUS_CORRUPT,
             "a bound is %lld elements of %s; one of %s is asked for", (long long)tensor_count(t),
@@ -224,8 +249,8 @@ static enum status check_bound(struct op_ctx *c, const struct tensor *t) {
 }
 
 static enum status clip_eval(struct op_ctx *c) {
-    const struct tensor *x = c->in[0], *low = bound(c->in, c->n_in, 1),
-                        *high = bound(c->in, c->n_in, 2);
+    const struct tensor *x = c->in[0], *low = clip_limit(bound(c->in, c->n_in, 1), x, false),
+                        *high = clip_limit(bound(c->in, c->n_in, 2), x, true);
     int64_t n = tensor_count(x);
     TRY(check_bound(c, low));
     TRY(check_bound(c, high));

@@ -17,4 +17,10 @@ enum status unary_grad(struct grad_ctx *c, unary_slope_fn *slope);
 /* The integer form of an operator of unary.def, or an error that names the type. */
 enum status unary_integer(struct op_ctx *c);
 
+/* A bound of Clip: what is given, or the lowest (high: largest) finite number of the element type,
+ * which is the default that the specification states for every version; infinities are clipped by
+ * it. The reference evaluator of onnx has it so up to set 10 only, ONNX Runtime always. NULL for
+ * integers. */
+const struct tensor *clip_limit(const struct tensor *given, const struct tensor *x, bool high);
+
 #endif

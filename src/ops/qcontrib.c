@@ -116,6 +116,8 @@ static struct tensor as_matrix(const struct tensor *t, int axis) {
 }
 
 /* Below operator set 13 Softmax takes all axes from `axis` on as one. */
+/* By its definition the softmax of a single element is 1. ONNX Runtime 1.31 gives the zero point
+ * there, and of int8 the largest integer: a defect. */
 static enum status softmax_eval(struct op_ctx *c) {
     int axis;
     TRY(axis_normalise(attr_int(c->node, "axis"), c->in[0]->rank, &axis, c->err));

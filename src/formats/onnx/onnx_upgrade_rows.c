@@ -20,14 +20,17 @@ static enum status shape_to_input(struct upgrade *u) {
     return OK;
 }
 
+/* The defaults are those of float32 whatever the type. */
 static enum status clip_bounds(struct upgrade *u) {
     static const char *const names[] = { "min", "max" };
+    static const double defaults[] = { -0x1.fffffep127, 0x1.fffffep127 };
+    enum dtype type = u->n->n_in ? upgrade_float_type(u->n->in[0]) : DT_F32;
     for (int i = 0; i < 2; i++) {
         const struct attr *a = node_attr(u->n, names[i]);
-        if (!a || a->type != ATTR_FLOAT)
+        bool given = a && a->type == ATTR_FLOAT;
+        if (!given && (type == DT_F32 || u->n->version < 6))
             continue;
-        upgrade_set_input(u, i + 1,
-                          upgrade_scalar(u, names[i], a->f, upgrade_float_type(u->n->in[0])));
+        upgrade_set_input(u, i + 1, upgrade_scalar(u, names[i], given ? a->f : defaults[i], type));
         node_remove_attr(u->n, names[i]);
     }
     return OK;
