@@ -101,19 +101,52 @@ static double limit_or(const struct tensor *t, double otherwise) {
     return t ? tensor_f64(t, 0) : otherwise;
 }
 
-bool follow_limits(const struct op_ctx *c, double limit[2], void **limited) {
+/* Whether the first n steps can be done at once: what follows them reads a value that is there. */
+static bool ends_at(const struct follower *f, int n) {
+    return f->begun == n || (f->begun > n && f->step[n].shown);
+}
+
+static bool limits_only(const struct follow_step *s) {
+    return s->binary < 0 && (s->unary < 0 || s->unary == UNARY_Relu);
+}
+
+static bool adds_like(const struct follow_step *s, const struct tensor *y, int64_t columns) {
+    return s->binary == BINARY_Add && s->run == 1 &&
+           (s->period == tensor_count(y) || s->period == columns);
+}
+
+static void write_limited(const struct follow_step *s, struct follow_written *w) {
+    bool clips = s->unary < 0;
+    w->limits = true;
+    w->limit[0] = clips ? limit_or(s->low, -INFINITY) : 0;
+    w->limit[1] = clips ? limit_or(s->high, INFINITY) : INFINITY;
+    w->limited = s->out->data;
+}
+
+bool follow_written(const struct op_ctx *c, bool adds, int64_t columns, struct follow_written *w) {
     struct follower *f = c->follower;
-    if (!f || f->begun == 0 || (f->begun > 1 && !f->step[1].shown))
+    *w = (struct follow_written) { 0 };
+    if (!f || f->begun == 0)
         return false;
-    const struct follow_step *s = &f->step[0];
-    bool clips = s->binary < 0 && s->unary < 0;
-    if (!clips && (s->binary >= 0 || s->unary != UNARY_Relu))
-        return false;
-    limit[0] = clips ? limit_or(s->low, -INFINITY) : 0;
-    limit[1] = clips ? limit_or(s->high, INFINITY) : INFINITY;
-    *limited = s->shown ? s->out->data : NULL;
-    f->done = 1;
-    return true;
+    const struct follow_step *s = f->step;
+    w->hidden = !s[0].shown;
+    if (limits_only(&s[0]) && ends_at(f, 1)) {
+        write_limited(&s[0], w);
+        f->done = 1;
+    } else if (adds && adds_like(&s[0], c->out[0], columns)) {
+        if (f->begun > 1 && limits_only(&s[1]) && ends_at(f, 2)) {
+            write_limited(&s[1], w);
+            f->done = 2;
+        } else if (ends_at(f, 1)) {
+            f->done = 1;
+        } else {
+            return false;
+        }
+        w->other = s[0].other->data;
+        w->other_step = s[0].period == columns ? 0 : columns;
+        w->sum = f->done == 1 || s[1].shown ? s[0].out->data : NULL;
+    }
+    return f->done > 0;
 }
 
 enum { CHUNK = 1024 };
@@ -141,7 +174,7 @@ enum { CHUNK = 1024 };
         T room[2][CHUNK];                                                                         \
         for (int64_t from = at; from < at + n; from += CHUNK) {                                   \
             int64_t m = at + n - from < CHUNK ? at + n - from : CHUNK;                            \
-            const T *x = (f->done ? (const T *)f->step[0].out->data : y) + from;                  \
+            const T *x = (f->done ? (const T *)f->step[f->done - 1].out->data : y) + from;        \
             for (int k = f->done; k < f->begun; k++) {                                            \
                 const struct follow_step *s = &f->step[k];                                        \
                 bool stays = s->out->data == (void *)y;                                           \

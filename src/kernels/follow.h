@@ -28,7 +28,7 @@ struct follow_step {
 struct follower {
     int n;     /* steps that the caller proposes */
     int begun; /* those that are computed, from the first on */
-    int done;  /* those of them that the kernel computes itself, see follow_limits */
+    int done;  /* those of them that the kernel computes itself, see follow_written */
     struct follow_step step[FOLLOWERS];
 };
 
@@ -38,10 +38,21 @@ bool kernel_follows(const struct node *f, const struct value *v);
 
 /* For kernels that lead, once output 0 has its memory and its kernel will write all of it. */
 void follow_begin(struct op_ctx *c);
-/* When the first step only limits the values (Relu, Clip), the kernel may do so as it writes them:
- * true, with the limits and where the limited elements go (NULL: in place of output 0's). Follows
- * follow_begin; from then on the step is the kernel's. */
-bool follow_limits(const struct op_ctx *c, double limit[2], void **limited);
+/* What a kernel may do with the values as it writes them. */
+struct follow_written {
+    bool hidden; /* nobody asks for output 0 itself */
+    const void
+        *other; /* to add to each value, or NULL; `other_step` apart for rows of the output */
+    int64_t other_step;
+    void *sum; /* where the sums go, or NULL */
+    bool limits;
+    double limit[2];
+    void *limited; /* where the values or sums go once they are limited */
+};
+/* When the first steps add (if `adds`: an array like the output, or like a row of `columns`
+ * elements of it) and limit the values (Relu, Clip), the kernel may do so as it writes them: true,
+ * with what is to be done. Follows follow_begin; from then on the steps are the kernel's. */
+bool follow_written(const struct op_ctx *c, bool adds, int64_t columns, struct follow_written *w);
 /* Elements [at, at + n) of output 0 are there. May be called from several threads. */
 void follow_part(const struct op_ctx *c, int64_t at, int64_t n);
 /* The same for a block: rows [m0, m1) and columns [n0, n1) of a matrix of `columns`, from element

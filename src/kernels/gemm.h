@@ -9,6 +9,8 @@
 #include "kernels/isa.h"
 #include "ops/op.h"
 
+enum { MAX_SPANS = 64 };
+
 /* clang-format off */
 #define GEMM(T, S)                                                                                 \
     struct gemm_##S {                                                                              \
@@ -27,13 +29,18 @@
         const T *b;                                                                                \
         void (*pack_b)(const struct gemm_##S *g, int width, int64_t k0, int64_t k1,                \
                        int64_t n0, int64_t n1, T *to);                                             \
+        /* Lists a panel of B as at most MAX_SPANS spans, for tiles to make it on their way; 0: pack_b does. May be NULL. */ \
+        int (*spans_b)(const struct gemm_##S *g, int64_t k0, int64_t k1, int64_t n0, int64_t n1,   \
+                       struct span_##S *spans);                                                    \
         T *c;                                                                                      \
         int64_t ldc;                                                                               \
         const T *row_init, *column_init; /* one of them, or neither: 0 */                          \
         bool carry;                      /* the chains start from what lies in C */                \
-        /* Results limited to [limit[0], limit[1]] go where `limited` (set by item) is to C; NULL: in place. */              \
-        bool limits;                                                                               \
-        T limit[2], *limited;                                                                      \
+        /* What else becomes of the results: see isa.h. The pointers belong to C's first element. */                         \
+        bool hidden, limits;                                                                       \
+        T limit[2], *sum, *limited;                                                                \
+        const T *other;                                                                            \
+        int64_t other_ld;                                                                          \
         /* Sets what differs in item i: pointers and `source`. */                                  \
         void (*item)(struct gemm_##S *g, int64_t i);                                               \
         /* Called when a block of C is complete; may be NULL. */                                   \

@@ -52,6 +52,12 @@ enum { QUANT_TYPES(QUANT_ID) QUANT_COUNT };
 typedef void quant_fn(const struct quant_run *r);
 
 #define MICRO(T, S)                                                                                \
+    /* Rows of a panel: column i of row r is from[r * step + i] where bit i of `inside` is set, else zero. */                \
+    struct span_##S {                                                                              \
+        const T *from;                                                                             \
+        int64_t step, rows;                                                                        \
+        uint64_t inside;                                                                           \
+    };                                                                                             \
     /* One tile of C = init + A * B: rows x columns, at most ROWS x 3 vectors. Each element is one \
      * fma chain over k ascending, c = fma(a, b, c). */                                            \
     struct tile_##S {                                                                              \
@@ -64,10 +70,21 @@ typedef void quant_fn(const struct quant_run *r);
         int64_t ldc;                                                                               \
         const T *row_init, *column_init; /* what the chain starts from, one of them; neither: 0 */ \
         bool carry;                      /* the chain starts from what lies in c instead */        \
-        /* Not NULL: each result, raised to limits[0] and lowered to limits[1], also goes where    \
-         * `limited` is to c; when that is c, in place of it. */                                   \
-        const T *limits;                                                                           \
-        T *limited;                                                                                \
+        /* What else becomes of a result, which is stored in c itself unless `hidden`. `other` not NULL: other[row * other_ld + \
+         * column] is added to it; the sum goes where `sum` is to c, unless that is NULL. `limits` not NULL: the result or sum, \
+         * raised to limits[0] and lowered to limits[1], goes where `limited` is to c. */          \
+        bool hidden;                                                                               \
+        const T *other, *limits;                                                                   \
+        int64_t other_ld;                                                                          \
+        T *sum, *limited;                                                                          \
+        /* Not NULL: B is made on the way, by whole tiles with panels of A. Its rows are those of the spans, one after the \
+         * other, and also go to `kept`, `columns` apart. */                                       \
+        const struct span_##S *spans;                                                              \
+        int n_spans;                                                                               \
+        T *kept;                                                                                   \
+        /* What the next tiles read from afar: a line at ahead + k * ahead_step is asked for with each k. */                 \
+        const T *ahead;                                                                            \
+        int64_t ahead_step;                                                                        \
     };                                                                                             \
     /* One plane of a depthwise convolution. Column tap q of output column j is                    \
      * column[q][across * j] in row 0, for from[q] <= j < to[q], else in the padding. Weights: w[q * taps_down + kernel row].*/ \
@@ -81,7 +98,9 @@ typedef void quant_fn(const struct quant_run *r);
         int64_t rows, columns;                            /* of y */                               \
         const T *w;                                                                                \
         T init, *y;                                                                                \
-        const T *limits; /* as a tile's */                                                         \
+        /* Not NULL: each result, raised to limits[0] and lowered to limits[1], also goes where    \
+         * `limited` is to y; when that is y, in place of it. */                                   \
+        const T *limits;                                                                           \
         T *limited;                                                                                \
     };                                                                                             \
     struct micro_##S {                                                                             \
@@ -101,6 +120,7 @@ typedef void quant_fn(const struct quant_run *r);
         /* Fills `rows` rows of a panel, `width` apart, each by the same runs; row r reads from x + r * x_step. */           \
         void (*gather)(T *to, int64_t width, int64_t rows, const T *x, int64_t x_step, const struct run *runs,             \
                        int count, int64_t step);                                                   \
+        void (*copy_spans)(T *to, int64_t width, const struct span_##S *spans, int n);             \
         /* a[i] = x[i * step]. */                                                                  \
         void (*every)(T *a, int64_t n, const T *x, int64_t step);                                  \
         /* `count` lines: `before` zeros, n elements of x `step` apart, `after` zeros. */           \

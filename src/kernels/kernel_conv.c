@@ -102,6 +102,51 @@ static int list_segments(const struct geometry *g, int64_t n0, int64_t n1,
     return count;
 }
 
+/* Whether element p of an image is what output position p reads through the first kernel position,
+ * were there no padding, and so on for the others. */
+static bool is_aligned(const struct geometry *g) {
+    int64_t step = 1;
+    bool aligned = true;
+    for (int i = AXES - 1; i >= 0; i--) {
+        /* Along an axis with one output and one input the step is not taken. */
+        bool alone = g->out[i] == 1 && g->in[i] == 1;
+        aligned = aligned && g->kernel[i] <= MAX_SPANS &&
+                  (alone || (g->stride[i] == 1 && g->x[i] == step));
+        for (int k = 0; k < i; k++) /* axes further out step over this one */
+            aligned = aligned && (g->out[i] == g->in[i] || (g->out[k] == 1 && g->kernel[k] == 1));
+        step *= g->in[i];
+    }
+    return aligned;
+}
+
+/* For each axis and kernel index, the output positions [n0, n1) whose tap lies inside the image
+ * along that axis, as bits. */
+static void list_inside(const struct geometry *g, int64_t n0, int64_t n1,
+                        uint64_t inside[AXES][MAX_SPANS]) {
+    struct segment segments[MAX_COLUMNS];
+    int n = list_segments(g, n0, n1, segments);
+    for (int i = 0; i < AXES; i++)
+        for (int64_t t = 0; t < g->kernel[i]; t++)
+            inside[i][t] = 0;
+    for (int k = 0; k < n; k++) {
+        const struct segment *s = &segments[k];
+        uint64_t all = (UINT64_C(2) << (s->n - 1)) - 1;
+        for (int i = 0; i < AXES; i++)
+            for (int64_t t = 0; t < g->kernel[i]; t++) {
+                int64_t at = s->at[i] - g->begin[i] + t * g->dilation[i], left = g->in[i] - at;
+                uint64_t bits = at >= 0 && left > 0 ? all : 0;
+                if (i == AXES - 1) {
+                    bits = at <= -s->n || left <= 0 ? 0 : all;
+                    if (bits && left < s->n)
+                        bits &= (UINT64_C(1) << left) - 1;
+                    if (bits && at < 0)
+                        bits = bits >> -at << -at;
+                }
+                inside[i][t] |= bits << s->to;
+            }
+    }
+}
+
 /* What one kernel position reads of a channel of x for the segments. */
 static int list_runs(const struct geometry *g, const int64_t tap[AXES],
                      const struct segment *segments, int n_segments, struct run *runs) {

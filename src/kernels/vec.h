@@ -12,6 +12,7 @@
  *     MOST_s(a, b) LEAST_s(a, b)  a where it is larger (smaller) than b, else b
  *     EVEN_s(a, b)             the elements 0, 2, 4, ... of a and b in a row
  *     MASK_s                   some lanes; MASK_OF_s(lo, hi): lanes [lo, hi), 0 <= lo <= hi
+ *     MASK_BITS_s(b)           the lanes whose bits are set in b; higher bits are not looked at
  *     LOAD_M_s(p, m)           those lanes alone are read, the others zero
  *     FMA_M_s(m, a, b, c)      FMA_s in those lanes, c in the others
  *     TURN_s(p, ps, q, qs)     transposes a block of TURNED_s rows and columns, rows ps and qs
@@ -65,6 +66,8 @@ typedef __mmask16 MASK_f;
 typedef __mmask8 MASK_d;
 #define MASK_OF_f(lo, hi) (__mmask16)((1u << (hi)) - (1u << (lo)))
 #define MASK_OF_d(lo, hi) (__mmask8)((1u << (hi)) - (1u << (lo)))
+#define MASK_BITS_f(b) (__mmask16)(b)
+#define MASK_BITS_d(b) (__mmask8)(b)
 #define LOAD_M_f(p, m) _mm512_maskz_loadu_ps(m, p)
 #define LOAD_M_d(p, m) _mm512_maskz_loadu_pd(m, p)
 #define FMA_M_f(m, a, b, c) _mm512_mask3_fmadd_ps(a, b, c, m)
@@ -128,6 +131,14 @@ static inline __m256 EVEN_f(__m256 a, __m256 b) {
 typedef __m256i MASK_f, MASK_d;
 #define MASK_OF_f(lo, hi) _mm256_andnot_si256(first_lanes_f(lo), first_lanes_f(hi))
 #define MASK_OF_d(lo, hi) _mm256_andnot_si256(first_lanes_d(lo), first_lanes_d(hi))
+static inline __m256i MASK_BITS_f(unsigned bits) {
+    __m256i each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)bits), each), each);
+}
+static inline __m256i MASK_BITS_d(unsigned bits) {
+    __m256i each = _mm256_setr_epi64x(1, 2, 4, 8);
+    return _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x((int)bits), each), each);
+}
 #define LOAD_M_f(p, m) _mm256_maskload_ps(p, m)
 #define LOAD_M_d(p, m) _mm256_maskload_pd(p, m)
 #define FMA_M_f(m, a, b, c) _mm256_blendv_ps(c, _mm256_fmadd_ps(a, b, c), _mm256_castsi256_ps(m))
@@ -281,24 +292,26 @@ PARTIAL(float, f)
 PARTIAL(double, d)
 #undef PARTIAL
 
-typedef struct {
-    int lo, hi;
-} MASK_f, MASK_d;
-#define MASK_OF_f(lo, hi) ((MASK_f) { lo, hi })
-#define MASK_OF_d(lo, hi) ((MASK_d) { lo, hi })
+typedef unsigned MASK_f, MASK_d; /* a bit a lane */
+#define MASK_OF_f(lo, hi) ((1u << (hi)) - (1u << (lo)))
+#define MASK_OF_d(lo, hi) ((1u << (hi)) - (1u << (lo)))
+#define MASK_BITS_f(b) (b)
+#define MASK_BITS_d(b) (b)
 #define SELECTED(T, S)                                                             \
     static inline VEC_##S LOAD_M_##S(const T *p, MASK_##S m) {                     \
         T all[LANES_##S] = { 0 };                                                  \
-        for (int i = m.lo; i < m.hi; i++)                                          \
-            all[i] = p[i];                                                         \
+        for (int i = 0; i < LANES_##S; i++)                                        \
+            if (m >> i & 1u)                                                       \
+                all[i] = p[i];                                                     \
         return LOAD_##S(all);                                                      \
     }                                                                              \
     static inline VEC_##S FMA_M_##S(MASK_##S m, VEC_##S a, VEC_##S b, VEC_##S c) { \
         T sum[LANES_##S], all[LANES_##S];                                          \
         STORE_##S(sum, FMA_##S(a, b, c));                                          \
         STORE_##S(all, c);                                                         \
-        for (int i = m.lo; i < m.hi; i++)                                          \
-            all[i] = sum[i];                                                       \
+        for (int i = 0; i < LANES_##S; i++)                                        \
+            if (m >> i & 1u)                                                       \
+                all[i] = sum[i];                                                   \
         return LOAD_##S(all);                                                      \
     }                                                                              \
     static inline VEC_##S EVEN_##S(VEC_##S a, VEC_##S b) {                         \

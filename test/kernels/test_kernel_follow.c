@@ -50,9 +50,12 @@ static struct value *follow(struct bench *b, struct value *v, enum dtype t, int 
             n->in[2] = constant(b, t, 0, one);
     } else {
         int side = random_chance(r, 50), lead = (int)random_in(r, 0, rank - 1);
-        n = graph_add_node(g, binary[random_in(r, 0, 3)], "", 2, 1);
+        bool whole =
+            random_chance(r, 30); /* a sum with an array of its shape, as in residual nets */
+        lead = whole ? 0 : lead;
+        n = graph_add_node(g, binary[whole ? 0 : random_in(r, 0, 3)], "", 2, 1);
         for (int i = lead; i < rank; i++)
-            one[i] = random_chance(r, 60) ? dim[i] : 1;
+            one[i] = whole || random_chance(r, 60) ? dim[i] : 1;
         n->in[side] = v;
         n->in[!side] = constant(b, t, rank - lead, one + lead);
     }
