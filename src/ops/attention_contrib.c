@@ -352,8 +352,8 @@ static enum status read_grouped(const struct node *n, const struct fact *in, str
     FAIL_IF(g->heads < 1 || g->kv_heads < 1 || g->heads % g->kv_heads, e, STATUS_CORRUPT,
             "GroupQueryAttention: %lld query heads for %lld key heads", (long long)g->heads,
             (long long)g->kv_heads);
-    FAIL_IF(k->absent || v->absent, e, STATUS_UNSUPPORTED,
-            "GroupQueryAttention with query, key and value in one tensor");
+    FAIL_IF(k->absent || v->absent, e, STATUS_CORRUPT,
+            "GroupQueryAttention has only one of key and value");
     FAIL_IF(q->rank != 3 || k->rank != 3 || v->rank != 3, e, STATUS_CORRUPT,
             "GroupQueryAttention takes tensors of rank 3");
     g->batch = q->dim[0];
@@ -368,15 +368,41 @@ static enum status read_grouped(const struct node *n, const struct fact *in, str
     return OK;
 }
 
+/* Query, key and value, which may lie side by side in input 0: their widths. */
+static enum status grouped_widths(const struct node *n, int64_t width, int64_t *widths,
+                                  struct err *e) {
+    int64_t heads = attr_int(n, "num_heads"), kv_heads = attr_int(n, "kv_num_heads");
+    FAIL_IF(heads < 1 || kv_heads < 1 || heads > INT32_MAX || kv_heads > INT32_MAX ||
+                width % (heads + 2 * kv_heads),
+            e, STATUS_CORRUPT,
+            "GroupQueryAttention: rows of %lld are not those of %lld query and %lld key heads",
+            (long long)width, (long long)heads, (long long)kv_heads);
+    int64_t size = width / (heads + 2 * kv_heads);
+    widths[0] = heads * size;
+    widths[1] = widths[2] = kv_heads * size;
+    return OK;
+}
+
+static enum status refuse_grouped(struct shape_ctx *c) {
+    static const char *const kinds[] = { "k_quant_type", "v_quant_type" };
+    static const char *const names[] = { "k_scale", "v_scale", "q_norm_weight", "k_norm_weight" };
+    TRY(refuse_attr(c, "qk_output", 0));
+    TRY(refuse_attr(c, "sliding_window_cache", 0));
+    for (int i = 0; i < 2; i++)
+        FAIL_IF(strcmp(attr_str(c->node, kinds[i]), "NONE") != 0, c->err, STATUS_UNSUPPORTED,
+                "GroupQueryAttention with %s %s", kinds[i], attr_str(c->node, kinds[i]));
+    for (int i = 0; i < 4; i++)
+        TRY(refuse_input(c, 12 + i, names[i]));
+    return OK;
+}
+
 static enum status shape_grouped(struct shape_ctx *c) {
     struct grouped g;
     const int64_t *total;
-    int64_t n;
-    bool known = c->n_in > 6;
-    TRY(refuse_attr(c, "qk_output", 0));
-    TRY(refuse_input(c, 11, "head_sink"));
-    TRY(refuse_input(c, 12, "k_scale"));
-    TRY(refuse_input(c, 13, "v_scale"));
+    int64_t n, widths[3];
+    struct fact in[5];
+    bool known = c->n_in > 6, packed = !fact_given(c, 1) && !fact_given(c, 2);
+    TRY(refuse_grouped(c));
     for (int i = 0; i < 5 && i < c->n_in; i++) {
         TRY(need_float(c, i));
         known &= c->in[i].absent || fact_known(&c->in[i]);
@@ -391,7 +417,16 @@ static enum status shape_grouped(struct shape_ctx *c) {
     if (!known)
         return OK;
     TRY(need_shape(c, 3, 4, NULL));
-    TRY(read_grouped(c->node, c->in, &g, c->err));
+    memcpy(in, c->in, sizeof in);
+    if (packed) {
+        TRY(need_shape(c, 0, 3, NULL));
+        TRY(grouped_widths(c->node, in[0].dim[2], widths, c->err));
+        for (int i = 2; i >= 0; i--) {
+            in[i] = in[0];
+            in[i].dim[2] = widths[i];
+        }
+    }
+    TRY(read_grouped(c->node, in, &g, c->err));
     const int64_t past[4] = { g.batch, g.kv_heads, g.past_room, g.size };
     TRY(need_shape(c, 3, 4, past));
     TRY(need_shape(c, 4, 4, past));
@@ -399,7 +434,7 @@ static enum status shape_grouped(struct shape_ctx *c) {
     if (fact_ints(c, &c->in[6], &total, &n) && n == 1)
         room = total[0] > g.past_room ? total[0] : g.past_room;
     const int64_t present[4] = { g.batch, g.kv_heads, room, g.size };
-    out_shape(c, 0, c->in[0].dtype, 3, c->in[0].dim);
+    out_shape(c, 0, c->in[0].dtype, 3, in[0].dim);
     out_shape(c, 1, c->in[0].dtype, 4, present);
     out_shape(c, 2, c->in[0].dtype, 4, present);
     return OK;
@@ -461,7 +496,23 @@ static struct tensor *gather_cache(struct op_ctx *c, const struct grouped *g,
     return y;
 }
 
-static enum status group_query(struct op_ctx *c) {
+/* Inputs 0, 1, 2 of what lies side by side in input 0. */
+static enum status unpack_grouped(struct op_ctx *c, const struct tensor **in) {
+    const struct tensor *x = c->in[0];
+    int64_t widths[3], rows = x->dim[0] * x->dim[1], from = 0;
+    TRY(grouped_widths(c->node, x->dim[2], widths, c->err));
+    for (int i = 0; i < 3; from += widths[i++]) {
+        const int64_t dim[] = { x->dim[0], x->dim[1], widths[i] };
+        struct tensor *t = tensor_in_arena(c->scratch, x->dtype, x->store, 3, dim);
+        for (int64_t r = 0; r < rows; r++)
+            memcpy(element_at(t, r * widths[i]), element_at(x, r * x->dim[2] + from),
+                   (size_t)widths[i] * element_size(x));
+        in[i] = t;
+    }
+    return OK;
+}
+
+static enum status group_query_apart(struct op_ctx *c) {
     struct grouped g;
     struct fact in[4];
     for (int i = 0; i < 4; i++) {
@@ -492,6 +543,9 @@ static enum status group_query(struct op_ctx *c) {
             position[b * g.length + i] =
                 input_given(c, 9) ? tensor_i64(c->in[9], b * g.length + i) : held[b] + i;
     }
+    FAIL_IF(input_given(c, 11) && tensor_count(c->in[11]) != g.heads, c->err, STATUS_CORRUPT,
+            "GroupQueryAttention: %lld head sinks for %lld heads",
+            (long long)tensor_count(c->in[11]), (long long)g.heads);
     const struct tensor *q, *k;
     TRY(rotated(c, &g, 0, g.heads, position, &q));
     TRY(rotated(c, &g, 1, g.kv_heads, position, &k));
@@ -508,7 +562,9 @@ static enum status group_query(struct op_ctx *c) {
                            .y = c->out[0]->data,
                            .scale = scale_of(c->node, g.size),
                            .softcap = attr_float(c->node, "softcap"),
-                           .causal = true,
+                           .causal = attr_int(c->node, "causal") != 0,
+                           .valid = attr_int(c->node, "causal") ? NULL : valid,
+                           .sink = input_as(c, 11, q->store),
                            .left = window > 0 ? window - 1 : -1,
                            .right = -1,
                            .offset = held,
@@ -521,6 +577,17 @@ static enum status group_query(struct op_ctx *c) {
         TRY(attention_add_bias(c, &a, c->in[10]));
     attention_run(c, &a);
     return OK;
+}
+
+static enum status group_query(struct op_ctx *c) {
+    const struct tensor **in = NEW_ARRAY(c->scratch, c->n_in + 1, const struct tensor *);
+    struct op_ctx inner = *c;
+    if (input_given(c, 1) || input_given(c, 2))
+        return group_query_apart(c);
+    memcpy(in, c->in, (size_t)c->n_in * sizeof *in);
+    TRY(unpack_grouped(c, in));
+    inner.in = in;
+    return group_query_apart(&inner);
 }
 
 static const struct attr_def packed_attrs[] = {
@@ -542,15 +609,19 @@ static const struct attr_def multi_attrs[] = {
     { 0 },
 };
 static const struct attr_def grouped_attrs[] = {
+    INT("causal", 1),
     INT("do_rotary", 0),
+    STRING("k_quant_type", "NONE"),
     NEEDED("kv_num_heads", INT),
     INT("local_window_size", -1),
     NEEDED("num_heads", INT),
     INT("qk_output", 0),
     INT("rotary_interleaved", 0),
     FLOAT("scale", 0),
+    INT("sliding_window_cache", 0),
     INT("smooth_softmax", 0),
     FLOAT("softcap", 0),
+    STRING("v_quant_type", "NONE"),
     { 0 },
 };
 
@@ -563,7 +634,7 @@ const struct op ops_attention_contrib[] = {
       .eval = packed_attention, .grad = packed_attention_grad },
     { SEVERAL("MultiHeadAttention", 1, 10, 4), .attrs = multi_attrs, .shape = shape_multi,
       .eval = multi_head, .grad = multi_head_grad },
-    { SEVERAL("GroupQueryAttention", 1, 14, 4), .attrs = grouped_attrs, .shape = shape_grouped,
+    { SEVERAL("GroupQueryAttention", 1, 16, 4), .attrs = grouped_attrs, .shape = shape_grouped,
       .eval = group_query, .grad = group_query_grad },
     { 0 },
 };

@@ -235,8 +235,10 @@ static struct value *repeated(struct body *b, struct value *x, const int64_t *di
 static enum status write_grouped(struct body *b) {
     struct grad_ctx *c = b->c;
     const struct tensor *q = c->in[0];
+    bool packed = !body_has(b, 1), causal = attr_int(c->node, "causal") != 0;
     int64_t heads = attr_int(c->node, "num_heads"), kv = attr_int(c->node, "kv_num_heads"),
-            batch = q->dim[0], length = q->dim[1], size = q->dim[2] / heads,
+            batch = q->dim[0], length = q->dim[1],
+            size = q->dim[2] / (packed ? heads + 2 * kv : heads),
             past_room = body_has(b, 3) ? c->in[3]->dim[2] : 0, total = tensor_i64(c->in[6], 0),
             room = total > past_room ? total : past_room,
             window = attr_int(c->node, "local_window_size");
@@ -248,13 +250,18 @@ static enum status write_grouped(struct body *b) {
         held[e] = total == length ? 0 : tensor_i64(c->in[5], e) + 1 - length;
         position[i] = body_has(b, 9) ? tensor_i64(c->in[9], i) : held[e] + i % length;
         for (int64_t k = 0; k < room; k++) {
-            int64_t at = held[e] + i % length;
+            int64_t at = causal ? held[e] + i % length : tensor_i64(c->in[5], e);
             mask[i * room + k] = k > at || (window > 0 && k <= at - window) ? -INFINITY : 0;
         }
     }
+    FAIL_IF(body_has(b, 11), c->err, STATUS_UNSUPPORTED,
+            "the gradient of GroupQueryAttention with head_sink");
     struct value *x[3];
+    const int64_t from[] = { 0, heads * size, (heads + kv) * size, (heads + 2 * kv) * size };
     for (int i = 0; i < 3; i++)
-        x[i] = split_heads(b, b->in[i], batch, length, i ? kv : heads, size);
+        x[i] = packed ? body_slice(b, b->in[0], 2, from[i], from[i + 1]) : b->in[i];
+    for (int i = 0; i < 3; i++)
+        x[i] = split_heads(b, x[i], batch, length, i ? kv : heads, size);
     for (int i = 0; i < 2 && attr_int(c->node, "do_rotary"); i++)
         x[i] = turned(b, x[i], position, batch, length, size);
     const int64_t dim[] = { batch, kv, room, size, length };

@@ -9,6 +9,7 @@
 
 #include "ops/move.h"
 #include "ops/real.h"
+#include "ops/call.h"
 #include "ops/row.h"
 #include "ops/split.h"
 
@@ -54,8 +55,8 @@ static enum status shape_grid_sample(struct shape_ctx *c) {
     struct grid_job j;
     TRY(read_grid_modes(c->node, &j, c->err));
     bool whole = dtype_is_int(x->dtype) || x->dtype == DT_BOOL;
-    FAIL_IF(x->dtype != DT_NONE && !dtype_is_float(x->dtype) && !whole, c->err, STATUS_UNSUPPORTED,
-            "GridSample of %s", dtype_name(x->dtype));
+    FAIL_IF(x->dtype == DT_STRING, c->err, STATUS_UNSUPPORTED, "GridSample of %s",
+            dtype_name(x->dtype));
     /* The specification takes every type but does not say what a fraction of one becomes. */
     FAIL_IF(whole && j.mode != SAMPLE_NEAREST, c->err, STATUS_UNSUPPORTED,
             "GridSample of %s in mode '%s': only mode 'nearest' is defined for integers",
@@ -216,7 +217,7 @@ static void grid_part(void *arg, struct part part) {
     }
 }
 
-static enum status grid_sample(struct op_ctx *c) {
+static enum status grid_sample_real(struct op_ctx *c) {
     struct grid_job j = {
         .x = c->in[0], .grid = c->in[1], .y = c->out[0], .n = c->in[0]->rank - 2
     };
@@ -227,6 +228,10 @@ static enum status grid_sample(struct op_ctx *c) {
     j.positions = dims_product(j.y->dim, 2, j.y->rank);
     split_run(c, j.x->dim[0] * j.positions, j.x->dim[1] * 16, grid_part, &j);
     return OK;
+}
+
+static enum status grid_sample(struct op_ctx *c) {
+    return op_by_parts(c, grid_sample_real);
 }
 
 static enum status grid_sample_grad(struct grad_ctx *c) {

@@ -11,6 +11,7 @@
 #include "ops/cores.h"
 #include "ops/move.h"
 #include "ops/real.h"
+#include "ops/call.h"
 #include "ops/row.h"
 #include "ops/split.h"
 
@@ -199,7 +200,7 @@ static enum status shape_resize(struct shape_ctx *c) {
     const struct tensor *in[4] = { NULL };
     TRY(read_modes(c->node, &r, c->err));
     SHAPE_FAIL_IF(
-        r.mode != NEAREST && t != DT_NONE && !dtype_is_float(t) && !dtype_is_int(t), c,
+        r.mode != NEAREST && (t == DT_BOOL || t == DT_STRING), c,
         "Resize in mode '%s' interpolates numbers; its input is %s, which mode 'nearest' takes",
         attr_str(c->node, "mode"), dtype_name(t));
     c->out[0].dtype = t;
@@ -410,7 +411,7 @@ static void extrapolate(const struct resize *r, struct tensor *y) {
     }
 }
 
-static enum status resize(struct op_ctx *c) {
+static enum status resize_real(struct op_ctx *c) {
     const struct tensor *x = c->in[0];
     struct tensor *y = c->out[0];
     struct resize r = { 0 };
@@ -446,6 +447,12 @@ static enum status resize(struct op_ctx *c) {
     if (r.coordinates == CROP_AND_RESIZE)
         extrapolate(&r, y);
     return OK;
+}
+
+static enum status resize(struct op_ctx *c) {
+    struct resize r = { 0 };
+    TRY(read_modes(c->node, &r, c->err));
+    return r.mode == NEAREST ? resize_real(c) : op_by_parts(c, resize_real);
 }
 
 /* Undoes one axis: every neighbour gets its weight's share. */

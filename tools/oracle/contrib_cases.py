@@ -113,6 +113,41 @@ def quantized():
                      [np.clip(y, low, low + 255).astype(kind)], axes=axes, keepdims=1)
 
 
+def grouped(packed, rotary, past, bias, sink=False, **attrs):
+    """GroupQueryAttention: a prompt, or one token more, of a batch of sequences of other lengths."""
+    batch, kv_heads, size = side(1, 3), side(1, 3), 16
+    heads, length = kv_heads * side(1, 3), 1 if past else side(2, 5)
+    held = side(2, 5) if past else 0
+    total = held + length
+    widths = [heads * size, kv_heads * size, kv_heads * size]
+    qkv = [real(batch, length, sum(widths)), None, None] if packed else [real(batch, length, w) for w in widths]
+    # What tokens behind the end of a padded prompt attend to is ONNX Runtime's own; with a past the lengths differ.
+    valid = rng.integers(2 if past else total, total, size=batch, endpoint=True).astype(np.int32)
+    valid[0] = total
+    room = total + 1
+    caches = [real(batch, kv_heads, held, size) for _ in range(2)] if past else [None, None]
+    tables = [np.cos(angles := rng.uniform(0, 3, (room, size // 2))).astype(F), np.sin(angles).astype(F)] if rotary else [None, None]
+    inputs = qkv + caches + [valid - 1, np.array(total, np.int32)] + tables
+    if bias:
+        inputs += [None, real(1, heads, length, total)]
+    if sink:
+        inputs += [None, None, real(heads)]
+    case("GroupQueryAttention", inputs, 3, num_heads=heads, kv_num_heads=kv_heads, **({"do_rotary": 1} if rotary else {}), **attrs)
+
+
+def grouped_attention():
+    for packed in (0, 1):
+        for past in (0, 1):
+            grouped(packed, side(0, 2), past, 0)
+            grouped(packed, 1, past, 0, rotary_interleaved=1, scale=0.3)
+            grouped(packed, 0, past, 0, local_window_size=2)
+            grouped(packed, 0, past, 0, softcap=1.5)
+            grouped(packed, 0, past, 1)
+            grouped(packed, 0, past, 0, smooth_softmax=1)
+            grouped(packed, 0, past, 0, causal=0)
+            grouped(packed, 0, past, 0, sink=True)
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
@@ -153,4 +188,5 @@ for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 2):
     tokens()
     quantized()
     fusions()
+    grouped_attention()
 print(writer.count, "cases")

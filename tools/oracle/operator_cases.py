@@ -25,8 +25,12 @@ def ints(values, dtype=np.int32):
 
 
 def tensor(a):
-    number = (lambda v: f"{float(v):.7g}") if a.dtype.kind == "f" else (lambda v: str(int(v)))
-    return " ".join([a.dtype.name, str(a.ndim), *map(str, a.shape), *map(number, a.reshape(-1))])
+    """Complex elements as pairs."""
+    if a.dtype.kind == "c":
+        pairs = " ".join(f"{v.real:.7g} {v.imag:.7g}" for v in a.reshape(-1))
+        return " ".join([a.dtype.name, str(a.ndim), *map(str, a.shape), pairs])
+    number = (lambda v: f"{float(v):.7g}") if a.dtype.kind == "f" else str if a.dtype.kind == "O" else (lambda v: str(int(v)))
+    return " ".join(["string" if a.dtype.kind == "O" else a.dtype.name, str(a.ndim), *map(str, a.shape), *map(number, a.reshape(-1))])
 
 
 def attribute(name, v):
@@ -280,7 +284,7 @@ def refusals():
     refused("LinearAttention", [real(1, 2, 4)] * 3, "update_rule", q_num_heads=2, kv_num_heads=2, update_rule="gated")
     refused("CausalConvWithState", [real(1, 2, 4), real(2, 1, 3)], "activation", activation="relu")
     refused("FusedConv", [x, w], "activation", MS, group=2, activation="Swoosh")
-    refused("GroupQueryAttention", [real(1, 1, 6), None, None, None, None, ints([0]), ints(1)], "one tensor", MS, num_heads=2,
+    refused("GroupQueryAttention", [real(1, 1, 6), None, None, None, None, ints([0]), ints(1)], "rows of 6", MS, num_heads=2,
             kv_num_heads=1)
     refused("FusedMatMul", [real(2, 2), real(2, 2)], "transBatchA", MS, transBatchA=1)
 
@@ -311,6 +315,20 @@ def newest():
     refused("SwiGLU", [real(2, 3), real(3)], "different shapes")
 
 
-for part in (fused, norms, attention, layouts, rest, refusals, integers, newest):
+def complex_numbers():
+    """What is linear is so in the real and the imaginary part."""
+    def both(op, parts, rest, opset, **attrs):
+        y, z = (answers(op, [x] + rest, 1, "", opset, attrs)[0] for x in parts)
+        x = (parts[0] + 1j * parts[1]).astype(np.complex64)
+        write(f"{op}_complex", op, "", [x] + rest, [(y + 1j * z).astype(np.complex64)], attrs)
+
+    both("Resize", [real(1, 2, 3, 4), real(1, 2, 3, 4)], [None, None, ints([1, 2, 5, 3], np.int64)], 19, mode="linear")
+    both("Resize", [real(1, 1, 4, 4), real(1, 1, 4, 4)], [None, None, ints([1, 1, 3, 7], np.int64)], 19, mode="cubic")
+    both("GridSample", [real(1, 2, 3, 4), real(1, 2, 3, 4)], [real(1, 2, 2, 2)], 20, mode="linear", padding_mode="border")
+    both("Col2Im", [real(1, 8, 9), real(1, 8, 9)], [ints([4, 4], np.int64), ints([2, 2], np.int64)], 18)
+    refused("Col2Im", [np.array([[["1"]]], object), ints([1], np.int64), ints([1], np.int64)], "Col2Im of string")
+
+
+for part in (fused, norms, attention, layouts, rest, refusals, integers, newest, complex_numbers):
     part()
 out.close()
