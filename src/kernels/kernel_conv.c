@@ -102,49 +102,86 @@ static int list_segments(const struct geometry *g, int64_t n0, int64_t n1,
     return count;
 }
 
-/* Whether element p of an image is what output position p reads through the first kernel position,
- * were there no padding, and so on for the others. */
-static bool is_aligned(const struct geometry *g) {
-    int64_t step = 1;
-    bool aligned = true;
+/* How an image lies whose rows and columns are parted by their remainder by the strides: what one
+ * kernel position reads for neighbouring outputs are neighbours. With strides of 1 it is the image
+ * itself. */
+struct parted {
+    bool copied;
+    bool aligned;       /* neighbours in the order of output positions, over the ends of rows too */
+    int64_t x[AXES];    /* elements between neighbours along an axis */
+    int64_t part[AXES]; /* between the part of one remainder and the next */
+    int64_t plane, channel; /* elements of one part, of all parts of a channel */
+};
+
+static struct parted parted_of(const struct geometry *g) {
+    struct parted s = { .aligned = true, .plane = 1, .channel = 1 };
     for (int i = AXES - 1; i >= 0; i--) {
-        /* Along an axis with one output and one input the step is not taken. */
-        bool alone = g->out[i] == 1 && g->in[i] == 1;
-        aligned = aligned && g->kernel[i] <= MAX_SPANS &&
-                  (alone || (g->stride[i] == 1 && g->x[i] == step));
-        for (int k = 0; k < i; k++) /* axes further out step over this one */
-            aligned = aligned && (g->out[i] == g->in[i] || (g->out[k] == 1 && g->kernel[k] == 1));
-        step *= g->in[i];
+        s.copied = s.copied || g->stride[i] > 1;
+        s.x[i] = s.plane;
+        s.plane *= (g->in[i] + g->stride[i] - 1) / g->stride[i];
     }
-    return aligned;
+    for (int i = AXES - 1; i >= 0; s.channel *= g->stride[i--])
+        s.part[i] = s.plane * s.channel;
+    s.channel *= s.plane;
+    int64_t step = 1;
+    for (int i = AXES - 1; i >= 0; step *= g->out[i--])
+        s.aligned = s.aligned && (g->out[i] == 1 || s.x[i] == step);
+    return s;
 }
 
-/* For each axis and kernel index, the output positions [n0, n1) whose tap lies inside the image
- * along that axis, as bits. */
-static void list_inside(const struct geometry *g, int64_t n0, int64_t n1,
-                        uint64_t inside[AXES][MAX_SPANS]) {
-    struct segment segments[MAX_COLUMNS];
-    int n = list_segments(g, n0, n1, segments);
+/* Whether images are read that way: in rows of neighbours, by kernels that are not huge. */
+static bool is_parted(const struct geometry *g) {
+    int64_t step = 1;
+    bool fits = true;
+    for (int i = AXES - 1; i >= 0; step *= g->in[i--])
+        fits = fits && g->kernel[i] <= MAX_SPANS && (g->in[i] == 1 || g->x[i] == step);
+    return fits;
+}
+
+/* Kernel index t of axis i reads for output o element o + shift of the part `part` of the axis. */
+struct tap_place {
+    int64_t part, shift, size; /* of the part */
+};
+
+static struct tap_place place_of(const struct geometry *g, int i, int64_t t) {
+    int64_t s = g->stride[i], at = t * g->dilation[i] - g->begin[i], part = (at % s + s) % s;
+    return (struct tap_place) { part, (at - part) / s, (g->in[i] - part + s - 1) / s };
+}
+
+static bool is_needed(const struct geometry *g, int i, int64_t part) {
+    bool needed = false;
+    for (int64_t t = 0; t < g->kernel[i] && t < g->stride[i] && !needed; t++)
+        needed = place_of(g, i, t).part == part;
+    return needed;
+}
+
+/* For each axis and kernel index, the output positions of the segments whose tap lies inside the
+ * image along that axis, as bits; and what it adds to the place of what is read. */
+struct axis_taps {
+    uint64_t inside[AXES][MAX_SPANS];
+    int64_t offset[AXES][MAX_SPANS];
+};
+
+static void list_taps(const struct geometry *g, const struct parted *s,
+                      const struct segment *segments, int n, struct axis_taps *taps) {
     for (int i = 0; i < AXES; i++)
-        for (int64_t t = 0; t < g->kernel[i]; t++)
-            inside[i][t] = 0;
-    for (int k = 0; k < n; k++) {
-        const struct segment *s = &segments[k];
-        uint64_t all = (UINT64_C(2) << (s->n - 1)) - 1;
-        for (int i = 0; i < AXES; i++)
-            for (int64_t t = 0; t < g->kernel[i]; t++) {
-                int64_t at = s->at[i] - g->begin[i] + t * g->dilation[i], left = g->in[i] - at;
-                uint64_t bits = at >= 0 && left > 0 ? all : 0;
-                if (i == AXES - 1) {
-                    bits = at <= -s->n || left <= 0 ? 0 : all;
-                    if (bits && left < s->n)
-                        bits &= (UINT64_C(1) << left) - 1;
-                    if (bits && at < 0)
-                        bits = bits >> -at << -at;
+        for (int64_t t = 0; t < g->kernel[i]; t++) {
+            struct tap_place place = place_of(g, i, t);
+            uint64_t inside = 0;
+            for (int k = 0; k < n; k++) {
+                int64_t lo = 0, hi = segments[k].n, at = segments[k].at[i] + place.shift;
+                if (i < AXES - 1) {
+                    hi = at >= 0 && at < place.size ? hi : 0;
+                } else {
+                    lo = at < 0 ? -at : 0;
+                    hi = place.size - at < hi ? place.size - at : hi;
                 }
-                inside[i][t] |= bits << s->to;
+                if (lo < hi)
+                    inside |= (((UINT64_C(2) << (hi - lo - 1)) - 1) << lo) << segments[k].to;
             }
-    }
+            taps->inside[i][t] = inside;
+            taps->offset[i][t] = place.part * s->part[i] + place.shift * s->x[i];
+        }
 }
 
 /* What one kernel position reads of a channel of x for the segments. */
