@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SPIN = 4000 };
+/* Turns of waiting awake, some 15 ns each. A worker whose waits end in work waits longer the next
+ * time, for sleeping and waking costs more; one that waited for nothing less long. */
+enum { SPIN = 4000, SPIN_LEAST = 1000, SPIN_MOST = 16000 };
 
 /* Tasks that nobody has taken yet, in the low bits; above them the number of the job, so that a
  * claim never mistakes one job for another. */
@@ -54,10 +56,13 @@ static void drain(struct pool *p) {
 
 static void *worker(void *arg) {
     struct pool *p = arg;
+    int patience = SPIN;
     for (;;) {
-        for (int i = 0; i < SPIN && !(atomic_load_explicit(&p->open, memory_order_relaxed) & LEFT);
-             i++)
+        int i = 0;
+        for (; i < patience && !(atomic_load_explicit(&p->open, memory_order_relaxed) & LEFT); i++)
             pause_briefly();
+        patience = i < patience ? patience * 2 : patience / 2;
+        patience = patience < SPIN_LEAST ? SPIN_LEAST : patience > SPIN_MOST ? SPIN_MOST : patience;
         pthread_mutex_lock(&p->lock);
         p->sleepers++;
         while (!(atomic_load(&p->open) & LEFT) && !p->stop)
@@ -106,7 +111,7 @@ void pool_free(struct pool *p) {
     p->stop = true;
     pthread_cond_broadcast(&p->wake);
     pthread_mutex_unlock(&p->lock);
-    /* A spinning worker leaves its spin at the latest after SPIN turns. */
+    /* A spinning worker leaves its spin at the latest after SPIN_MOST turns. */
     for (int i = 0; i < p->n_workers; i++)
         pthread_join(p->workers[i], NULL);
     pthread_mutex_destroy(&p->lock);

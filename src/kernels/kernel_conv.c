@@ -71,7 +71,7 @@ static int64_t tap_place(const struct geometry *g, const int order[AXES], const 
     return place;
 }
 
-enum { MAX_COLUMNS = 64, MAX_RUNS = 3 * MAX_COLUMNS };
+enum { MAX_COLUMNS = 64, MAX_RUNS = 3 * MAX_COLUMNS, PANELS_OF_TASK = 4 };
 
 static int add_run(struct run *runs, int count, int64_t to, int64_t from, int64_t n, int64_t step) {
     if (n <= 0)

@@ -80,7 +80,7 @@ static const struct {
 
 op_eval_fn *kernel_find(const struct node *n, bool *fills) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (strcmp(table[i].op, n->op) == 0 && strcmp(table[i].domain, n->domain) == 0) {
+        if (table[i].op[0] == n->op[0] && strcmp(table[i].op, n->op) == 0 && strcmp(table[i].domain, n->domain) == 0) {
             *fills = table[i].eval != kernel_with_cores;
             return table[i].eval;
         }
