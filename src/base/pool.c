@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Turns of waiting awake, some 15 ns each. A worker whose waits end in work waits longer the next
+/* Turns of waiting awake, some 20 ns each. A worker whose waits end in work waits longer the next
  * time, for sleeping and waking costs more; one that waited for nothing less long. */
 enum { SPIN = 4000, SPIN_LEAST = 1000, SPIN_MOST = 16000 };
 
