@@ -70,14 +70,14 @@ static enum status set_inputs(struct trace *t, struct tensor *const *inputs, str
         if (dtype_is_float(as.dtype) && dtype_is_float(g->inputs[i]->dtype))
             as.dtype = g->inputs[i]->dtype;
         TRY(tensor_for_kernel(&x, &as, t->precision, e));
-        tensor_to_paged(&x, t->recycler);
+        tensor_to_paged(x, t->recycler);
         exec_env_set(env, g->inputs[i], x);
     }
     return OK;
 }
 
 void trace_set(struct trace *t, const struct value *v, int k, struct tensor *as) {
-    tensor_to_paged(&as, t->recycler);
+    tensor_to_paged(as, t->recycler);
     exec_env_set(t->env[k], v, as);
 }
 
@@ -115,6 +115,21 @@ enum status trace_new(struct trace **out, struct model *m, struct tensor ***samp
     return OK;
 }
 
+/* What was computed is read again much later, if at all. */
+static void put_away(struct trace *t, struct exec_env *env, const struct node *n) {
+    for (int i = 0; i < n->n_out; i++)
+        if (n->out[i] && env->at[n->out[i]->id])
+            tensor_to_paged(env->at[n->out[i]->id], t->recycler);
+}
+
+enum status trace_node(struct trace *t, struct exec_env *env, const struct node *n, struct err *e) {
+    if (t->recycler)
+        paged_rest(recycler_paged(t->recycler));
+    TRY(exec_node(t->exec, env, n, e));
+    put_away(t, env, n);
+    return OK;
+}
+
 static size_t bytes_held(const struct trace *t, int k) {
     size_t bytes = 0;
     for (int i = 0; i < t->env[k]->n; i++)
@@ -131,7 +146,7 @@ void trace_run(struct trace *t, const char *stage, size_t max_bytes, struct aren
             progress_show(t->progress, stage, (int64_t)k * g->n_nodes + i,
                           (int64_t)t->samples * g->n_nodes);
             if (t->failed[i] || !inputs_there(t, g->nodes[i], k) ||
-                exec_node(t->exec, t->env[k], g->nodes[i], &why) == OK)
+                trace_node(t, t->env[k], g->nodes[i], &why) == OK)
                 continue;
             t->failed[i] = arena_printf(a, "%s%s%s", why.where, why.where[0] ? ": " : "", why.what);
             t->n_failed++;
@@ -140,6 +155,7 @@ void trace_run(struct trace *t, const char *stage, size_t max_bytes, struct aren
         if (k == 0 && bytes * (size_t)t->samples > max_bytes)
             trace_keep(t, (int)(max_bytes / bytes));
     }
+    exec_rest(t->exec);
 }
 
 void trace_keep(struct trace *t, int samples) {

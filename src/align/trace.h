@@ -38,6 +38,8 @@ void trace_set(struct trace *t, const struct value *v, int k, struct tensor *as)
  * computed. When the first sample shows that all would take more than max_bytes, fewer are run (at
  * least one) and `samples` says how many. Progress is reported as `stage`. */
 void trace_run(struct trace *t, const char *stage, size_t max_bytes, struct arena *a);
+/* Runs one node on the values of env: a sample's or another. */
+enum status trace_node(struct trace *t, struct exec_env *env, const struct node *n, struct err *e);
 /* Lets go of all samples but the first so many. */
 void trace_keep(struct trace *t, int samples);
 void trace_free(struct trace *t);

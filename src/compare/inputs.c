@@ -247,7 +247,7 @@ static enum status derive_target(struct input_set *out, struct model *source, st
                                  const struct input_pairs *p, int k, struct err *e) {
     for (int i = 0; i < p->n_source; i++)
         if (out->source[k][i])
-            tensor_to_paged(&out->source[k][i], out->recycler);
+            tensor_to_paged(out->source[k][i], out->recycler);
     for (int i = 0; i < p->n_target; i++) {
         int from = p->of_target[i];
         if (from < 0 || !out->source[k][from])
@@ -269,7 +269,7 @@ static enum status derive_target(struct input_set *out, struct model *source, st
             tensor_free(out->target[k][i]);
             out->target[k][i] = converted;
         }
-        tensor_to_paged(&out->target[k][i], out->recycler);
+        tensor_to_paged(out->target[k][i], out->recycler);
     }
     (void)source;
     return OK;

@@ -184,12 +184,14 @@ static void forget_constant(struct exec *x, int id) {
     x->converted_from[id] = NULL;
 }
 
-/* Between nodes of the main graph nothing points at them. */
-static void forget_constants(struct exec *x) {
+void exec_rest(struct exec *x) {
     for (int i = 0; i < x->n_values; i++)
         forget_constant(x, i);
     pack_cache_free(x->packs);
     x->packs = pack_cache_new();
+    for (int i = 0; i < x->model->n_files; i++)
+        mapfile_forget(&x->model->files[i]);
+    recycler_rest(x->recycler);
 }
 
 static enum status constant(struct exec *x, const struct value *v, const struct tensor **out,
@@ -309,8 +311,9 @@ static void store_outputs(struct exec *x, struct exec_env *env, const struct nod
 }
 
 enum status exec_node(struct exec *x, struct exec_env *env, const struct node *n, struct err *e) {
-    if (x->o.constant_bytes && x->depth == 0 && x->constant_bytes > x->o.constant_bytes)
-        forget_constants(x);
+    if (x->o.constant_bytes && x->depth == 0 &&
+        x->constant_bytes + pack_cache_bytes(x->packs) > x->o.constant_bytes)
+        exec_rest(x); /* between nodes of the main graph nothing points at them */
     struct tensor **out = calloc((size_t)n->n_out + 1, sizeof *out);
     FAIL_IF(!out, e, STATUS_UNSUPPORTED, "not enough memory for a node of %d outputs", n->n_out);
     enum status s = eval_node(x, env, n, NULL, out, e);

@@ -43,6 +43,9 @@ struct exec;
 enum status exec_new(struct exec **out, struct model *m, const struct exec_options *o,
                      struct err *e);
 void exec_free(struct exec *x);
+/* Lets go of what can be made again: converted constants, packed weights, mapped pages of the
+ * files. Not while a node runs. */
+void exec_rest(struct exec *x);
 
 struct exec_env *exec_env_new(const struct exec *x);
 void exec_env_free(struct exec_env *env);

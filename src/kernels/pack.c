@@ -31,6 +31,10 @@ void pack_cache_free(struct pack_cache *c) {
     arena_free(c->arena);
 }
 
+size_t pack_cache_bytes(const struct pack_cache *c) {
+    return arena_used(c->arena);
+}
+
 struct packed *pack_cache_get(struct pack_cache *c, const struct tensor *t, uint64_t tag,
                               size_t bytes) {
     uint64_t key = hash_mix((uint64_t)(uintptr_t)t->data ^ hash_mix(tag)), at = 0;

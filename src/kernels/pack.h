@@ -18,6 +18,8 @@ struct packed {
 
 struct pack_cache *pack_cache_new(void);
 void pack_cache_free(struct pack_cache *c);
+/* Bytes that the cache takes. */
+size_t pack_cache_bytes(const struct pack_cache *c);
 
 /* The packed form of constant `t` under `tag` (which names the layout), or a new one of `bytes`
  * zeroed bytes with ready false. The cache keeps a reference to t's buffer, so that an address is

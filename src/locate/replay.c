@@ -83,7 +83,7 @@ static enum status need(struct replay *r, const struct value *v, struct err *e) 
     if (n->body)
         TRY(need_captures(r, n->body, e));
     r->depth--;
-    return exec_node(r->z->target->exec, r->env, n, e);
+    return trace_node(r->z->target, r->env, n, e);
 }
 
 enum status zipper_replay(const struct zipper *z, int k, const struct value *v,

@@ -8,9 +8,9 @@
 
 enum {
     TRACE_BYTES = 256 << 20, /* of one model's values, all samples together */
-    LEAST_RESIDENT = 16 << 20,
+    LEAST_RESIDENT = 1 << 20,
     MOST_RESIDENT = 128 << 20,
-    LEAST_CONSTANTS = 1 << 20,
+    LEAST_CONSTANTS = 256 << 10,
     MOST_CONSTANTS = 64 << 20
 };
 
@@ -36,12 +36,12 @@ static void plan_memory(struct session *s) {
     s->recycler = recycler_new(paged);
     paged_drop(paged);
     s->inputs.recycler = s->recycler;
-    s->run =
-        (struct trace_options) { .pool = s->options->pool,
-                                 .deadline = s->options->timeout,
-                                 .recycler = s->recycler,
-                                 .constant_bytes = within(LEAST_CONSTANTS, file, MOST_CONSTANTS),
-                                 .progress = s->options->progress };
+    s->run = (struct trace_options) { .pool = s->options->pool,
+                                      .deadline = s->options->timeout,
+                                      .recycler = s->recycler,
+                                      .constant_bytes =
+                                          within(LEAST_CONSTANTS, file / 4, MOST_CONSTANTS),
+                                      .progress = s->options->progress };
 }
 
 static bool same_output_dtype(const struct value *a, const struct value *b) {

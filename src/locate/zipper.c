@@ -45,7 +45,7 @@ void zipper_pin(struct zipper *z, const struct value *t, const struct link *l) {
 
 bool zipper_evaluate(struct zipper *z, const struct node *n, struct err *e) {
     for (int k = 0; k < z->target->samples; k++)
-        if (exec_node(z->target->exec, z->target->env[k], n, e) != OK)
+        if (trace_node(z->target, z->target->env[k], n, e) != OK)
             return false;
     return true;
 }

@@ -85,6 +85,7 @@ static void whole_error(const struct session *s, const struct value *source,
                             *y = trace_value(session_shown(s, SIDE_TARGET), target, k);
         struct tensor *as = NULL;
         struct err e;
+        paged_rest(recycler_paged(s->recycler));
         if (!x || !y || x->kind != KIND_TENSOR || y->kind != KIND_TENSOR)
             continue;
         if (tensor_count(x) != tensor_count(y) ||
@@ -94,6 +95,7 @@ static void whole_error(const struct session *s, const struct value *source,
             m.stats.max_abs = INFINITY;
             continue;
         }
+        tensor_to_paged(as, s->recycler);
         metrics_add(&m, as, y, atol, rtol);
         tensor_free(as);
     }
@@ -149,6 +151,7 @@ static void fill_pairs(struct session *s, struct result *r) {
     const struct graph *g = s->target->graph;
     const struct zipper *z = &s->zipper;
     int exercised = 0, judged = 0;
+    exec_rest(s->zipped->exec); /* from here on values are compared, not computed */
     for (int i = 0; i < g->n_inputs; i++)
         if (z->al.link[g->inputs[i]->id].source)
             add_pair(s, r, g->inputs[i], NULL, ALL_WELL);

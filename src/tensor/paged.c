@@ -15,18 +15,20 @@ struct paged_block {
     struct paged_block *older, *newer; /* among the resident ones, by last touch */
     struct paged_block *next;          /* among the free ones */
     void *data;
+    off_t place; /* in the file */
     size_t size;
     bool resident;
 };
 
-/* The file grows by so much at a time, and is mapped in as large pieces. */
-static const size_t PIECE = (size_t)64 << 20;
+/* The file doubles, by so much at a time at least and at most, and is mapped in as large pieces. */
+static const size_t LEAST_PIECE = (size_t)256 << 10, MOST_PIECE = (size_t)64 << 20;
 /* A multiple of every page size. A fault also maps the pages about it, up to this boundary: blocks
  * that share no such stretch do not bring each other back. */
 static const size_t GRAIN = (size_t)64 << 10;
 
 struct piece {
     struct piece *next;
+    off_t place;
     void *data;
     size_t size, used;
 };
@@ -134,7 +136,7 @@ static void send_away(struct paged *p, struct paged_block *b) {
 
 /* The newest stay, however large they are: an operator reads two and writes one. */
 static void make_room(struct paged *p) {
-    enum { IN_USE = 3 };
+    enum { IN_USE = 2 };
     while (p->resident > p->allowed && p->n_resident > IN_USE) {
         struct paged_block *b = p->oldest;
         unlist(p, b);
@@ -163,10 +165,17 @@ static bool add_piece(struct paged *p, size_t size) {
     /* else the file cache makes large folios, and a fault brings a whole one: the neighbours too */
     madvise(piece->data, size, MADV_RANDOM);
     piece->size = size;
+    piece->place = p->end;
     piece->next = p->pieces;
     p->pieces = piece;
     p->end += (off_t)size;
     return true;
+}
+
+static size_t piece_size(const struct paged *p, size_t least) {
+    size_t size = (size_t)p->end;
+    size = size < LEAST_PIECE ? LEAST_PIECE : size > MOST_PIECE ? MOST_PIECE : size;
+    return size > least ? size : least;
 }
 
 /* The smallest free block that fits without wasting half of it. */
@@ -185,33 +194,16 @@ static struct paged_block *reuse(struct paged *p, size_t size) {
 
 static struct paged_block *cut(struct paged *p, size_t size) {
     if ((!p->pieces || p->pieces->size - p->pieces->used < size) &&
-        !add_piece(p, size > PIECE ? size : PIECE))
+        !add_piece(p, piece_size(p, size)))
         return NULL;
     struct paged_block *b = calloc(1, sizeof *b);
     if (!b)
         return NULL;
     *b = (struct paged_block) { .owner = p,
                                 .data = (char *)p->pieces->data + p->pieces->used,
+                                .place = p->pieces->place + (off_t)p->pieces->used,
                                 .size = size };
     p->pieces->used += size;
-    return b;
-}
-
-struct paged_block *paged_take(struct paged *p, size_t size, void **data) {
-    if (size > SIZE_MAX / 4)
-        return NULL;
-    size = (size + GRAIN - 1) / GRAIN * GRAIN;
-    pthread_mutex_lock(&p->lock);
-    struct paged_block *b = reuse(p, size);
-    if (!b)
-        b = cut(p, size);
-    if (b) {
-        p->holders++;
-        list_newest(p, b);
-        make_room(p);
-        *data = b->data;
-    }
-    pthread_mutex_unlock(&p->lock);
     return b;
 }
 
@@ -227,6 +219,18 @@ void paged_touch(struct paged_block *b) {
     pthread_mutex_unlock(&p->lock);
 }
 
+void paged_rest(struct paged *p) {
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    while (p->resident > p->allowed) {
+        struct paged_block *b = p->oldest;
+        unlist(p, b);
+        send_away(p, b);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 void paged_give(struct paged_block *b) {
     struct paged *p = b->owner;
     pthread_mutex_lock(&p->lock);
@@ -237,4 +241,37 @@ void paged_give(struct paged_block *b) {
     p->free = b;
     pthread_mutex_unlock(&p->lock);
     paged_drop(p);
+}
+
+static bool write_all(int file, const char *bytes, size_t size, off_t place) {
+    while (size) {
+        ssize_t n = pwrite(file, bytes, size, place);
+        if (n <= 0)
+            return false;
+        bytes += n;
+        size -= (size_t)n;
+        place += n;
+    }
+    return true;
+}
+
+struct paged_block *paged_store(struct paged *p, const void *bytes, size_t length, void **data) {
+    size_t size = length;
+    if (size > SIZE_MAX / 4)
+        return NULL;
+    size = (size + GRAIN - 1) / GRAIN * GRAIN;
+    pthread_mutex_lock(&p->lock);
+    struct paged_block *b = reuse(p, size);
+    if (!b)
+        b = cut(p, size);
+    if (b) {
+        p->holders++;
+        *data = b->data;
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (b && !write_all(p->file, bytes, length, b->place)) {
+        paged_give(b);
+        return NULL;
+    }
+    return b;
 }

@@ -16,9 +16,8 @@
 struct paged;
 struct paged_block;
 
-/* Writing to a mapped file costs more than to fresh memory; the large blocks are what memory goes
- * into. */
-static const size_t PAGED_FROM = (size_t)1 << 20;
+/* Smaller arrays stay in ordinary memory. */
+static const size_t PAGED_FROM = (size_t)16 << 10;
 
 /* About so many bytes of the blocks stay resident. */
 struct paged *paged_new(size_t resident);
@@ -26,10 +25,13 @@ struct paged *paged_new(size_t resident);
 void paged_hold(struct paged *p);
 void paged_drop(struct paged *p);
 
-/* A block of at least `size` bytes of anything, page-aligned at *data; NULL when there is no room
- * for it on disk (the caller takes ordinary memory). */
-struct paged_block *paged_take(struct paged *p, size_t size, void **data);
+/* A block with a copy of `size` bytes, page-aligned at *data; NULL when there is no room for it on
+ * disk. The bytes are written to the file, not to the mapping: that costs a third of it, and brings
+ * nothing into memory. */
+struct paged_block *paged_store(struct paged *p, const void *bytes, size_t size, void **data);
 void paged_give(struct paged_block *b);
+/* Nothing is in use: what was touched last is no longer spared. NULL is fine. */
+void paged_rest(struct paged *p);
 /* The block is about to be used. */
 void paged_touch(struct paged_block *b);
 

@@ -1,9 +1,14 @@
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "tensor/recycler.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 enum { SLOTS = 32 };
 static const size_t KEPT_AT_MOST = (size_t)48 << 20, KEPT_BESIDE_PAGED = (size_t)1 << 20;
@@ -18,6 +23,27 @@ struct recycler {
         size_t capacity;
     } slots[SLOTS]; /* the oldest first */
 };
+
+/* Where memory is short, and where nothing is kept, large blocks are mapped: in the heap a small
+ * one above them would keep them from going back to the system. */
+static bool is_mapped(const struct recycler *r, size_t capacity) {
+    return (!r || r->paged) && capacity >= MAPPED_FROM;
+}
+
+static void *fresh(const struct recycler *r, size_t size) {
+    if (!is_mapped(r, size))
+        return malloc(size);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void release(const struct recycler *r, const struct slot *s, int n) {
+    for (int i = 0; i < n; i++)
+        if (is_mapped(r, s[i].capacity))
+            munmap(s[i].p, s[i].capacity);
+        else
+            free(s[i].p);
+}
 
 struct recycler *recycler_new(struct paged *paged) {
     struct recycler *r = calloc(1, sizeof *r);
@@ -51,8 +77,7 @@ void recycler_drop(struct recycler *r) {
     pthread_mutex_unlock(&r->lock);
     if (left > 0)
         return;
-    for (int i = 0; i < r->n; i++)
-        free(r->slots[i].p);
+    release(r, r->slots, r->n);
     paged_drop(r->paged);
     pthread_mutex_destroy(&r->lock);
     free(r);
@@ -68,6 +93,9 @@ static struct slot slot_out(struct recycler *r, int i) {
 
 void *recycler_take(struct recycler *r, size_t size, size_t *capacity) {
     struct slot found = { NULL, 0 };
+    *capacity = size;
+    if (!r)
+        return fresh(NULL, size);
     pthread_mutex_lock(&r->lock);
     int best = -1;
     for (int i = r->n - 1; i >= 0; i--)
@@ -76,27 +104,51 @@ void *recycler_take(struct recycler *r, size_t size, size_t *capacity) {
             best = i;
     if (best >= 0)
         found = slot_out(r, best);
+    /* where memory is short, what is kept makes room first */
+    struct slot out[SLOTS] = { 0 };
+    int n = 0;
+    while (best < 0 && r->paged && size >= MAPPED_FROM && r->n > 0)
+        out[n++] = slot_out(r, 0);
     pthread_mutex_unlock(&r->lock);
+    release(r, out, n);
     if (!found.p)
-        found = (struct slot) { malloc(size), size };
+        found = (struct slot) { fresh(r, size), size };
     *capacity = found.capacity;
     return found.p;
 }
 
 void recycler_give(struct recycler *r, void *p, size_t capacity) {
-    struct slot out[SLOTS];
+    struct slot out[SLOTS + 1] = { 0 }, given = { p, capacity };
     int n = 0;
+    if (!r) {
+        release(NULL, &given, 1);
+        return;
+    }
     pthread_mutex_lock(&r->lock);
     while (r->n > 0 && (r->n == SLOTS || r->kept + capacity > r->kept_at_most))
         out[n++] = slot_out(r, 0);
-    bool keep = r->kept + capacity <= r->kept_at_most;
-    if (keep) {
-        r->slots[r->n++] = (struct slot) { p, capacity };
+    if (r->kept + capacity <= r->kept_at_most) {
+        r->slots[r->n++] = given;
         r->kept += capacity;
+    } else {
+        out[n++] = given;
     }
     pthread_mutex_unlock(&r->lock);
-    for (int i = 0; i < n; i++)
-        free(out[i].p);
-    if (!keep)
-        free(p);
+    release(r, out, n);
+}
+
+void recycler_rest(struct recycler *r) {
+    struct slot out[SLOTS] = { 0 };
+    int n = 0;
+    if (!r || !r->paged)
+        return;
+    pthread_mutex_lock(&r->lock);
+    while (r->n > 0)
+        out[n++] = slot_out(r, 0);
+    pthread_mutex_unlock(&r->lock);
+    release(r, out, n);
+    paged_rest(r->paged);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

@@ -79,33 +79,14 @@ enum status tensor_new(struct tensor **out, enum dtype dtype, enum dtype store, 
 /* Smaller ones come quickly from the C library. */
 static const size_t RECYCLED_FROM = 32768;
 
-/* NULL: no such memory, or none left there. */
-static struct buffer *buffer_paged(struct recycler *r, bool clear, size_t bytes) {
-    void *data;
-    if (!r || bytes < PAGED_FROM || !recycler_paged(r))
-        return NULL;
-    struct paged_block *block = paged_take(recycler_paged(r), bytes, &data);
-    if (!block)
-        return NULL;
-    struct buffer *b = zeroed(sizeof *b);
-    b->block = block;
-    b->data = data;
-    if (clear)
-        memset(data, 0, bytes);
-    return b;
-}
-
 static struct buffer *buffer_new(struct recycler *r, bool clear, size_t bytes) {
     size_t size = sizeof(struct buffer) + bytes + 64, capacity = 0;
-    struct buffer *paged = buffer_paged(r, clear, bytes);
-    if (paged)
-        return paged;
-    if (!r || bytes < RECYCLED_FROM)
+    if (bytes < RECYCLED_FROM || (!r && bytes < MAPPED_FROM))
         return calloc(1, size);
     struct buffer *b = recycler_take(r, size, &capacity);
     if (!b)
         return NULL;
-    memset(b, 0, clear ? size : sizeof *b);
+    memset(b, 0, clear && r ? size : sizeof *b); /* fresh memory is zero */
     recycler_hold(r);
     b->from = r;
     b->capacity = capacity;
@@ -117,11 +98,16 @@ static void buffer_free(struct buffer *b) {
     arena_free(b->strings);
     if (b->block)
         paged_give(b->block);
-    if (r)
+    if (b->capacity)
         recycler_give(r, b, b->capacity);
     else
         free(b);
     recycler_drop(r);
+}
+
+static void buffer_drop(struct buffer *b) {
+    if (b && atomic_fetch_sub(&b->refs, 1) == 1)
+        buffer_free(b);
 }
 
 enum status tensor_new_from(struct tensor **out, struct recycler *r, bool clear, enum dtype dtype,
@@ -153,15 +139,21 @@ void tensor_touch(const struct tensor *t) {
         paged_touch(t->buf->block);
 }
 
-void tensor_to_paged(struct tensor **t, struct recycler *r) {
-    struct tensor *old = *t, *copy;
-    if (!r || !recycler_paged(r) || old->kind != KIND_TENSOR || old->store == DT_STRING ||
-        tensor_bytes(old) < PAGED_FROM || (old->buf && old->buf->block) ||
-        tensor_new_from(&copy, r, false, old->dtype, old->store, old->rank, old->dim, NULL) != OK)
+void tensor_to_paged(struct tensor *t, struct recycler *r) {
+    if (!r || !recycler_paged(r) || t->kind != KIND_TENSOR || t->store == DT_STRING ||
+        tensor_bytes(t) < PAGED_FROM || !t->buf || t->buf->block)
         return;
-    memcpy(copy->data, old->data, tensor_bytes(old));
-    tensor_free(old);
-    *t = copy;
+    void *data;
+    struct paged_block *block = paged_store(recycler_paged(r), t->data, tensor_bytes(t), &data);
+    if (!block)
+        return;
+    struct buffer *b = zeroed(sizeof *b);
+    atomic_init(&b->refs, 1);
+    b->block = block;
+    b->data = data;
+    buffer_drop(t->buf);
+    t->buf = b;
+    t->data = data;
 }
 
 struct tensor *tensor_in_arena(struct arena *a, enum dtype dtype, enum dtype store, int rank,
@@ -197,8 +189,7 @@ struct tensor *tensor_new_list(enum tensor_kind kind, enum dtype dtype, int64_t 
 void tensor_free(struct tensor *t) {
     if (!t)
         return;
-    if (t->buf && atomic_fetch_sub(&t->buf->refs, 1) == 1)
-        buffer_free(t->buf);
+    buffer_drop(t->buf);
     for (int64_t i = 0; t->items && i < t->n_items; i++)
         tensor_free(t->items[i]);
     free(t->items);
