@@ -278,10 +278,10 @@ static const struct attr_def running_attrs[] = { INT("exclusive", 0), INT("rever
 const struct op ops_along_axis[] = {
     { ONNX("ArgMax", 13, 1, 1), .flags = OP_NO_GRADIENT, .attrs = arg_attrs, .shape = arg_shape, .eval = arg_eval },
     { ONNX("ArgMin", 13, 1, 1), .flags = OP_NO_GRADIENT, .attrs = arg_attrs, .shape = arg_shape, .eval = arg_eval },
-    { .name = "TopK", .domain = "", .spec = "ONNX TopK-24", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 2,
+    { .name = "TopK", .domain = "", .whole = 2, .spec = "ONNX TopK-24", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 2,
       .attrs = ATTRS(INT("axis", -1), INT("largest", 1), INT("sorted", 1)), .shape = top_shape, .eval = top_eval,
       .grad = top_grad },
-    { ONNX("CumSum", 14, 2, 2), .attrs = running_attrs, .shape = shape_same, .eval = running_eval, .grad = running_grad },
-    { ONNX("CumProd", 26, 2, 2), .attrs = running_attrs, .shape = shape_same, .eval = running_eval, .grad = running_grad },
+    { ONNX("CumSum", 14, 2, 2), .whole = 2, .attrs = running_attrs, .shape = shape_same, .eval = running_eval, .grad = running_grad },
+    { ONNX("CumProd", 26, 2, 2), .whole = 2, .attrs = running_attrs, .shape = shape_same, .eval = running_eval, .grad = running_grad },
     { 0 },
 };

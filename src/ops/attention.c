@@ -401,6 +401,7 @@ static const struct attr_def rotary_contrib_attrs[] = {
 const struct op ops_attention[] = {
     { .name = "Attention",
       .domain = "",
+      .whole = 64,
       .spec = "ONNX Attention-25",
       .min_in = 3,
       .max_in = 7,
@@ -410,7 +411,7 @@ const struct op ops_attention[] = {
       .shape = shape_attention,
       .eval = attention,
       .grad = attention_grad },
-    { ONNX("RotaryEmbedding", 23, 3, 4), .attrs = rotary_attrs, .shape = shape_rotary,
+    { ONNX("RotaryEmbedding", 23, 3, 4), .whole = 8, .attrs = rotary_attrs, .shape = shape_rotary,
       .eval = rotary_embedding, .grad = rotary_grad },
     { MICROSOFT("RotaryEmbedding", 4, 4), .attrs = rotary_contrib_attrs, .shape = shape_rotary,
       .eval = rotary_embedding, .grad = rotary_grad },

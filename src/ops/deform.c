@@ -378,7 +378,7 @@ static const struct attr_def fold_attrs[] = {
 const struct op ops_deform[] = {
     { ONNX("DeformConv", 22, 3, 5), .attrs = deform_attrs, .shape = shape_deform,
       .eval = deform_conv, .grad = deform_grad },
-    { ONNX("Col2Im", 18, 3, 3), .flags = OP_ANY_TYPE, .attrs = fold_attrs, .shape = shape_col2im,
-      .eval = col2im, .grad = col2im_grad },
+    { ONNX("Col2Im", 18, 3, 3), .whole = 6, .flags = OP_ANY_TYPE, .attrs = fold_attrs,
+      .shape = shape_col2im, .eval = col2im, .grad = col2im_grad },
     { 0 },
 };

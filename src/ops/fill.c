@@ -250,7 +250,7 @@ const struct op ops_fill[] = {
                      PLAIN("value_int", INT), PLAIN("value_ints", INTS), PLAIN("value_string", STRING),
                      PLAIN("value_strings", STRINGS)),
       .shape = shape_constant, .eval = eval_constant },
-    { ONNX("ConstantOfShape", 25, 1, 1), .flags = OP_MOVES | OP_NO_GRADIENT, .attrs = ATTRS(PLAIN("value", TENSOR)),
+    { ONNX("ConstantOfShape", 25, 1, 1), .whole = 1, .flags = OP_MOVES | OP_NO_GRADIENT, .attrs = ATTRS(PLAIN("value", TENSOR)),
       .shape = shape_constant_of_shape,
       .eval = eval_constant_of_shape },
     { ONNX("Range", 27, 3, 3), .attrs = ATTRS(INT("stash_type", 1)), .shape = shape_range, .eval = eval_range, .grad = grad_range },

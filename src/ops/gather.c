@@ -169,11 +169,11 @@ static enum status eval_gather_nd(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_gather[] = {
-    { ONNX("Gather", 13, 2, 2), .flags = OP_MOVES, .attrs = ATTRS(INT("axis", 0)), .shape = shape_gather, .eval = eval_gather,
+    { ONNX("Gather", 13, 2, 2), .whole = 2, .flags = OP_MOVES, .attrs = ATTRS(INT("axis", 0)), .shape = shape_gather, .eval = eval_gather,
       .grad = grad_moves },
-    { ONNX("GatherElements", 13, 2, 2), .flags = OP_MOVES, .attrs = ATTRS(INT("axis", 0)), .shape = shape_gather_elements,
+    { ONNX("GatherElements", 13, 2, 2), .whole = 2, .flags = OP_MOVES, .attrs = ATTRS(INT("axis", 0)), .shape = shape_gather_elements,
       .eval = eval_gather_elements, .grad = grad_moves },
-    { ONNX("GatherND", 13, 2, 2), .flags = OP_MOVES, .attrs = ATTRS(INT("batch_dims", 0)), .shape = shape_gather_nd,
+    { ONNX("GatherND", 13, 2, 2), .whole = 2, .flags = OP_MOVES, .attrs = ATTRS(INT("batch_dims", 0)), .shape = shape_gather_nd,
       .eval = eval_gather_nd, .grad = grad_moves },
     { 0 },
 };

@@ -418,9 +418,9 @@ static const struct attr_def crop_attrs[] = { PLAIN("axes", INTS), { 0 } };
 const struct op ops_grid[] = {
     { ONNX("GridSample", 22, 2, 2), .flags = OP_ANY_TYPE, .attrs = grid_attrs,
       .shape = shape_grid_sample, .eval = grid_sample, .grad = grid_sample_grad },
-    { ONNX("AffineGrid", 20, 2, 2), .attrs = affine_attrs, .shape = shape_affine_grid,
+    { ONNX("AffineGrid", 20, 2, 2), .whole = 2, .attrs = affine_attrs, .shape = shape_affine_grid,
       .eval = affine_grid, .grad = affine_grid_grad },
-    { ONNX("CenterCropPad", 18, 2, 2), .attrs = crop_attrs, .flags = OP_MOVES,
+    { ONNX("CenterCropPad", 18, 2, 2), .whole = 2, .attrs = crop_attrs, .flags = OP_MOVES,
       .shape = shape_center_crop, .eval = center_crop, .grad = grad_moves },
     { 0 },
 };

@@ -194,9 +194,9 @@ static const struct attr_def loss_attrs[] = { PLAIN("ignore_index", INT),
 
 /* clang-format off */
 const struct op ops_losses[] = {
-    { ONNX("NegativeLogLikelihoodLoss", 22, 2, 3), .attrs = loss_attrs, .shape = loss_shape, .eval = nll_eval,
+    { ONNX("NegativeLogLikelihoodLoss", 22, 2, 3), .whole = 2, .attrs = loss_attrs, .shape = loss_shape, .eval = nll_eval,
       .grad = nll_grad },
-    { .name = "SoftmaxCrossEntropyLoss", .domain = "", .spec = "ONNX SoftmaxCrossEntropyLoss-13", .min_in = 2, .max_in = 3,
+    { .name = "SoftmaxCrossEntropyLoss", .domain = "", .whole = 2, .spec = "ONNX SoftmaxCrossEntropyLoss-13", .min_in = 2, .max_in = 3,
       .min_out = 1, .max_out = 2, .attrs = loss_attrs, .shape = loss_shape, .eval = cross_entropy_eval,
       .grad = cross_entropy_grad },
     { 0 },

@@ -301,7 +301,7 @@ static enum status eval_tflite_nms(struct op_ctx *c) {
     .shape = shape_tflite_nms, .eval = eval_tflite_nms
 
 const struct op ops_nms[] = {
-    { ONNX("NonMaxSuppression", 11, 2, 5), .flags = OP_DATA_SHAPE | OP_NO_GRADIENT,
+    { ONNX("NonMaxSuppression", 11, 2, 5), .whole = 4, .flags = OP_DATA_SHAPE | OP_NO_GRADIENT,
       .attrs = ATTRS(INT("center_point_box", 0)), .shape = shape_non_max_suppression,
       .eval = eval_non_max_suppression },
     { TFLITE_NMS("V4", 5, 2) },

@@ -133,6 +133,7 @@ struct op {
     int min_in, max_in; /* max -1: variadic */
     int min_out, max_out;
     unsigned flags;
+    unsigned whole;               /* bits: inputs that must be integers (indices, axes, sizes) */
     const struct attr_def *attrs; /* ends with a NULL name; NULL: none */
     op_shape_fn *shape;
     op_eval_fn *eval;

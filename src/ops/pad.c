@@ -163,7 +163,7 @@ static enum status eval_pad(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_pad[] = {
-    { ONNX("Pad", 25, 2, 4), .flags = OP_MOVES, .attrs = ATTRS(STRING("mode", "constant")), .shape = shape_pad, .eval = eval_pad,
+    { ONNX("Pad", 25, 2, 4), .whole = 10, .flags = OP_MOVES, .attrs = ATTRS(STRING("mode", "constant")), .shape = shape_pad, .eval = eval_pad,
       .grad = grad_moves },
     { 0 },
 };

@@ -316,7 +316,7 @@ const struct op ops_pooling[] = {
       .eval = global_average_pool, .grad = global_average_pool_grad },
     { ONNX("GlobalLpPool", 22, 1, 1), .attrs = global_lp_attrs, .shape = shape_global_lp,
       .eval = global_lp_pool, .grad = global_lp_pool_grad },
-    { ONNX("MaxUnpool", 22, 2, 3), .flags = OP_MOVES, .attrs = unpool_attrs,
+    { ONNX("MaxUnpool", 22, 2, 3), .whole = 6, .flags = OP_MOVES, .attrs = unpool_attrs,
       .shape = shape_max_unpool, .eval = max_unpool, .grad = grad_moves },
     { 0 },
 };

@@ -280,8 +280,8 @@ static const struct attr_def reduce_attrs[] = { INT("keepdims", 1),
 /* clang-format off */
 const struct op ops_reduce[] = {
 #define REDUCE(name, since, start, step, join, finish, slope)                                      \
-    { ONNX(#name, since, 1, 2), .attrs = reduce_attrs, .shape = reduce_shape, .eval = name##_eval, \
-      .grad = name##_grad },
+    { ONNX(#name, since, 1, 2), .whole = 2, .attrs = reduce_attrs, .shape = reduce_shape,          \
+      .eval = name##_eval, .grad = name##_grad },
 #include "ops/reduce.def"
     { 0 },
 };

@@ -499,7 +499,7 @@ static enum status resize_grad(struct grad_ctx *c) {
 static const struct attr_def resize_attrs[] = { RESIZE_ATTRS, { 0 } };
 
 const struct op ops_resize[] = {
-    { ONNX("Resize", 19, 1, 4), .flags = OP_ANY_TYPE, .attrs = resize_attrs, .shape = shape_resize,
-      .eval = resize, .grad = resize_grad },
+    { ONNX("Resize", 19, 1, 4), .whole = 8, .flags = OP_ANY_TYPE, .attrs = resize_attrs,
+      .shape = shape_resize, .eval = resize, .grad = resize_grad },
     { 0 },
 };

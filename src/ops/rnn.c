@@ -306,7 +306,8 @@ static enum status eval_rnn(struct op_ctx *c) {
         PLAIN("hidden_size", INT), INT("layout", 0)
 #define RECURRENT(name_, most, outputs)                                                    \
     .name = name_, .domain = "", .spec = "ONNX " name_ "-22", .min_in = 3, .max_in = most, \
-    .min_out = 0, .max_out = outputs, .shape = shape_rnn, .eval = eval_rnn, .grad = rnn_grad
+    .min_out = 0, .max_out = outputs, .whole = 16, .shape = shape_rnn, .eval = eval_rnn,   \
+    .grad = rnn_grad
 
 /* clang-format off */
 const struct op ops_rnn[] = {

@@ -273,8 +273,8 @@ static const struct attr_def pool_attrs[] = { NEEDED("pooled_shape", INTS),
                                               { 0 } };
 
 const struct op ops_roi[] = {
-    { ONNX("RoiAlign", 22, 3, 3), .attrs = align_attrs, .shape = shape_roi_align, .eval = roi_align,
-      .grad = roi_align_grad },
+    { ONNX("RoiAlign", 22, 3, 3), .whole = 4, .attrs = align_attrs, .shape = shape_roi_align,
+      .eval = roi_align, .grad = roi_align_grad },
     { ONNX("MaxRoiPool", 22, 2, 2), .attrs = pool_attrs, .shape = shape_max_roi,
       .eval = max_roi_pool, .grad = max_roi_grad },
     { 0 },

@@ -100,6 +100,11 @@ enum status op_shape(const struct node *n, struct model *m, struct arena *scratc
     if (!(n->def->flags & (OP_ANY_TYPE | OP_MOVES | OP_KINDS | OP_SUBGRAPH)))
         for (int i = 0; i < n->n_in; i++)
             TRY(only_numbers(n, i, &in[i], e));
+    for (int i = 0; i < n->n_in && i < 32; i++)
+        FAIL_IF(n->def->whole >> i & 1 && !in[i].absent && in[i].dtype != DT_NONE &&
+                    !dtype_is_int(in[i].dtype),
+                e, STATUS_CORRUPT, "input %d of %s is %s; integers are asked for", i, n->op,
+                dtype_name(in[i].dtype));
     struct shape_ctx c = { n, m, scratch, n->n_in, n->n_out, in, out, e };
     return n->def->shape(&c);
 }

@@ -252,13 +252,13 @@ static enum status grad_scatter(struct grad_ctx *c) {
 
 /* clang-format off */
 const struct op ops_scatter[] = {
-    { ONNX("ScatterElements", 18, 3, 3), .flags = OP_ANY_TYPE, .attrs = ATTRS(INT("axis", 0), STRING("reduction", "none")),
+    { ONNX("ScatterElements", 18, 3, 3), .whole = 2, .flags = OP_ANY_TYPE, .attrs = ATTRS(INT("axis", 0), STRING("reduction", "none")),
       .shape = shape_scatter_elements, .eval = eval_scatter_elements, .grad = grad_scatter },
-    { ONNX("Scatter", 11, 3, 3), .flags = OP_MOVES, .attrs = ATTRS(INT("axis", 0)), .shape = shape_scatter_elements,
+    { ONNX("Scatter", 11, 3, 3), .whole = 2, .flags = OP_MOVES, .attrs = ATTRS(INT("axis", 0)), .shape = shape_scatter_elements,
       .eval = eval_scatter, .grad = grad_moves },
-    { ONNX("ScatterND", 18, 3, 3), .flags = OP_ANY_TYPE, .attrs = ATTRS(STRING("reduction", "none")), .shape = shape_scatter_nd,
+    { ONNX("ScatterND", 18, 3, 3), .whole = 2, .flags = OP_ANY_TYPE, .attrs = ATTRS(STRING("reduction", "none")), .shape = shape_scatter_nd,
       .eval = eval_scatter_nd, .grad = grad_scatter },
-    { ONNX("TensorScatter", 24, 2, 3), .flags = OP_MOVES, .attrs = ATTRS(INT("axis", -2), STRING("mode", "linear")),
+    { ONNX("TensorScatter", 24, 2, 3), .whole = 4, .flags = OP_MOVES, .attrs = ATTRS(INT("axis", -2), STRING("mode", "linear")),
       .shape = shape_tensor_scatter, .eval = eval_tensor_scatter, .grad = grad_moves },
     { 0 },
 };

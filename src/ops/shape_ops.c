@@ -385,16 +385,16 @@ static enum status eval_size(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_shape_ops[] = {
-    { ONNX("Reshape", 25, 2, 2), .flags = OP_MOVES | OP_VIEW, .attrs = ATTRS(INT("allowzero", 0)), .shape = shape_reshape,
+    { ONNX("Reshape", 25, 2, 2), .whole = 2, .flags = OP_MOVES | OP_VIEW, .attrs = ATTRS(INT("allowzero", 0)), .shape = shape_reshape,
       .eval = eval_view, .grad = grad_view },
     { ONNX("Flatten", 25, 1, 1), .flags = OP_MOVES | OP_VIEW, .attrs = ATTRS(INT("axis", 1)), .shape = shape_flatten,
       .eval = eval_view, .grad = grad_view },
-    { ONNX("Squeeze", 25, 1, 2), .flags = OP_MOVES | OP_VIEW, .shape = shape_squeeze, .eval = eval_view, .grad = grad_view },
-    { ONNX("Unsqueeze", 25, 2, 2), .flags = OP_MOVES | OP_VIEW, .shape = shape_unsqueeze, .eval = eval_view, .grad = grad_view },
+    { ONNX("Squeeze", 25, 1, 2), .whole = 2, .flags = OP_MOVES | OP_VIEW, .shape = shape_squeeze, .eval = eval_view, .grad = grad_view },
+    { ONNX("Unsqueeze", 25, 2, 2), .whole = 2, .flags = OP_MOVES | OP_VIEW, .shape = shape_unsqueeze, .eval = eval_view, .grad = grad_view },
     { ONNX("Transpose", 25, 1, 1), .flags = OP_MOVES, .attrs = ATTRS(PLAIN("perm", INTS)), .shape = shape_transpose,
       .eval = eval_transpose, .grad = grad_moves },
-    { ONNX("Expand", 13, 2, 2), .flags = OP_MOVES, .shape = shape_expand, .eval = eval_expand, .grad = grad_moves },
-    { ONNX("Tile", 13, 2, 2), .flags = OP_MOVES, .shape = shape_tile, .eval = eval_tile, .grad = grad_moves },
+    { ONNX("Expand", 13, 2, 2), .whole = 2, .flags = OP_MOVES, .shape = shape_expand, .eval = eval_expand, .grad = grad_moves },
+    { ONNX("Tile", 13, 2, 2), .whole = 2, .flags = OP_MOVES, .shape = shape_tile, .eval = eval_tile, .grad = grad_moves },
     { ONNX("Shape", 25, 1, 1), .flags = OP_ANY_TYPE | OP_NO_GRADIENT, .attrs = ATTRS(INT("start", 0), PLAIN("end", INT)),
       .shape = shape_shape, .eval = eval_shape },
     { ONNX("Size", 25, 1, 1), .flags = OP_ANY_TYPE | OP_NO_GRADIENT, .shape = shape_size, .eval = eval_size },

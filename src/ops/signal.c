@@ -446,17 +446,17 @@ static const struct attr_def window_attrs[] = { INT("output_datatype", 1),
                                                 { 0 } };
 
 const struct op ops_signal[] = {
-    { ONNX("DFT", 20, 1, 3), .attrs = dft_attrs, .shape = shape_dft, .eval = dft,
+    { ONNX("DFT", 20, 1, 3), .whole = 6, .attrs = dft_attrs, .shape = shape_dft, .eval = dft,
       .grad = dft_grad },
-    { ONNX("STFT", 17, 2, 4), .attrs = stft_attrs, .shape = shape_stft, .eval = stft,
+    { ONNX("STFT", 17, 2, 4), .whole = 10, .attrs = stft_attrs, .shape = shape_stft, .eval = stft,
       .grad = stft_grad },
-    { ONNX("MelWeightMatrix", 17, 5, 5), .flags = OP_NO_GRADIENT, .attrs = mel_attrs,
+    { ONNX("MelWeightMatrix", 17, 5, 5), .whole = 7, .flags = OP_NO_GRADIENT, .attrs = mel_attrs,
       .shape = shape_mel, .eval = mel_weights },
-    { ONNX("HannWindow", 17, 1, 1), .flags = OP_NO_GRADIENT, .attrs = window_attrs,
+    { ONNX("HannWindow", 17, 1, 1), .whole = 1, .flags = OP_NO_GRADIENT, .attrs = window_attrs,
       .shape = shape_window, .eval = hann },
-    { ONNX("HammingWindow", 17, 1, 1), .flags = OP_NO_GRADIENT, .attrs = window_attrs,
+    { ONNX("HammingWindow", 17, 1, 1), .whole = 1, .flags = OP_NO_GRADIENT, .attrs = window_attrs,
       .shape = shape_window, .eval = hamming },
-    { ONNX("BlackmanWindow", 17, 1, 1), .flags = OP_NO_GRADIENT, .attrs = window_attrs,
+    { ONNX("BlackmanWindow", 17, 1, 1), .whole = 1, .flags = OP_NO_GRADIENT, .attrs = window_attrs,
       .shape = shape_window, .eval = blackman },
     { 0 },
 };

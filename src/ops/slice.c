@@ -501,17 +501,17 @@ static enum status eval_space_to_depth(struct op_ctx *c) {
 
 /* clang-format off */
 const struct op ops_slice[] = {
-    { ONNX("Slice", 13, 3, 5), .flags = OP_MOVES, .shape = shape_slice, .eval = eval_slice, .grad = grad_moves },
-    { .name = "Split", .domain = "", .spec = "ONNX Split-18", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = -1,
+    { ONNX("Slice", 13, 3, 5), .whole = 30, .flags = OP_MOVES, .shape = shape_slice, .eval = eval_slice, .grad = grad_moves },
+    { .name = "Split", .domain = "", .whole = 2, .spec = "ONNX Split-18", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = -1,
       .flags = OP_MOVES, .attrs = ATTRS(INT("axis", 0), PLAIN("num_outputs", INT)), .shape = shape_split, .eval = eval_split,
       .grad = grad_moves },
     { ONNX("Concat", 13, 1, -1), .flags = OP_MOVES, .attrs = ATTRS(NEEDED("axis", INT)), .shape = shape_concat, .eval = eval_concat,
       .grad = grad_moves },
     { ONNX("Compress", 28, 2, 2), .flags = OP_MOVES | OP_DATA_SHAPE, .attrs = ATTRS(PLAIN("axis", INT)), .shape = shape_compress,
       .eval = eval_compress, .grad = grad_moves },
-    { ONNX("Trilu", 14, 1, 2), .flags = OP_MOVES, .attrs = ATTRS(INT("upper", 1)), .shape = shape_trilu, .eval = eval_trilu,
+    { ONNX("Trilu", 14, 1, 2), .whole = 2, .flags = OP_MOVES, .attrs = ATTRS(INT("upper", 1)), .shape = shape_trilu, .eval = eval_trilu,
       .grad = grad_moves },
-    { ONNX("ReverseSequence", 28, 2, 2), .flags = OP_MOVES, .attrs = ATTRS(INT("batch_axis", 1), INT("time_axis", 0)),
+    { ONNX("ReverseSequence", 28, 2, 2), .whole = 2, .flags = OP_MOVES, .attrs = ATTRS(INT("batch_axis", 1), INT("time_axis", 0)),
       .shape = shape_reverse_sequence, .eval = eval_reverse_sequence, .grad = grad_moves },
     { ONNX("DepthToSpace", 28, 1, 1), .flags = OP_MOVES, .attrs = BLOCK_ATTRS, .shape = shape_depth_to_space,
       .eval = eval_depth_to_space, .grad = grad_moves },

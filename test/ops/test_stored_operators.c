@@ -166,7 +166,8 @@ static void run_stored(struct stored *s, enum precision precision) {
     }
     enum status status = one_node_run(&t, precision);
     if (s->error) {
-        if (status == OK || !strstr(t.err.what, s->error))
+        if (status == OK || !t.err.what[0] || !strstr(t.err.where, s->op) ||
+            !strstr(t.err.what, s->error))
             fail_msg("%s: expected an error with '%s', got '%s'", s->name, s->error,
                      status == OK ? "none" : t.err.what);
     } else {
@@ -245,6 +246,11 @@ static void learned_cases(void **state) {
     assert_true(run_file("test/ops/learned_cases.txt") >= 60);
 }
 
+static void bad_cases(void **state) {
+    (void)state;
+    assert_true(run_file("test/ops/bad_cases.txt") >= 200);
+}
+
 static void contrib_cases(void **state) {
     (void)state;
     assert_true(run_file("test/ops/contrib_cases.txt") >= 170);
@@ -265,10 +271,10 @@ static void random_cases(void **state) {
 int main(int argc, char **argv) {
     if (argc > 1)
         quantized_file = argv[1];
-    const struct CMUnitTest tests[] = { cmocka_unit_test(stored_cases),
-                                        cmocka_unit_test(learned_cases),
-                                        cmocka_unit_test(contrib_cases),
-                                        cmocka_unit_test(quantized_cases),
-                                        cmocka_unit_test(random_cases) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stored_cases),    cmocka_unit_test(learned_cases),
+        cmocka_unit_test(bad_cases),       cmocka_unit_test(contrib_cases),
+        cmocka_unit_test(quantized_cases), cmocka_unit_test(random_cases)
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

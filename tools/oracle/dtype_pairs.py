@@ -175,4 +175,5 @@ def main():
     print(", ".join(f"{v} {k}" for k, v in counts.items()))
 
 
-main()
+if __name__ == "__main__":
+    main()
