@@ -222,6 +222,10 @@ def commands(table):
     faces = [os.path.join(CORPUS, FACES, f) for f in
              ("models/onnx/version-RFB-320.onnx", "tflite/pretrained/version-RFB-320_without_postprocessing.tflite")]
     limit(table, "UltraFace ONNX against TFLite", [CALQUE, "compare", *faces], 2000)
+    if all(map(os.path.exists, faces)):
+        twenty = 20 * max(map(os.path.getsize, faces)) / 2**20
+        limit(table, "UltraFace ONNX against TFLite: memory", [CALQUE, "compare", *faces], twenty, what="memory",
+              limit_name="20x the larger file")
     lenet = os.path.join(CORPUS, "models/FYH620__lenet-mnist-openvino/lenet.onnx")
     limit(table, "LeNet, start to first result", [CALQUE, "run", lenet], 20, repeat=REPEAT)
     limit(table, "LeNet, compare start to verdict", [CALQUE, "compare", lenet, lenet], 20, repeat=REPEAT)
