@@ -24,8 +24,7 @@ static bool quantizes(const struct node *n) {
 
 static bool narrow_constant(const struct node *n) {
     for (int k = 0; k < n->n_in; k++)
-        if (n->in[k] && n->in[k]->constant &&
-            (n->in[k]->constant->dtype == DT_F16 || n->in[k]->constant->dtype == DT_BF16))
+        if (n->in[k] && narrow_float(n->in[k]->constant))
             return true;
     return false;
 }
@@ -48,8 +47,31 @@ bool zipper_commutes(const struct node *n) {
            node_is(n, "ReduceMax");
 }
 
+bool trip_begins(struct node *n, struct trip *out) {
+    *out = (struct trip) { .quantize = n };
+    if (!n || !quantizer_bounds(n, 0, &out->low, &out->high, &out->step) ||
+        tensor_count(n->in[1]->constant) != 1)
+        return false;
+    out->before = n->in[0];
+    return true;
+}
+
+/* Do both ends of a trip say the same scale and zero point? */
+static bool same_ends(const struct node *q, const struct node *dq) {
+    for (int i = 1; i < 3; i++) {
+        const struct value *a = i < q->n_in ? q->in[i] : NULL, *b = i < dq->n_in ? dq->in[i] : NULL;
+        if (a == b)
+            continue;
+        if (!a || !b || !a->constant || !b->constant || tensor_count(a->constant) != 1 ||
+            tensor_count(b->constant) != 1 ||
+            tensor_f64(a->constant, 0) != tensor_f64(b->constant, 0))
+            return false;
+    }
+    return true;
+}
+
 bool trip_of(const struct value *v, struct trip *out) {
-    enum { STEPS = 4 };
+    enum { STEPS = 16 };
     const struct node *dq = v ? v->producer : NULL;
     if (!dq || !node_is(dq, "DequantizeLinear") || !dq->in[0])
         return false;
@@ -65,11 +87,8 @@ bool trip_of(const struct value *v, struct trip *out) {
                                .scale = q->out[1] };
         return out->scale != NULL;
     }
-    if (!q || !quantizer_bounds(q, 0, &out->low, &out->high, &out->step) ||
-        tensor_count(q->in[1]->constant) != 1)
+    if (!trip_begins(q, out))
         return false;
-    out->before = q->in[0];
-    out->quantize = q;
     out->moved = q != dq->in[0]->producer;
     return true;
 }
@@ -319,10 +338,9 @@ static bool plain_linear(const struct region *r) {
 static bool unlike_source(const struct zipper *z, const struct region *r) {
     for (int i = 0; i < r->n_nodes; i++) {
         const struct node *n = r->nodes[i];
-        const struct tensor *c =
-            node_is(n, "DequantizeLinear") && n->in[0] ? n->in[0]->constant : NULL;
-        if (!c || !dtype_is_int(c->dtype) || z->refined[n->out[0]->id])
+        if (!zipper_widens(z, n) || z->refined[n->out[0]->id])
             continue;
+        const struct tensor *c = n->in[0]->constant;
         for (int k = 0; k < r->n_source_nodes; k++)
             for (int j = 0; j < r->source_nodes[k]->n_in; j++) {
                 const struct value *v = r->source_nodes[k]->in[j];
@@ -339,6 +357,42 @@ bool region_narrows(const struct region *r) {
            count_quantizing(r->source_nodes, r->n_source_nodes) == 0;
 }
 
+/* The region's error when no round trip within it rounds; with SMOOTH_ALL nor cuts off. */
+static double error_smoothed(const struct zipper *z, const struct region *r, enum smooth how) {
+    struct zipper smooth = *z;
+    smooth.smooth = how;
+    return zipper_error(&smooth, r->target, r->source, &r->view);
+}
+
+/* A trip whose ends differ is no rounding: its region has to be judged as it is. */
+static bool all_whole(const struct region *r) {
+    int n = 0;
+    struct trip trip;
+    for (int i = 0; i < r->n_nodes; i++) {
+        if (!r->nodes[i]->n_out || !trip_of(r->nodes[i]->out[0], &trip))
+            continue;
+        if (!same_ends(trip.quantize, r->nodes[i]))
+            return false;
+        n++;
+    }
+    return n > 0;
+}
+
+/* The least that the region's error comes to without what its round trips lose. *cut: how far off
+ * the values are that they cut off. A lower end at zero may stand for a Relu, so it is tried both
+ * ways. */
+static double error_beside_trips(const struct zipper *z, const struct region *r, double *cut) {
+    *cut = 0;
+    if (!all_whole(r))
+        return r->error;
+    double rounded = fmin(r->error, error_smoothed(z, r, SMOOTH_ROUNDING));
+    if (rounded <= r->floor)
+        return rounded;
+    double uncut = fmin(error_smoothed(z, r, SMOOTH_ABOVE_ZERO), error_smoothed(z, r, SMOOTH_ALL));
+    *cut = uncut < rounded ? rounded : 0;
+    return fmin(rounded, uncut);
+}
+
 bool zipper_quantized(const struct zipper *z, struct region *r) {
     if (count_quantizing(r->nodes, r->n_nodes) <=
         count_quantizing(r->source_nodes, r->n_source_nodes))
@@ -347,28 +401,30 @@ bool zipper_quantized(const struct zipper *z, struct region *r) {
         return true;
     if (plain_linear(r) && unlike_source(z, r))
         return false;
-    double explained = 0;
-    for (int k = 0; k < z->target->samples && r->error > 4 * explained; k++) {
+    double cut, left = error_beside_trips(z, r, &cut), explained = 0;
+    for (int k = 0; k < z->target->samples && left > fmax(r->floor, 4 * explained); k++) {
         struct override moves[MOST_CONSTANTS + 1];
         int n = quantized_moves(z, r, k, moves);
         double d = replay_effect(z, r, k, moves, n);
         explained = fmax(explained, (d < HUGE_VAL ? d : 0) + trips_effect(z, r, k));
         replay_free(moves, n);
     }
-    return r->error <= 4 * explained || zipper_unrounded_error(z, r) <= r->floor;
+    bool good = left <= fmax(r->floor, 4 * explained) || zipper_unrounded_error(z, r) <= r->floor;
+    if (good && r->error > fmax(r->floor, 4 * explained))
+        r->cut = cut;
+    return good;
 }
 
-/* Does the node read weights that are stored in fewer bits, none of which the source has in full?
- */
+/* Does the node read weights that are stored in fewer bits and that the source does not have? */
 static bool reads_narrow(const struct zipper *z, const struct node *n) {
-    bool narrow = narrow_constant(n);
+    bool narrow = false;
     for (int k = 0; k < n->n_in; k++) {
-        const struct node *p = n->in[k] ? n->in[k]->producer : NULL;
-        if (!p || !node_is(p, "DequantizeLinear") || trace_dynamic(z->target, n->in[k]))
+        const struct value *v = n->in[k];
+        const struct node *p = v ? v->producer : NULL;
+        bool dequantized = p && node_is(p, "DequantizeLinear") && !trace_dynamic(z->target, v);
+        if (!v || !(narrow_float(v->constant) || dequantized || zipper_widens(z, p)))
             continue;
-        narrow = true;
-        if (z->refined[n->in[k]->id])
-            return false;
+        narrow = narrow || !z->refined[v->id];
     }
     return narrow;
 }
@@ -387,10 +443,12 @@ bool zipper_coarse_match(const struct zipper *z, const struct value *v, bool cle
                          struct link *l) {
     enum { FEW = 16 };
     const struct node *n = v->producer;
-    if (!n || !(clean ? reads_narrow(z, n) : reads_trip(z, n)) ||
-        !match_value(&z->al, v, MATCH_COARSE, l))
+    bool narrow = n && reads_narrow(z, n);
+    if (!n || !(narrow || (!clean && reads_trip(z, n))) ||
+        !match_value(&z->al, v, clean || reads_trip(z, n) ? MATCH_COARSE : MATCH_NEAR, l))
         return false;
     struct region r = { .target = v, .source = l->source, .view = l->view, .error = l->error };
     region_fill(z, &r);
-    return r.n_nodes <= FEW && (clean || !unlike_source(z, &r)) && zipper_quantized(z, &r);
+    return r.n_nodes <= FEW && (clean || !unlike_source(z, &r) || (narrow && !plain_linear(&r))) &&
+           zipper_quantized(z, &r);
 }

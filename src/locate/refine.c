@@ -1,9 +1,9 @@
-/* Weights that the target stores in integers and the source in full.
+/* Weights that the target stores in integers or in 16-bit floats and the source in full.
  *
- * Where each dequantized element lies within half a step of a source's constant, the declared
- * quantization explains the difference whole: the constant itself takes the place of the
- * dequantized one for the rest of the comparison. What is computed from it then agrees with the
- * source exactly, or is wrong for another reason. */
+ * Where each widened element lies within half a step of a source's constant, the declared storage
+ * explains the difference whole: the constant itself takes the place of the widened one for the
+ * rest of the comparison. What is computed from it then agrees with the source exactly, or is wrong
+ * for another reason. */
 #include <math.h>
 #include <string.h>
 
@@ -46,6 +46,28 @@ static double reach_at(const struct grid *g, int64_t i) {
     return (q <= least || q >= most ? 1 : 0.5) * step_at(g, i);
 }
 
+bool narrow_float(const struct tensor *t) {
+    return t && t->kind == KIND_TENSOR && (t->dtype == DT_F16 || t->dtype == DT_BF16);
+}
+
+/* Half the distance of y's neighbours in a 16-bit float type. */
+static double half_spacing(enum dtype stored, double y) {
+    int bits = stored == DT_F16 ? 11 : 8, least = stored == DT_F16 ? -14 : -126, exponent;
+    frexp(y, &exponent);
+    exponent = y == 0 || exponent - 1 < least ? least : exponent - 1;
+    return 0.5 * ldexp(1, exponent - (bits - 1));
+}
+
+static bool within_spacing(enum dtype narrow, const struct tensor *exact,
+                           const struct tensor *stored) {
+    for (int64_t i = 0; i < tensor_count(exact); i++) {
+        double x = tensor_f64(exact, i), y = tensor_f64(stored, i);
+        if (x != y && !(fabs(x - y) <= half_spacing(narrow, y)))
+            return false;
+    }
+    return true;
+}
+
 static bool within_steps(const struct grid *g, const struct tensor *exact,
                          const struct tensor *stored) {
     for (int64_t i = 0; i < tensor_count(exact); i++) {
@@ -56,9 +78,15 @@ static bool within_steps(const struct grid *g, const struct tensor *exact,
     return true;
 }
 
-/* The source's constant, laid out as the target's, when the grid explains all that sets them apart.
- */
-static struct tensor *finer(const struct grid *g, const struct tensor *stored,
+/* How the target stores a constant: on a grid, or in a 16-bit float type. */
+struct storage {
+    struct grid grid;
+    enum dtype narrow; /* DT_NONE: on the grid */
+};
+
+/* The source's constant, laid out as the target's, when its storage explains all that sets them
+ * apart. */
+static struct tensor *finer(const struct storage *how, const struct tensor *stored,
                             const struct tensor *constant) {
     struct pair_view views[VIEWS];
     int n = layout_candidates(constant, stored, NULL, 0, views, VIEWS);
@@ -67,7 +95,9 @@ static struct tensor *finer(const struct grid *g, const struct tensor *stored,
         struct err e;
         if (layout_apply(&as, constant, &views[i], stored->rank, stored->dim, &e) != OK)
             continue;
-        bool good = within_steps(g, as, stored) && tensor_convert(&exact, as, DT_F64, &e) == OK;
+        bool good = (how->narrow == DT_NONE ? within_steps(&how->grid, as, stored)
+                                            : within_spacing(how->narrow, as, stored)) &&
+                    tensor_convert(&exact, as, DT_F64, &e) == OK;
         tensor_free(as);
         if (good) {
             exact->dtype = stored->dtype;
@@ -77,22 +107,43 @@ static struct tensor *finer(const struct grid *g, const struct tensor *stored,
     return NULL;
 }
 
-static struct tensor *refinement_of(const struct zipper *z, const struct node *dq,
+/* A constant of the source, or what it computes of constants. */
+static const struct tensor *fixed_value(const struct zipper *z, const struct value *v) {
+    const struct tensor *c = v->constant;
+    if (!c && v->producer && !trace_dynamic(z->source, v))
+        c = trace_value(z->source, v, 0);
+    return c && c->kind == KIND_TENSOR && dtype_is_float(c->dtype) ? c : NULL;
+}
+
+static struct tensor *refinement_of(const struct zipper *z, const struct storage *how,
                                     const struct tensor *stored) {
     const struct graph *s = z->source->model->graph;
-    struct grid g;
-    if (!grid_of(dq, stored, &g))
-        return NULL;
     for (int i = 0; i < s->n_values; i++) {
-        const struct tensor *c = s->values[i]->constant;
-        struct tensor *t = NULL;
-        if (c && c->kind == KIND_TENSOR && dtype_is_float(c->dtype) &&
-            tensor_count(c) == tensor_count(stored))
-            t = finer(&g, stored, c);
+        const struct tensor *c = fixed_value(z, s->values[i]);
+        struct tensor *t =
+            c && tensor_count(c) == tensor_count(stored) ? finer(how, stored, c) : NULL;
         if (t)
             return t;
     }
     return NULL;
+}
+
+static void refine(struct zipper *z, const struct value *v, const struct storage *how) {
+    const struct tensor *stored = trace_value(z->target, v, 0);
+    struct tensor *exact = stored ? refinement_of(z, how, stored) : NULL;
+    z->refined[v->id] = exact != NULL;
+    for (int k = 0; exact && k < z->target->samples; k++)
+        trace_set(z->target, v, k, tensor_alias(exact));
+    tensor_free(exact);
+}
+
+bool zipper_widens(const struct zipper *z, const struct node *n) {
+    const struct value *v = n && n->n_out ? n->out[0] : NULL;
+    const struct tensor *c = v && n->n_in ? (n->in[0] ? n->in[0]->constant : NULL) : NULL;
+    if (!c || zipper_dynamic(z, v))
+        return false;
+    return (node_is(n, "DequantizeLinear") && dtype_is_int(c->dtype)) ||
+           (node_is(n, "Cast") && narrow_float(c) && dtype_is_float(v->dtype));
 }
 
 void zipper_refine(struct zipper *z) {
@@ -100,16 +151,20 @@ void zipper_refine(struct zipper *z) {
     z->refined = NEW_ARRAY(z->arena, z->target->model->next_value_id + 1, bool);
     for (int i = 0; i < g->n_nodes; i++) {
         const struct node *n = g->nodes[i];
-        const struct value *v = n->n_out ? n->out[0] : NULL;
+        struct storage how = { .narrow = DT_NONE };
         struct err e;
-        if (!v || !node_is(n, "DequantizeLinear") || !n->in[0] || !n->in[0]->constant ||
-            zipper_dynamic(z, v) || !dtype_is_int(n->in[0]->constant->dtype) ||
-            tensor_count(n->in[0]->constant) < 2 || !zipper_evaluate(z, n, &e))
+        if (!zipper_widens(z, n) || tensor_count(n->in[0]->constant) < 2 ||
+            !zipper_evaluate(z, n, &e))
             continue;
-        struct tensor *exact = refinement_of(z, n, trace_value(z->target, v, 0));
-        z->refined[v->id] = exact != NULL;
-        for (int k = 0; exact && k < z->target->samples; k++)
-            trace_set(z->target, v, k, tensor_alias(exact));
-        tensor_free(exact);
+        if (narrow_float(n->in[0]->constant))
+            how.narrow = n->in[0]->constant->dtype;
+        else if (!grid_of(n, trace_value(z->target, n->out[0], 0), &how.grid))
+            continue;
+        refine(z, n->out[0], &how);
+    }
+    for (int i = 0; i < g->n_values; i++) { /* read as they are stored */
+        const struct value *v = g->values[i];
+        if (narrow_float(v->constant) && !v->is_input && tensor_count(v->constant) > 1)
+            refine(z, v, &(struct storage) { .narrow = v->constant->dtype });
     }
 }

@@ -34,20 +34,83 @@ static enum status need_captures(struct replay *r, const struct graph *g, struct
     return OK;
 }
 
-/* The value before a round trip. */
+/* What the integers make of x but for rounding, as far as the replay leaves it. */
+static double smoothed(enum smooth how, const struct trip *trip, double x) {
+    if (how == SMOOTH_ROUNDING)
+        return trip_held(trip, x);
+    return how == SMOOTH_ABOVE_ZERO && trip->low == 0 && x < 0 ? 0 : x;
+}
+
+/* The value before a round trip, put into `env` in the place of v. */
 static enum status need_smooth(struct replay *r, const struct trip *trip, const struct value *v,
-                               struct err *e) {
+                               struct exec_env *env, struct err *e) {
     TRY(need(r, trip->before, e));
     const struct tensor *x = r->env->at[trip->before->id];
     FAIL_IF(!x, e, STATUS_MISMATCH, "value '%s' was not computed", trip->before->name);
     struct tensor *held;
-    TRY(tensor_new(&held, v->dtype, DT_F64, x->rank, x->dim, e));
+    TRY(tensor_new(&held, DT_F32, DT_F64, x->rank, x->dim, e));
     for (int64_t i = 0; i < tensor_count(x); i++)
-        tensor_set_f64(held, i,
-                       r->z->smooth == SMOOTH_ALL ? tensor_f64(x, i)
-                                                  : trip_held(trip, tensor_f64(x, i)));
-    exec_env_set(r->env, v, held);
+        tensor_set_f64(held, i, smoothed(r->z->smooth, trip, tensor_f64(x, i)));
+    exec_env_set(env, v, held);
     return OK;
+}
+
+/* A round trip with movers in it: what they hand on, as the numbers that the integers stand for. */
+struct moving {
+    struct replay *r;
+    const struct node *dq; /* where it ends */
+    struct exec_env *reals;
+};
+
+/* A stored table. */
+static enum status widen_stored(const struct moving *m, const struct value *table, struct err *e) {
+    const struct value *scale = m->dq->in[1], *zero = m->dq->n_in > 2 ? m->dq->in[2] : NULL;
+    FAIL_IF(!scale->constant || tensor_count(scale->constant) != 1 || (zero && !zero->constant), e,
+            STATUS_UNSUPPORTED, "a table with several scales");
+    double step = tensor_f64(scale->constant, 0), offset = zero ? tensor_f64(zero->constant, 0) : 0;
+    struct tensor *wide;
+    TRY(tensor_new(&wide, DT_F32, DT_F64, table->constant->rank, table->constant->dim, e));
+    for (int64_t i = 0; i < tensor_count(wide); i++)
+        tensor_set_f64(wide, i, (tensor_f64(table->constant, i) - offset) * step);
+    exec_env_set(m->reals, table, wide);
+    return OK;
+}
+
+static enum status need_moved(const struct moving *m, const struct value *v, struct err *e) {
+    struct node *n = v->producer;
+    struct trip trip;
+    if (m->reals->at[v->id])
+        return OK;
+    if (v->constant)
+        return widen_stored(m, v, e);
+    if (trip_begins(n, &trip))
+        return need_smooth(m->r, &trip, v, m->reals, e);
+    FAIL_IF(!n || !zipper_commutes(n) || node_is(n, "Pad") || node_is(n, "Where"), e,
+            STATUS_UNSUPPORTED, "'%s' does not hand on integers", v->name);
+    for (int i = 0; i < n->n_in; i++) {
+        if (!n->in[i])
+            continue;
+        if (n->in[i]->dtype == v->dtype && (i == 0 || node_is(n, "Concat"))) {
+            TRY(need_moved(m, n->in[i], e));
+            continue;
+        }
+        TRY(need(m->r, n->in[i], e));
+        if (m->r->env->at[n->in[i]->id])
+            exec_env_set(m->reals, n->in[i], tensor_alias(m->r->env->at[n->in[i]->id]));
+    }
+    return exec_node(m->r->z->target->exec, m->reals, n, e);
+}
+
+/* False: the trip must be replayed as it is. */
+static bool smooth_moved(struct replay *r, const struct value *v) {
+    struct moving m = { r, v->producer, exec_env_new(r->z->target->exec) };
+    struct err e;
+    const struct value *stored = v->producer->in[0];
+    bool good = need_moved(&m, stored, &e) == OK && m.reals->at[stored->id];
+    if (good)
+        exec_env_set(r->env, v, tensor_alias(m.reals->at[stored->id]));
+    exec_env_free(m.reals);
+    return good;
 }
 
 static bool is_refined(const struct zipper *z, const struct value *v) {
@@ -70,8 +133,12 @@ static enum status need(struct replay *r, const struct value *v, struct err *e) 
     FAIL_IF(!v->producer, e, STATUS_MISMATCH, "value '%s' was not computed", v->name);
     FAIL_IF(r->depth > 4000, e, STATUS_UNSUPPORTED, "the region is too deep to replay");
     struct trip trip;
-    if (r->z->smooth && trip_of(v, &trip) && !trip.moved)
-        return need_smooth(r, &trip, v, e);
+    if (r->z->smooth && node_is(v->producer, "DequantizeLinear")) {
+        if (trip_of(v, &trip) && !trip.moved)
+            return need_smooth(r, &trip, v, r->env, e);
+        if (zipper_dynamic(r->z, v) && smooth_moved(r, v))
+            return OK;
+    }
     r->depth++;
     const struct node *n = v->producer;
     for (int i = 0; i < n->n_in; i++)

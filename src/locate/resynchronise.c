@@ -13,7 +13,8 @@ enum {
     SOURCES = 24,
     VIEWS = 6,
     MAX_TRIALS = 3000,
-    MAX_REGIONS = 64
+    MAX_REGIONS = 64,
+    SURVEYED = 48 /* nodes of a region that ends at an output and may still only round */
 };
 
 struct saved {
@@ -299,7 +300,7 @@ static void pin(struct zipper *z, const struct value *t, const struct link *l, b
     region_fill(z, &r);
     r.error = zipper_error(z, t, l->source, &l->view);
     r.floor = zipper_floor(z, &r);
-    r.quantized = !lost && zipper_quantized(z, &r);
+    r.quantized = (!lost || r.n_nodes <= SURVEYED) && zipper_quantized(z, &r);
     PUSH(z->arena, z->regions, z->n_regions, r);
     struct link pinned = *l;
     pinned.pinned = true;

@@ -235,8 +235,13 @@ static void near_regions(struct zipper *z) {
     for (int i = 0; i < g->n_nodes; i++)
         for (int k = 0; k < g->nodes[i]->n_out; k++) {
             const struct value *t = g->nodes[i]->out[k];
-            const struct link *l = t ? &z->al.link[t->id] : NULL;
+            struct link *l = t ? &z->al.link[t->id] : NULL;
             if (!l || !l->source || l->pinned || l->error <= MATCH_EXACT * l->scale)
+                continue;
+            /* what it reads may have been linked since */
+            double error = zipper_error(z, t, l->source, &l->view);
+            l->error = error < l->error ? error : l->error;
+            if (l->error <= MATCH_EXACT * l->scale)
                 continue;
             struct region r = {
                 .target = t, .source = l->source, .view = l->view, .error = l->error

@@ -30,8 +30,9 @@ struct region {
 };
 
 /* What becomes of a value that is quantized and dequantized again: as computed; cut to what the
- * integers hold but not rounded; left as it is. */
-enum smooth { SMOOTH_NOTHING, SMOOTH_ROUNDING, SMOOTH_ALL };
+ * integers hold but not rounded; left as it is, but cut below at zero where the integers end there;
+ * left as it is. */
+enum smooth { SMOOTH_NOTHING, SMOOTH_ROUNDING, SMOOTH_ABOVE_ZERO, SMOOTH_ALL };
 
 /* A value taken as given. */
 struct override {

@@ -73,6 +73,8 @@ struct trip {
 /* The step in sample k. */
 double trip_step(const struct zipper *z, const struct trip *t, int k);
 bool trip_of(const struct value *v, struct trip *out);
+/* Is n the quantizer of a trip, by constants? Fills before, quantize and what the integers hold. */
+bool trip_begins(struct node *n, struct trip *out);
 /* x, or the nearest number to it that the integers hold but for rounding. */
 double trip_held(const struct trip *t, double x);
 /* The steps of a DequantizeLinear's result, one scale for all or one a channel. */
@@ -88,7 +90,11 @@ double step_at(const struct grid *g, int64_t i);
 bool zipper_commutes(const struct node *n);
 /* Does the target quantize in the region where the source does not? */
 bool region_narrows(const struct region *r);
-/* Gives dequantized constants of the target the source's numbers where the declared steps explain
+/* Is t made of 16-bit floats? */
+bool narrow_float(const struct tensor *t);
+/* Does the node widen a constant that the target stores in integers or in 16-bit floats? */
+bool zipper_widens(const struct zipper *z, const struct node *n);
+/* Gives widened constants of the target the source's numbers where the declared steps explain
  * all that sets them apart. */
 void zipper_refine(struct zipper *z);
 /* v holds what a linked value came to after it was quantized and dequantized again, and is as near

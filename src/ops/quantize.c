@@ -145,7 +145,8 @@ static void quantize_run(void *arg, int64_t from, int64_t n, int64_t k) {
 static bool is_quantized(enum dtype t) {
     const struct dtype_row *r = dtype_row(t);
     return (dtype_is_int(t) && r->bits <= 16) ||
-           (r->class_ == CLASS_FLOAT && r->bits <= 8 && t != DT_F8E8M0) || t == DT_I32;
+           (r->class_ == CLASS_FLOAT && r->bits <= 8 && t != DT_F8E8M0) || t == DT_I32 ||
+           t == DT_I64;
 }
 
 static enum status quantize_eval(struct op_ctx *c) {
@@ -156,8 +157,8 @@ static enum status quantize_eval(struct op_ctx *c) {
                      .saturate = attr_int(c->node, "saturate") };
     enum dtype precision = attr_dtype(c->node, "precision", j.scale->dtype);
     struct quant_layout q;
-    FAIL_IF(!is_quantized(j.y->dtype), c->err, STATUS_UNSUPPORTED, "quantization to %s",
-            dtype_name(j.y->dtype));
+    FAIL_IF(!is_quantized(j.y->dtype) || j.y->dtype == DT_I64, c->err, STATUS_UNSUPPORTED,
+            "quantization to %s", dtype_name(j.y->dtype));
     FAIL_IF(
         j.zero && (j.zero->dtype != j.y->dtype || tensor_count(j.zero) != tensor_count(j.scale)),
         c->err, STATUS_CORRUPT, "the zero point is %lld elements of %s; %lld of %s are asked for",
