@@ -238,6 +238,12 @@ static enum status dft(struct op_ctx *c) {
 
 /* --- STFT --- */
 
+/* The specification has signals of rank 3; exporters write real ones without the last axis, and
+ * ONNX Runtime takes them. */
+static int64_t parts_of(const struct tensor *signal) {
+    return signal->rank == 3 ? signal->dim[2] : 1;
+}
+
 static enum status shape_stft(struct shape_ctx *c) {
     const struct fact *x = &c->in[0], *w = c->n_in > 2 ? &c->in[2] : NULL;
     const struct tensor *step, *length;
@@ -245,7 +251,8 @@ static enum status shape_stft(struct shape_ctx *c) {
     int64_t frame = DIM_UNKNOWN, dim[4];
     TRY(need_float(c, 0));
     TRY(need_float(c, 2));
-    TRY(need_shape(c, 0, 3, NULL));
+    if (x->rank != 2)
+        TRY(need_shape(c, 0, 3, NULL));
     TRY(scalar_input(c, 1, &step_known, &step));
     TRY(scalar_input(c, 3, &length_known, &length));
     bool onesided = attr_int(c->node, "onesided") != 0;
@@ -259,16 +266,16 @@ static enum status shape_stft(struct shape_ctx *c) {
         frame = tensor_i64(length, 0);
     else if (length_known && w && !w->absent)
         frame = w->rank == 1 ? w->dim[0] : DIM_UNKNOWN;
-    else if (length_known && x->rank == 3)
+    else if (length_known && x->rank >= 2)
         frame = x->dim[1];
     SHAPE_FAIL_IF(length && (frame < 1 || frame > MAX_LENGTH), c, "frame_length of STFT is %lld",
                   (long long)frame);
     TRY(need_vector(c, 2, frame));
     SHAPE_FAIL_IF(step && tensor_i64(step, 0) < 1, c, "frame_step of STFT is %lld",
                   (long long)tensor_i64(step, 0));
-    dim[0] = x->rank == 3 ? x->dim[0] : DIM_UNKNOWN;
+    dim[0] = x->rank >= 2 ? x->dim[0] : DIM_UNKNOWN;
     dim[1] = DIM_UNKNOWN;
-    if (x->rank == 3 && x->dim[1] >= 0 && frame >= 0 && step) {
+    if (x->rank >= 2 && x->dim[1] >= 0 && frame >= 0 && step) {
         SHAPE_FAIL_IF(x->dim[1] < frame || frame < 1, c, "STFT: frames of %lld in a signal of %lld",
                       (long long)frame, (long long)x->dim[1]);
         dim[1] = (x->dim[1] - frame) / tensor_i64(step, 0) + 1;
@@ -289,7 +296,7 @@ struct stft_job {
 
 static void stft_part(void *arg, struct part part) {
     const struct stft_job *j = arg;
-    int64_t n = j->f.n, frames = j->y->dim[1], bins = j->y->dim[2], width = j->x->dim[2];
+    int64_t n = j->f.n, frames = j->y->dim[1], bins = j->y->dim[2], width = parts_of(j->x);
     double *x = j->room + part.task * 6 * n, *y = x + 2 * n, *room = y + 2 * n;
     for (int64_t u = part.begin; u < part.end; u++) {
         int64_t from = u / frames * j->x->dim[1] + u % frames * j->step;
@@ -326,7 +333,8 @@ static enum status stft_grad(struct grad_ctx *c) {
     int64_t n = c->n_in > 3 && c->in[3] ? tensor_i64(c->in[3], 0)
                 : window                ? window->dim[0]
                                         : x->dim[1];
-    int64_t frames = y->dim[1], bins = y->dim[2], width = x->dim[2], step = tensor_i64(c->in[1], 0);
+    int64_t frames = y->dim[1], bins = y->dim[2], width = parts_of(x),
+            step = tensor_i64(c->in[1], 0);
     struct fourier back = { n, turns(c->scratch, n), true };
     double *g = NEW_ARRAY(c->scratch, 6 * n, double), *r = g + 2 * n;
     double *gx = c->grad_in[0] ? c->grad_in[0]->data : NULL,
