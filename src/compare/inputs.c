@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compare/layout.h"
+#include "compare/ports.h"
 #include "compare/ranges.h"
 #include "ops/random.h"
 
@@ -84,8 +85,9 @@ static int64_t free_dim(int64_t *of_symbol, int64_t dim, int axis, int rank) {
     return n;
 }
 
-static int find_partner(const struct graph *s, const struct value *t, const bool *taken,
+static int find_partner(const struct graph *s, const struct graph *g, const bool *taken,
                         const struct compare_options *o, int place, int *permute) {
+    const struct value *t = g->inputs[place];
     for (int i = 0; i < o->n_map; i++)
         for (int k = 0; k < s->n_inputs; k++)
             if (strcmp(o->map[i].target, t->name) == 0 &&
@@ -95,6 +97,9 @@ static int find_partner(const struct graph *s, const struct value *t, const bool
     for (int k = 0; k < s->n_inputs; k++)
         if (!taken[k] && strcmp(s->inputs[k]->name, t->name) == 0 &&
             compatible(s->inputs[k], t, permute))
+            return k;
+    for (int k = 0; k < s->n_inputs; k++)
+        if (!taken[k] && same_input_name(s, k, g, place) && compatible(s->inputs[k], t, permute))
             return k;
     if (place < s->n_inputs && !taken[place] && s->inputs[place]->dtype == t->dtype &&
         compatible(s->inputs[place], t, permute))
@@ -126,7 +131,7 @@ enum status inputs_pair(struct input_pairs *out, struct model *source, struct mo
             out->dim[i][k] = bound >= 0 ? bound : s->inputs[i]->dim[k];
         }
     for (int i = 0; i < t->n_inputs; i++) {
-        int k = find_partner(s, t->inputs[i], taken, o, i, permute[i]);
+        int k = find_partner(s, t, taken, o, i, permute[i]);
         out->of_target[i] = k;
         FAIL_IF(k < 0 && !has_default(t->inputs[i]), e, STATUS_MISMATCH,
                 "input '%s' of the target corresponds to no input of the source; say which with "
@@ -171,11 +176,56 @@ enum status inputs_pair(struct input_pairs *out, struct model *source, struct mo
     return OK;
 }
 
+/* May these be the same output? Known shapes hold equally many elements. */
+static bool same_content(const struct value *a, const struct value *b) {
+    int64_t n[2] = { 1, 1 };
+    const struct value *v[2] = { a, b };
+    for (int side = 0; side < 2; side++)
+        for (int k = 0; k < v[side]->rank || v[side]->rank < 0; k++) {
+            if (v[side]->rank < 0 || v[side]->dim[k] < 0)
+                return true;
+            n[side] *= v[side]->dim[k];
+        }
+    return n[0] == n[1];
+}
+
+/* Outputs of the source are given away in rounds: to those of the same name, to those known by it,
+ * and where the counts agree to those at the same place and then to whatever may be the same. */
+enum round { BY_NAME, BY_PORT, BY_PLACE, BY_SHAPE, ANY_LEFT, ROUNDS };
+
+static bool fits_round(const struct graph *s, int k, const struct graph *t, int i,
+                       enum round round) {
+    const struct value *a = s->outputs[k], *b = t->outputs[i];
+    switch (round) {
+    case BY_NAME:
+        return strcmp(a->name, b->name) == 0;
+    case BY_PORT:
+        return same_output_name(s, k, t, i);
+    case BY_PLACE:
+        return k == i && same_content(a, b);
+    case BY_SHAPE:
+        return same_content(a, b);
+    default:
+        return true;
+    }
+}
+
 int output_partner(const struct graph *source, const struct graph *target, int i) {
-    for (int k = 0; k < source->n_outputs; k++)
-        if (strcmp(source->outputs[k]->name, target->outputs[i]->name) == 0)
-            return k;
-    return source->n_outputs == target->n_outputs ? i : -1;
+    enum { MOST = 256 };
+    bool taken[MOST] = { false }, done[MOST] = { false };
+    int last = source->n_outputs == target->n_outputs ? ROUNDS : BY_PLACE;
+    if (source->n_outputs > MOST || target->n_outputs > MOST)
+        return source->n_outputs == target->n_outputs ? i : -1;
+    for (int round = 0; round < last; round++)
+        for (int k = 0; k < target->n_outputs; k++)
+            for (int j = 0; !done[k] && j < source->n_outputs; j++) {
+                if (taken[j] || !fits_round(source, j, target, k, (enum round)round))
+                    continue;
+                if (k == i)
+                    return j;
+                taken[j] = done[k] = true;
+            }
+    return -1;
 }
 
 /* --- contents --- */

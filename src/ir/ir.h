@@ -144,6 +144,8 @@ struct signature { /* TFLite SignatureDef, SavedModel signature */
     int32_t graph;
     const char **input_names, **output_names;
     int n_inputs, n_outputs;
+    int *input_places, *output_places; /* which of the graph's inputs and outputs each is, -1
+                                          unknown; NULL: not said */
 };
 
 struct model {

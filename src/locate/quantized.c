@@ -399,7 +399,7 @@ bool zipper_quantized(const struct zipper *z, struct region *r) {
         return zipper_unrounded_error(z, r) <= r->floor;
     if (is_round_trip(z, r))
         return true;
-    if (plain_linear(r) && unlike_source(z, r))
+    if (r->error > r->floor && plain_linear(r) && unlike_source(z, r))
         return false;
     double cut, left = error_beside_trips(z, r, &cut), explained = 0;
     for (int k = 0; k < z->target->samples && left > fmax(r->floor, 4 * explained); k++) {

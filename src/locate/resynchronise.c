@@ -17,6 +17,10 @@ enum {
     SURVEYED = 48 /* nodes of a region that ends at an output and may still only round */
 };
 
+/* Values that are no farther apart, relative to their scale, show how one is laid out as the other.
+ */
+#define NEARLY 0.02
+
 struct saved {
     const struct value *v;
     struct tensor **at; /* [samples] */
@@ -218,6 +222,39 @@ struct search {
     int trials;
 };
 
+/* How far off t is from s through the view, relative to the scale of s, as things stand. */
+static double apart(const struct zipper *z, const struct value *t, const struct value *s,
+                    const struct pair_view *view) {
+    const struct tensor *want = trace_value(z->source, s, 0), *got = trace_value(z->target, t, 0);
+    struct tensor *as = NULL;
+    struct err e;
+    if (!want || !got || !tensor_is_real(want) || !tensor_is_real(got) ||
+        layout_apply(&as, want, view, got->rank, got->dim, &e) != OK)
+        return HUGE_VAL;
+    double worst = 0;
+    for (int64_t i = 0; i < tensor_count(got); i++)
+        worst = fmax(worst, fabs(tensor_f64(as, i) - tensor_f64(got, i)));
+    tensor_free(as);
+    return worst / fmax(z->al.scale[s->id], 1e-300);
+}
+
+/* Where one view shows nearly the same numbers, the others are out of the question. */
+static int keep_nearest(const struct zipper *z, const struct value *t, const struct value *s,
+                        struct pair_view *views, int n) {
+    double by[VIEWS], least = HUGE_VAL;
+    int kept = 0;
+    for (int i = 0; i < n; i++) {
+        by[i] = n > 1 ? apart(z, t, s, &views[i]) : 0;
+        least = fmin(least, by[i]);
+    }
+    if (n < 2 || least > NEARLY)
+        return n;
+    for (int i = 0; i < n; i++)
+        if (by[i] <= 8 * least)
+            views[kept++] = views[i];
+    return kept;
+}
+
 static void try_target(struct zipper *z, const struct value *t, int low, const bool *open,
                        struct search *best) {
     struct option options[SOURCES];
@@ -228,6 +265,7 @@ static void try_target(struct zipper *z, const struct value *t, int low, const b
         int n_hints = region_hints(z, t, hints, 4);
         int n_views = layout_candidates(trace_value(z->source, options[i].s, 0), tt, hints, n_hints,
                                         views, VIEWS);
+        n_views = keep_nearest(z, t, options[i].s, views, n_views);
         for (int k = 0; k < n_views && best->trials < MAX_TRIALS; k++) {
             if (!zipper_natural(z, t, options[i].s, &views[k]) ||
                 !zipper_presents(z, t, options[i].s, &views[k]))
@@ -294,12 +332,21 @@ static bool *descendants(const struct zipper *z, const struct node *f) {
     return reach;
 }
 
-/* Records the region that ends at t, pins t to its source value and goes on behind it. */
+/* Records the region that ends at t, pins t to its source value and goes on behind it. What
+ * rounding of constants explains is no region: t has its counterpart. */
 static void pin(struct zipper *z, const struct value *t, const struct link *l, bool lost) {
     struct region r = { .target = t, .source = l->source, .view = l->view, .lost = lost };
     region_fill(z, &r);
     r.error = zipper_error(z, t, l->source, &l->view);
     r.floor = zipper_floor(z, &r);
+    if (r.error <= r.floor) {
+        struct link near = *l;
+        near.pinned = false;
+        near.error = r.error;
+        near.scale = r.scale;
+        zipper_pin(z, t, &near);
+        return;
+    }
     r.quantized = (!lost || r.n_nodes <= SURVEYED) && zipper_quantized(z, &r);
     PUSH(z->arena, z->regions, z->n_regions, r);
     struct link pinned = *l;

@@ -23,18 +23,54 @@
 #undef REAL
 #undef SUFFIX
 
-/* FusedMatMul's transA and transB on a fact: the last two axes change places (vectors stay). */
-static bool is_transposed(const struct node *n, const char *name, const struct fact *f) {
-    return strcmp(n->op, "FusedMatMul") == 0 && attr_int(n, name) && f->rank > 1;
+/* What FusedMatMul does to an operand before the product: the first axis comes behind the others
+ * but the last (turned), then the last two change places (swapped). Vectors stay. */
+struct turns {
+    bool turned, swapped;
+};
+
+static struct turns turns_of(const struct node *n, bool right, int rank) {
+    struct turns t = { false, false };
+    if (strcmp(n->op, "FusedMatMul") != 0 || rank < 2)
+        return t;
+    t.turned = rank > 2 && attr_int(n, right ? "transBatchB" : "transBatchA") != 0;
+    t.swapped = attr_int(n, right ? "transB" : "transA") != 0;
+    return t;
 }
 
-static struct fact transposed(const struct node *n, const char *name, const struct fact *f) {
+static struct fact transposed(const struct node *n, bool right, const struct fact *f) {
     struct fact t = *f;
-    if (is_transposed(n, name, f)) {
-        t.dim[t.rank - 1] = f->dim[t.rank - 2];
-        t.dim[t.rank - 2] = f->dim[t.rank - 1];
+    struct turns turns = turns_of(n, right, f->rank);
+    if (turns.turned) {
+        memmove(t.dim, f->dim + 1, (size_t)(f->rank - 2) * sizeof *t.dim);
+        t.dim[t.rank - 2] = f->dim[0];
+    }
+    if (turns.swapped) {
+        int64_t last = t.dim[t.rank - 1];
+        t.dim[t.rank - 1] = t.dim[t.rank - 2];
+        t.dim[t.rank - 2] = last;
     }
     return t;
+}
+
+/* How many elements apart an operand's neighbours lie: down a column, along a row, from one matrix
+ * to the next. f: the operand as stored. */
+struct steps {
+    int64_t row, column, batch;
+};
+
+static struct steps steps_of(const struct node *n, bool right, const struct fact *f) {
+    struct turns turns = turns_of(n, right, f->rank);
+    int64_t last = f->dim[f->rank - 1];
+    struct steps s = { last, 1, f->rank > 1 ? last * f->dim[f->rank - 2] : last };
+    if (turns.turned) {
+        for (int i = 1; i < f->rank - 1; i++)
+            s.row *= f->dim[i];
+        s.batch = last;
+    }
+    if (turns.swapped)
+        s = (struct steps) { s.column, s.row, s.batch };
+    return s;
 }
 
 /* A fact as a matrix stack: rank >= 2, with the axis added that a vector lacks. */
@@ -86,8 +122,7 @@ static enum status shape_matmul(struct shape_ctx *c) {
         return OK;
     SHAPE_FAIL_IF(c->in[0].rank + 1 > MAX_RANK || c->in[1].rank + 1 > MAX_RANK, c,
                   "%s of rank %d is too large", c->node->op, c->in[0].rank);
-    struct fact a = transposed(c->node, "transA", &c->in[0]),
-                b = transposed(c->node, "transB", &c->in[1]);
+    struct fact a = transposed(c->node, false, &c->in[0]), b = transposed(c->node, true, &c->in[1]);
     TRY(matmul_shape(c, &a, &b, &y, &full));
     out_shape(c, 0, t, y.rank, y.dim);
     return OK;
@@ -131,9 +166,9 @@ enum status matmul_plan(const struct node *n, const struct tensor *a, const stru
     struct fact fa, fb, y = { 0 }, full = { 0 };
     fact_from(&fa, a);
     fact_from(&fb, b);
-    bool ta = is_transposed(n, "transA", &fa), tb = is_transposed(n, "transB", &fb);
-    fa = transposed(n, "transA", &fa);
-    fb = transposed(n, "transB", &fb);
+    struct fact stored_a = as_matrices(&fa, false), stored_b = as_matrices(&fb, true);
+    fa = transposed(n, false, &fa);
+    fb = transposed(n, true, &fb);
     TRY(matmul_shape(&c, &fa, &fb, &y, &full));
     *p = (struct matmul_plan) { .n_batch = 1, .rank = y.rank };
     memcpy(p->y_dim, y.dim, sizeof p->y_dim);
@@ -141,15 +176,16 @@ enum status matmul_plan(const struct node *n, const struct tensor *a, const stru
     p->rows = full.dim[full.rank - 2];
     p->columns = full.dim[full.rank - 1];
     p->inner = ma.dim[ma.rank - 1];
-    p->a_row = ta ? 1 : p->inner;
-    p->a_inner = ta ? p->rows : 1;
-    p->b_inner = tb ? 1 : p->columns;
-    p->b_column = tb ? p->inner : 1;
+    struct steps step_a = steps_of(n, false, &stored_a), step_b = steps_of(n, true, &stored_b);
+    p->a_row = step_a.row;
+    p->a_inner = step_a.column;
+    p->b_inner = step_b.row;
+    p->b_column = step_b.column;
     int lead = full.rank - 2;
     for (int i = 0; i < lead; i++)
         p->n_batch *= full.dim[i];
-    p->a_batch = batch_offsets(arena, lead, full.dim, ma.rank - 2, ma.dim, p->rows * p->inner);
-    p->b_batch = batch_offsets(arena, lead, full.dim, mb.rank - 2, mb.dim, p->inner * p->columns);
+    p->a_batch = batch_offsets(arena, lead, full.dim, ma.rank - 2, ma.dim, step_a.batch);
+    p->b_batch = batch_offsets(arena, lead, full.dim, mb.rank - 2, mb.dim, step_b.batch);
     return OK;
 }
 
@@ -184,12 +220,6 @@ static enum status matmul(struct op_ctx *c) {
         matmul_int(c, &p);
     }
     return OK;
-}
-
-static enum status shape_fused_matmul(struct shape_ctx *c) {
-    FAIL_IF(attr_int(c->node, "transBatchA") || attr_int(c->node, "transBatchB"), c->err,
-            STATUS_UNSUPPORTED, "FusedMatMul with transBatchA or transBatchB");
-    return shape_matmul(c);
 }
 
 /* alpha * (the chain from 0). */
@@ -330,7 +360,7 @@ const struct op ops_matmul[] = {
       .shape = shape_gemm,
       .eval = gemm,
       .grad = gemm_grad },
-    { MICROSOFT("FusedMatMul", 2, 2), .attrs = fused_attrs, .shape = shape_fused_matmul,
+    { MICROSOFT("FusedMatMul", 2, 2), .attrs = fused_attrs, .shape = shape_matmul,
       .eval = fused_matmul, .grad = matmul_grad },
     { 0 },
 };

@@ -286,7 +286,7 @@ def refusals():
     refused("FusedConv", [x, w], "activation", MS, group=2, activation="Swoosh")
     refused("GroupQueryAttention", [real(1, 1, 6), None, None, None, None, ints([0]), ints(1)], "rows of 6", MS, num_heads=2,
             kv_num_heads=1)
-    refused("FusedMatMul", [real(2, 2), real(2, 2)], "transBatchA", MS, transBatchA=1)
+    refused("FusedMatMul", [real(2, 2), real(4, 1)], "do not fit", MS, transBatchA=1)
 
 
 def integers():
@@ -315,6 +315,7 @@ def newest():
     refused("SwiGLU", [real(2, 3), real(3)], "different shapes")
 
 
+<<<<<<< HEAD
 def complex_numbers():
     """What is linear is so in the real and the imaginary part."""
     def both(op, parts, rest, opset, **attrs):
@@ -330,5 +331,17 @@ def complex_numbers():
 
 
 for part in (fused, norms, attention, layouts, rest, refusals, integers, newest, complex_numbers):
+=======
+def turned():
+    """FusedMatMul with the batch axis of either operand behind its rows."""
+    for ta, tb, ba, bb in ((0, 0, 1, 1), (1, 1, 1, 0), (0, 1, 0, 1)):
+        case("FusedMatMul", [real(2, 2, 2, 2), real(2, 2, 2, 2)], domain=MS, alpha=0.5, transA=ta, transB=tb, transBatchA=ba,
+             transBatchB=bb)
+        case("FusedMatMul", [real(3, 2, 4), real(2, 4, 3)] if not bb else [real(2, 3, 4), real(4, 2, 3)], domain=MS, transBatchA=1 - bb,
+             transBatchB=bb)
+
+
+for part in (fused, norms, attention, layouts, rest, refusals, integers, newest, turned):
+>>>>>>> 6991dc1 (onnx, compare: unsorted files, names behind signatures, turned batches)
     part()
 out.close()

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "formats/onnx/onnx.h"
+#include "ir/toposort.h"
 
 struct value *onnx_lookup(const struct onnx_scope *scope, const char *name, bool *found) {
     for (; scope; scope = scope->outer)
@@ -153,6 +154,9 @@ static enum status fill_graph(struct onnx_reader *r, struct onnx_scope *scope, s
     TRY(each_field(r, scope, s, GRAPH_VALUE_INFO, read_stated_type));
     TRY(onnx_read_nodes(r, scope, s, GRAPH_NODE));
     TRY(each_field(r, scope, s, GRAPH_OUTPUT, read_output));
+    /* The specification wants nodes in order; some exporters append theirs, and ONNX Runtime reads
+     * them. */
+    TRY(graph_sort(scope->graph, r->e));
     if (!scope->graph->parent)
         drop_constant_inputs(scope->graph);
     return OK;

@@ -75,14 +75,26 @@ enum status tflite_read_subgraph(struct tfl_reader *r, int k) {
     return s == OK || k == 0 ? s : err_at(r->err, "sub-graph %d", k);
 }
 
+/* Where a tensor stands among the inputs (or outputs) of a sub-graph; -1: nowhere. */
+static int place_of(const struct fb_vector *list, uint32_t tensor) {
+    for (size_t i = 0; i < list->n; i++)
+        if (fb_vec_i32(list, i) == (int32_t)tensor)
+            return (int)i;
+    return -1;
+}
+
 /* Names of a signature's inputs or outputs: TensorMap { name, tensor_index }. */
 static void read_tensor_maps(struct tfl_reader *r, const struct fb_table *t, int slot,
-                             const char ***names, int *n) {
+                             const struct fb_vector *list, const char ***names, int **places,
+                             int *n) {
     struct fb_vector maps = fb_vec(t, slot, 4);
+    int n_places = 0;
     for (size_t i = 0; i < maps.n; i++) {
         struct fb_table map = fb_vec_table(&maps, i);
         const char *name = text_field(r, &map, 0);
+        int place = place_of(list, fb_u32(&map, 1, 0));
         PUSH(r->m->arena, *names, *n, name);
+        PUSH(r->m->arena, *places, n_places, place);
     }
 }
 
@@ -91,8 +103,14 @@ static void read_signatures(struct tfl_reader *r, const struct fb_table *model) 
     for (size_t i = 0; i < list.n; i++) {
         struct fb_table t = fb_vec_table(&list, i);
         struct signature s = { .key = text_field(r, &t, 2), .graph = fb_i32(&t, 4, 0) };
-        read_tensor_maps(r, &t, 0, &s.input_names, &s.n_inputs);
-        read_tensor_maps(r, &t, 1, &s.output_names, &s.n_outputs);
+        struct fb_vector in = { 0 }, out = { 0 };
+        if (s.graph >= 0 && (size_t)s.graph < r->subgraphs.n) {
+            struct fb_table g = fb_vec_table(&r->subgraphs, (size_t)s.graph);
+            in = fb_vec(&g, SUBGRAPH_INPUTS, 4);
+            out = fb_vec(&g, SUBGRAPH_OUTPUTS, 4);
+        }
+        read_tensor_maps(r, &t, 0, &in, &s.input_names, &s.input_places, &s.n_inputs);
+        read_tensor_maps(r, &t, 1, &out, &s.output_names, &s.output_places, &s.n_outputs);
         PUSH(r->m->arena, r->m->signatures, r->m->n_signatures, s);
     }
 }
