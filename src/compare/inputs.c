@@ -397,6 +397,13 @@ static void set_alloc(struct input_set *s, int n, const struct input_pairs *p, s
     }
 }
 
+static bool has_half(const struct model *m) {
+    for (int i = 0; i < m->graph->n_values; i++)
+        if (m->graph->values[i]->dtype == DT_F16)
+            return true;
+    return false;
+}
+
 enum status inputs_make(struct input_set *out, struct model *source, struct model *target,
                         const struct input_pairs *p, int samples, uint64_t seed, int variant,
                         struct arena *a, struct err *e) {
@@ -411,6 +418,8 @@ enum status inputs_make(struct input_set *out, struct model *source, struct mode
     for (int i = 0; i < p->n_target; i++)
         if (p->of_target[i] >= 0 && dtype_is_float(source->graph->inputs[p->of_target[i]]->dtype))
             input_range_quantized(target, i, &ranges[p->of_target[i]], a);
+    for (int i = 0; i < p->n_source; i++) /* past 65504 there is nothing to compare */
+        ranges[i].wide = ranges[i].wide && !has_half(source) && !has_half(target);
     for (int k = 0; k < samples; k++) {
         for (int i = 0; i < p->n_source; i++) {
             const struct value *v = source->graph->inputs[i];

@@ -104,6 +104,24 @@ static int64_t dim_of(const struct value *v, int axis) {
     return v && axis < v->rank ? v->dim[axis] : -1;
 }
 
+static bool is_scalar(const struct tensor *t, double low, double high) {
+    if (!t || tensor_count(t) != 1)
+        return false;
+    double x = tensor_f64(t, 0);
+    return x >= low && x <= high;
+}
+
+/* 1 - v, scaled to a number that no score outweighs: v says which elements count. */
+static bool is_mask(const struct uses *u, const struct node *n, int input) {
+    if (!node_is(n, "Sub") || input != 1 || !n->in[0] || !is_scalar(n->in[0]->constant, 1, 1) ||
+        !n->out[0] || u->n[n->out[0]->id] < 1)
+        return false;
+    const struct node *m = u->of[n->out[0]->id][0].node;
+    const struct value *by =
+        node_is(m, "Mul") && m->n_in == 2 ? m->in[m->in[0] == n->out[0] ? 1 : 0] : NULL;
+    return by && is_scalar(by->constant, -HUGE_VAL, -1e3);
+}
+
 /* The inclusive bounds that reader n puts on integers at its input; false: none. */
 static bool integer_bounds(const struct node *n, int input, const struct value *v, int64_t *low,
                            int64_t *high) {
@@ -172,6 +190,11 @@ static bool find_bounds(const struct uses *u, const struct value *v, int depth, 
         const struct node *n = u->of[v->id][i].node;
         int64_t l, h;
         bool has = integer_bounds(n, u->of[v->id][i].input, v, &l, &h);
+        if (!has && is_mask(u, n, u->of[v->id][i].input)) {
+            has = true;
+            l = 0;
+            h = 1;
+        }
         if (!has && depth < 6 &&
             (passes_through(n) || node_is(n, "Concat") || node_is(n, "Equal") ||
              node_is(n, "Clip")) &&

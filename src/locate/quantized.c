@@ -274,6 +274,14 @@ static int quantized_moves(const struct zipper *z, const struct region *r, int k
     return n;
 }
 
+/* The step of what movers hand on from a stored table; 0: v is nothing of the kind. */
+static double table_step(const struct zipper *z, const struct value *v) {
+    const struct node *dq = v ? v->producer : NULL;
+    bool dynamic = dq && node_is(dq, "DequantizeLinear") && zipper_dynamic(z, dq->in[0]);
+    const struct tensor *scale = dynamic ? dq->in[1]->constant : NULL;
+    return scale && tensor_count(scale) == 1 ? fabs(tensor_f64(scale, 0)) : 0;
+}
+
 /* What a step of each round trip within the region does to its end, added up. */
 static double trips_effect(const struct zipper *z, const struct region *r, int k) {
     struct random random = { 13 };
@@ -284,10 +292,11 @@ static double trips_effect(const struct zipper *z, const struct region *r, int k
         const struct value *v = r->nodes[i]->n_out ? r->nodes[i]->out[0] : NULL;
         struct tensor *t = NULL;
         struct err e;
-        if (!trip_of(v, &trip) || zipper_replay(z, k, v, NULL, 0, &t, &e) != OK)
+        double step = trip_of(v, &trip) ? trip_step(z, &trip, k) : table_step(z, v);
+        if (step == 0 || zipper_replay(z, k, v, NULL, 0, &t, &e) != OK)
             continue;
         found++;
-        struct override move = { v, replay_moved(t, trip_step(z, &trip, k), false, &random) };
+        struct override move = { v, replay_moved(t, step, false, &random) };
         tensor_free(t);
         if (!move.tensor)
             continue;
@@ -365,13 +374,14 @@ static double error_smoothed(const struct zipper *z, const struct region *r, enu
 }
 
 /* A trip whose ends differ is no rounding: its region has to be judged as it is. */
-static bool all_whole(const struct region *r) {
+static bool all_whole(const struct zipper *z, const struct region *r) {
     int n = 0;
     struct trip trip;
     for (int i = 0; i < r->n_nodes; i++) {
-        if (!r->nodes[i]->n_out || !trip_of(r->nodes[i]->out[0], &trip))
+        const struct node *dq = r->nodes[i];
+        if (!node_is(dq, "DequantizeLinear") || !zipper_dynamic(z, dq->in[0]))
             continue;
-        if (!same_ends(trip.quantize, r->nodes[i]))
+        if (trip_of(dq->out[0], &trip) && !same_ends(trip.quantize, dq))
             return false;
         n++;
     }
@@ -383,7 +393,7 @@ static bool all_whole(const struct region *r) {
  * ways. */
 static double error_beside_trips(const struct zipper *z, const struct region *r, double *cut) {
     *cut = 0;
-    if (!all_whole(r))
+    if (!all_whole(z, r))
         return r->error;
     double rounded = fmin(r->error, error_smoothed(z, r, SMOOTH_ROUNDING));
     if (rounded <= r->floor)

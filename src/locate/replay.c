@@ -85,8 +85,9 @@ static enum status need_moved(const struct moving *m, const struct value *v, str
         return widen_stored(m, v, e);
     if (trip_begins(n, &trip))
         return need_smooth(m->r, &trip, v, m->reals, e);
-    FAIL_IF(!n || !zipper_commutes(n) || node_is(n, "Pad") || node_is(n, "Where"), e,
-            STATUS_UNSUPPORTED, "'%s' does not hand on integers", v->name);
+    FAIL_IF(!n || !(zipper_commutes(n) || node_is(n, "Resize")) || node_is(n, "Pad") ||
+                node_is(n, "Where"),
+            e, STATUS_UNSUPPORTED, "'%s' does not hand on integers", v->name);
     for (int i = 0; i < n->n_in; i++) {
         if (!n->in[i])
             continue;

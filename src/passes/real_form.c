@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "passes/fixed_point.h"
+
 bool value_on_grid(const struct value *v) {
     return v->quant && v->quant->n == 1 && v->quant->block_size == 0 && !v->constant &&
            dtype_is_int(v->dtype) && dtype_row(v->dtype)->bits <= 16 &&
@@ -297,12 +299,12 @@ static int spell(struct real_form *f, struct node *n, const struct quantized_op 
     return count;
 }
 
-/* ConvInteger or MatMulInteger of a DynamicQuantizeLinear's result and a constant, cast to float
- * and multiplied by both scales: what ONNX Runtime's dynamic quantization makes of Conv and MatMul.
- */
+/* ConvInteger or MatMulInteger of a DynamicQuantizeLinear's result (or of rows of a stored table)
+ * and a constant, cast to float and multiplied by both scales: what ONNX Runtime's dynamic
+ * quantization makes of Conv and MatMul. */
 struct dynamic_op {
-    struct node *quantize, *integers, *cast, *product;
-    struct value *scale; /* of the constant */
+    struct node *integers, *cast, *product;
+    struct value *operand_scale, *scale; /* of what is computed, of the constant */
 };
 
 static struct node *producer_of(const struct value *v, const char *op) {
@@ -317,6 +319,22 @@ static struct value *other_factor(const struct node *product, const struct value
                                           : NULL;
 }
 
+/* Does the operator read what movers hand on from a constant with one scale? ONNX Runtime
+ * multiplies the scales in the operands' order. */
+static bool is_stored_row(const struct dynamic_op *d) {
+    enum { STEPS = 8 };
+    const struct value *v = d->integers->in[0], *zero = NULL;
+    int moved = 0;
+    if (d->integers->n_in > 2)
+        zero = d->integers->in[2];
+    if (!d->operand_scale->constant || tensor_count(d->operand_scale->constant) != 1 ||
+        (zero && (!zero->constant || tensor_count(zero->constant) != 1)))
+        return false;
+    while (v && !v->constant && v->producer && moves_elements(v->producer) && moved++ < STEPS)
+        v = v->producer->in[0];
+    return moved > 0 && v && v->constant;
+}
+
 static bool dynamic_op_of(const struct uses *u, struct node *product, struct dynamic_op *d) {
     *d = (struct dynamic_op) { .product = product };
     for (int k = 0; node_is(product, "Mul") && product->n_in == 2 && !d->cast && k < 2; k++)
@@ -327,20 +345,25 @@ static bool dynamic_op_of(const struct uses *u, struct node *product, struct dyn
     if (!d->integers || d->integers->n_in < 2 || !d->integers->in[1] ||
         !d->integers->in[1]->constant || u->n[sum->id] != 1 || u->n[d->cast->out[0]->id] != 1)
         return false;
-    d->quantize = producer_of(d->integers->in[0], "DynamicQuantizeLinear");
+    const struct node *quantize = producer_of(d->integers->in[0], "DynamicQuantizeLinear");
     const struct value *scales = other_factor(product, d->cast->out[0]);
-    if (!d->quantize || !scales || d->quantize->n_out != 3 || d->integers->n_in < 3 ||
-        d->integers->in[2] != d->quantize->out[2])
+    struct node *both = scales ? producer_of(scales, "Mul") : NULL;
+    if (!both || both->n_in != 2)
         return false;
-    d->scale = other_factor(producer_of(scales, "Mul"), d->quantize->out[1]);
-    return d->scale && d->scale->constant;
+    if (quantize &&
+        (quantize->n_out != 3 || d->integers->n_in < 3 || d->integers->in[2] != quantize->out[2]))
+        return false;
+    d->operand_scale = quantize ? quantize->out[1] : both->in[0];
+    d->scale = other_factor(both, d->operand_scale);
+    return d->scale && d->scale->constant && (quantize || is_stored_row(d));
 }
 
 static int spell_dynamic(struct real_form *f, const struct dynamic_op *d, struct node **nodes) {
     struct node *n = d->integers;
     bool conv = node_is(n, "ConvInteger");
     struct node *real = part(n, conv ? "Conv" : "MatMul", 2);
-    real->in[0] = dequantized(n, n->in[0], d->quantize->out[1], n->in[2], 0, &nodes[0]);
+    real->in[0] =
+        dequantized(n, n->in[0], d->operand_scale, n->n_in > 2 ? n->in[2] : NULL, 0, &nodes[0]);
     real->in[1] = dequantized(n, n->in[1], d->scale, n->n_in > 3 ? n->in[3] : NULL,
                               conv ? 0 : n->in[1]->rank - 1, &nodes[1]);
     copy_attributes(real, n);
