@@ -16,10 +16,12 @@ static bool quantizes(const struct node *n) {
         for (int k = 0; n->attrs[i].type == ATTR_GRAPH && k < n->attrs[i].graph->n_nodes; k++)
             if (quantizes(n->attrs[i].graph->nodes[k]))
                 return true;
-    return node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear") ||
-           node_is(n, "DynamicQuantizeLinear") || strstr(n->op, "QLinear") ||
-           strstr(n->op, "MatMulNBits") || strstr(n->op, "MatMulInteger") ||
-           strstr(n->op, "ConvInteger");
+    static const char *const parts[] = { "DynamicQuantize", "QLinear",     "MatMulNBits",
+                                         "MatMulInteger",   "ConvInteger", "QAttention" };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strstr(n->op, parts[i]))
+            return true;
+    return node_is(n, "QuantizeLinear") || node_is(n, "DequantizeLinear");
 }
 
 static bool narrow_constant(const struct node *n) {

@@ -25,8 +25,9 @@ static void walk_target(struct walk *w, const struct value *v, bool top) {
     }
     if (!v->producer || v->graph != w->z->target->model->graph)
         return;
-    for (int i = 0; i < v->producer->n_in; i++)
-        walk_target(w, v->producer->in[i], false);
+    struct reads r = node_reads(v->producer, w->z->arena);
+    for (int i = 0; i < r.n; i++)
+        walk_target(w, r.v[i], false);
     for (int i = 0; i < w->n_nodes; i++)
         if (w->nodes[i] == v->producer)
             return;
@@ -43,8 +44,9 @@ static void walk_source(struct walk *w, const struct value *v, const bool *stop,
     if (!v->producer || v->graph != w->z->source->model->graph ||
         (!top && (stop[v->id] || w->z->al.claims[v->id] > 0)))
         return;
-    for (int i = 0; i < v->producer->n_in; i++)
-        walk_source(w, v->producer->in[i], stop, false, depth + 1);
+    struct reads r = node_reads(v->producer, w->z->arena);
+    for (int i = 0; i < r.n; i++)
+        walk_source(w, r.v[i], stop, false, depth + 1);
     for (int i = 0; i < w->n_nodes; i++)
         if (w->nodes[i] == v->producer)
             return;

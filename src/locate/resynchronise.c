@@ -62,9 +62,10 @@ static void restore(struct trial *t) {
 /* Of the deepest input; 0: the trial does not reach the node. */
 static int depth_of(const struct trial *t, const struct node *n) {
     int deepest = 0;
-    for (int i = 0; i < n->n_in; i++)
-        if (n->in[i] && n->in[i]->id < t->z->al.n_link && t->depth[n->in[i]->id] > deepest)
-            deepest = t->depth[n->in[i]->id];
+    struct reads r = node_reads(n, t->z->arena);
+    for (int i = 0; i < r.n; i++)
+        if (r.v[i] && r.v[i]->id < t->z->al.n_link && t->depth[r.v[i]->id] > deepest)
+            deepest = t->depth[r.v[i]->id];
     return deepest;
 }
 
@@ -170,9 +171,10 @@ static double try_pair(struct zipper *z, const struct value *v, const struct lin
 
 static int lowest_source_order(const struct zipper *z, const struct node *f) {
     int low = INT32_MAX;
-    for (int i = 0; i < f->n_in; i++)
-        if (f->in[i] && f->in[i]->id < z->al.n_link && zipper_linked(z, f->in[i])) {
-            int o = z->al.order[z->al.link[f->in[i]->id].source->id];
+    struct reads r = node_reads(f, z->arena);
+    for (int i = 0; i < r.n; i++)
+        if (r.v[i] && r.v[i]->id < z->al.n_link && zipper_linked(z, r.v[i])) {
+            int o = z->al.order[z->al.link[r.v[i]->id].source->id];
             low = o < low ? o : low;
         }
     return low == INT32_MAX ? -1 : low;
@@ -322,9 +324,9 @@ static bool *descendants(const struct zipper *z, const struct node *f) {
     bool *reach = NEW_ARRAY(z->arena, z->al.n_link + 1, bool);
     for (int i = f->id; i < g->n_nodes; i++) {
         bool hit = g->nodes[i] == f;
-        for (int k = 0; !hit && k < g->nodes[i]->n_in; k++)
-            hit = g->nodes[i]->in[k] && g->nodes[i]->in[k]->id < z->al.n_link &&
-                  reach[g->nodes[i]->in[k]->id];
+        struct reads r = node_reads(g->nodes[i], z->arena);
+        for (int k = 0; !hit && k < r.n; k++)
+            hit = r.v[k] && r.v[k]->id < z->al.n_link && reach[r.v[k]->id];
         for (int k = 0; hit && k < g->nodes[i]->n_out; k++)
             if (g->nodes[i]->out[k])
                 reach[g->nodes[i]->out[k]->id] = true;

@@ -71,8 +71,9 @@ static bool is_clean(const struct zipper *z, const struct value *v, int depth) {
 /* A value that only nearly matches is taken for its counterpart when nothing unknown came before
  * it. */
 static bool inputs_linked(const struct zipper *z, const struct node *n) {
-    for (int i = 0; i < n->n_in; i++)
-        if (!is_clean(z, n->in[i], 0))
+    struct reads r = node_reads(n, z->arena);
+    for (int i = 0; i < r.n; i++)
+        if (!is_clean(z, r.v[i], 0))
             return false;
     return true;
 }
@@ -167,9 +168,12 @@ static bool *reaches(const struct zipper *z,
         bool matters = false;
         for (int k = 0; k < n->n_out; k++)
             matters = matters || (n->out[k] && open[n->out[k]->id]);
-        for (int k = 0; matters && k < n->n_in; k++)
-            if (n->in[k] && n->in[k]->id < z->al.n_link && !zipper_linked(z, n->in[k]))
-                open[n->in[k]->id] = true;
+        struct reads r = { .n = 0 };
+        if (matters)
+            r = node_reads(n, z->arena);
+        for (int k = 0; k < r.n; k++)
+            if (r.v[k] && r.v[k]->id < z->al.n_link && !zipper_linked(z, r.v[k]))
+                open[r.v[k]->id] = true;
     }
     return open;
 }
@@ -208,9 +212,10 @@ static bool spreads(const struct zipper *z, const struct value *t) {
     int evaluated = 0;
     for (int i = z->al.target_order[t->id] + 1; i < g->n_nodes; i++) {
         const struct node *n = g->nodes[i];
+        struct reads r = node_reads(n, z->arena);
         bool hit = false;
-        for (int k = 0; !hit && k < n->n_in; k++)
-            hit = n->in[k] && n->in[k]->id < z->al.n_link && stale[n->in[k]->id];
+        for (int k = 0; !hit && k < r.n; k++)
+            hit = r.v[k] && r.v[k]->id < z->al.n_link && stale[r.v[k]->id];
         for (int k = 0; hit && k < n->n_out; k++) {
             const struct value *v = n->out[k];
             if (!v)

@@ -5,6 +5,15 @@
 #include "locate/zipper.h"
 #include "ops/random.h"
 
+/* Some may be NULL, as inputs may. */
+struct reads {
+    const struct value **v;
+    int n;
+};
+/* What n reads of its graph's values: its inputs, and what the graphs it holds take from around
+ * them. */
+struct reads node_reads(const struct node *n, struct arena *a);
+
 bool zipper_linked(const struct zipper *z, const struct value *v);
 bool zipper_dynamic(const struct zipper *z, const struct value *v);
 /* The source's contents, in the target's layout, take the target value's place in every sample. */
