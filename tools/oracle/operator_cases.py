@@ -315,7 +315,6 @@ def newest():
     refused("SwiGLU", [real(2, 3), real(3)], "different shapes")
 
 
-<<<<<<< HEAD
 def complex_numbers():
     """What is linear is so in the real and the imaginary part."""
     def both(op, parts, rest, opset, **attrs):
@@ -330,8 +329,6 @@ def complex_numbers():
     refused("Col2Im", [np.array([[["1"]]], object), ints([1], np.int64), ints([1], np.int64)], "Col2Im of string")
 
 
-for part in (fused, norms, attention, layouts, rest, refusals, integers, newest, complex_numbers):
-=======
 def turned():
     """FusedMatMul with the batch axis of either operand behind its rows."""
     for ta, tb, ba, bb in ((0, 0, 1, 1), (1, 1, 1, 0), (0, 1, 0, 1)):
@@ -341,7 +338,6 @@ def turned():
              transBatchB=bb)
 
 
-for part in (fused, norms, attention, layouts, rest, refusals, integers, newest, turned):
->>>>>>> 6991dc1 (onnx, compare: unsorted files, names behind signatures, turned batches)
+for part in (fused, norms, attention, layouts, rest, refusals, integers, newest, complex_numbers, turned):
     part()
 out.close()
