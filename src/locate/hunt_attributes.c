@@ -167,7 +167,34 @@ static void all_attributes(struct hunt *h, struct node *n, const struct node *m,
     }
 }
 
+/* A factor of a product that the source has without any. */
+static void plain_factor(struct hunt *h, struct node *n, const char *name) {
+    const struct attr *have = node_attr(n, name);
+    if (!have || have->type != ATTR_FLOAT || have->f == 1)
+        return;
+    for (int k = 0; k < h->r->n_source_nodes; k++)
+        if (same_operator(n, h->r->source_nodes[k]))
+            return;
+    struct attr one = { .name = name, .type = ATTR_FLOAT, .f = 1 };
+    struct patch *p = patch_new(h->target, "factor of one");
+    patch_set_attr(p, n, &one);
+    struct candidate *c = hunt_add(h, name_attribute(n, name), n, NULL, p, 11);
+    candidate_detail(h, c, name, attr_text(&one, h->arena), attr_text(have, h->arena));
+}
+
+static void plain_factors(struct hunt *h) {
+    for (int i = 0; i < h->r->n_nodes; i++) {
+        struct node *n = (struct node *)(size_t)h->r->nodes[i];
+        if (strcmp(n->op, "Gemm") != 0 && strcmp(n->op, "FusedGemm") != 0 &&
+            strcmp(n->op, "FusedMatMul") != 0)
+            continue;
+        plain_factor(h, n, "alpha");
+        plain_factor(h, n, "beta");
+    }
+}
+
 void hunt_attributes(struct hunt *h) {
+    plain_factors(h);
     for (int i = 0; i < h->r->n_nodes; i++)
         for (int k = 0; k < h->r->n_source_nodes; k++) {
             struct node *n = (struct node *)(size_t)h->r->nodes[i];
