@@ -99,7 +99,7 @@ static enum status need_moved(const struct moving *m, const struct value *v, str
         if (m->r->env->at[n->in[i]->id])
             exec_env_set(m->reals, n->in[i], tensor_alias(m->r->env->at[n->in[i]->id]));
     }
-    return exec_node(m->r->z->target->exec, m->reals, n, e);
+    return trace_node(m->r->z->target, m->reals, n, e);
 }
 
 /* False: the trip must be replayed as it is. */
