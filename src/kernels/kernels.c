@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/pages.h"
 #include "kernels/kernel_cores.h"
 #include "kernels/isa.h"
 
@@ -80,7 +81,8 @@ static const struct {
 
 op_eval_fn *kernel_find(const struct node *n, bool *fills) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].op[0] == n->op[0] && strcmp(table[i].op, n->op) == 0 && strcmp(table[i].domain, n->domain) == 0) {
+        if (table[i].op[0] == n->op[0] && strcmp(table[i].op, n->op) == 0 &&
+            strcmp(table[i].domain, n->domain) == 0) {
             *fills = table[i].eval != kernel_with_cores;
             return table[i].eval;
         }
@@ -96,8 +98,12 @@ enum status kernel_reference(struct op_ctx *c) {
 }
 
 struct packed *kernel_packed(struct op_ctx *c, int i, uint64_t tag, size_t bytes) {
-    if (c->packs && c->node->in[i] && c->node->in[i]->constant)
-        return pack_cache_get(c->packs, c->in[i], tag, bytes);
+    if (c->packs && c->node->in[i] && c->node->in[i]->constant) {
+        struct packed *kept = pack_cache_get(c->packs, c->in[i], tag, bytes);
+        if (!kept->ready)
+            pages_large(kept->data, bytes);
+        return kept;
+    }
     struct packed *p = NEW(c->scratch, struct packed);
     p->data = arena_alloc(c->scratch, bytes < 64 ? 64 : bytes);
     return p;
