@@ -361,6 +361,26 @@ static double largest(const struct zipper *z, const struct value *source) {
     return scale;
 }
 
+static bool any_resamples(const struct node *const *nodes, int n) {
+    for (int i = 0; i < n; i++)
+        if (node_is(nodes[i], "Resize") || node_is(nodes[i], "GridSample"))
+            return true;
+    return false;
+}
+
+/* Where one side has the weights of a resampling as constants, these were computed from coordinates
+ * in float32: a coordinate of n is rounded by n units, and what is left of it behind the comma as
+ * well. Gives n; 0 elsewhere. */
+static int64_t coordinates(const struct zipper *z, const struct region *r) {
+    if (any_resamples(r->nodes, r->n_nodes) == any_resamples(r->source_nodes, r->n_source_nodes))
+        return 0;
+    const struct tensor *t = trace_value(z->source, r->source, 0);
+    int64_t n = 0;
+    for (int k = 0; t && k < t->rank; k++)
+        n = t->dim[k] > n ? t->dim[k] : n;
+    return n;
+}
+
 double zipper_floor(const struct zipper *z, const struct region *r) {
     double floor = 1e-10 * r->scale + 1e-300, whole = fmin(largest(z, r->source), 1e3 * r->scale);
     int samples = z->target->samples < 2 ? z->target->samples : 2;
@@ -383,5 +403,5 @@ double zipper_floor(const struct zipper *z, const struct region *r) {
         floor = fmax(floor, 0x1p-20 * whole);
     if (rounded_otherwise(r))
         floor = fmax(floor, 0x1p-21 * whole);
-    return floor;
+    return fmax(floor, 0x1p-23 * (double)coordinates(z, r) * whole);
 }
