@@ -86,6 +86,10 @@ static const char *const attr_type_names[] = { "nothing",
 
 enum status op_check(const struct node *n, struct err *e) {
     const struct op *o = n->def;
+    FAIL_IF(!o && strcmp(n->domain, "com.microsoft.nchwc") == 0, e, STATUS_UNSUPPORTED,
+            "operator %s.%s lays data out for one kind of processor, which the file does not tell; "
+            "save the optimized model at level 'extended'",
+            n->domain, n->op);
     FAIL_IF(!o, e, STATUS_UNSUPPORTED, "operator %s%s%s is not implemented", n->domain,
             n->domain[0] ? "." : "", n->op);
     int given = n->n_in; /* what is left out at the end does not count */
