@@ -209,6 +209,7 @@ double zipper_error(const struct zipper *z, const struct value *v, const struct 
             tensor_free(got);
             return INFINITY;
         }
+        tensor_to_paged(want, z->target->recycler);
         worst = fmax(worst, distance(want, got, scale));
         tensor_free(got);
         tensor_free(want);
