@@ -112,7 +112,8 @@ static void add_pairs(const struct result *r, struct arena *a, const struct styl
         add_pair(&t, &r->pairs[i], a, s->verbose);
         rows++;
     }
-    table_print(&t, b, 0);
+    if (rows)
+        table_print(&t, b, 0);
 }
 
 static void add_names(struct strbuf *b, const char *title, const struct value **v, int n, bool all,
