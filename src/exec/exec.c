@@ -22,6 +22,7 @@ struct exec {
     struct tensor **constants; /* by value id, converted on first use */
     size_t constant_bytes;     /* of constants[] */
     int n_values;
+    bool *packed_only; /* by value id: nobody reads it but kernels that take weights as stored */
     int *last_use; /* by value id: position of the last node of its graph that needs it, -1 none */
     /* Values to let go after a node: from the node to the first one's id + 1, from there to the
      * next. */
@@ -53,8 +54,10 @@ static void mark_inner(struct exec *x, const struct node *n, const struct graph 
 
 static void mark_node(struct exec *x, const struct node *n, const struct graph *top, int at) {
     for (int k = 0; k < n->n_in; k++)
-        if (n->in[k] && n->in[k]->graph == top)
+        if (n->in[k] && n->in[k]->graph == top) {
             x->last_use[n->in[k]->id] = at;
+            x->packed_only[n->in[k]->id] &= kernel_takes_stored(n, k);
+        }
     if (n->body)
         mark_inner(x, n, n->body, top, at);
     for (int k = 0; k < n->n_attrs; k++) {
@@ -110,11 +113,14 @@ enum status exec_new(struct exec **out, struct model *m, const struct exec_optio
         x->recycler = recycler_new(NULL);
     x->converted_from = NEW_ARRAY(a, x->n_values + 1, const struct tensor *);
     x->constants = NEW_ARRAY(a, x->n_values + 1, struct tensor *);
+    x->packed_only = NEW_ARRAY(a, x->n_values + 1, bool);
     x->last_use = NEW_ARRAY(a, x->n_values + 1, int);
     x->next_dead = NEW_ARRAY(a, x->n_values + 1, int);
     intmap_init(&x->first_dead, a);
-    for (int i = 0; i < x->n_values; i++)
+    for (int i = 0; i < x->n_values; i++) {
         x->last_use[i] = -1;
+        x->packed_only[i] = true;
+    }
     model_each_graph(m, mark_graph, x);
     *out = x;
     return OK;
@@ -218,9 +224,20 @@ static enum status constant(struct exec *x, const struct value *v, const struct 
     return OK;
 }
 
+static bool as_stored(const struct exec *x, const struct tensor *t) {
+    return t && t->kind == KIND_TENSOR && dtype_is_float(t->store) &&
+           t->store != store_of(t->dtype, x->o.precision);
+}
+
 enum status exec_value(struct exec *x, const struct exec_env *env, const struct value *v,
                        const struct tensor **out, struct err *e) {
-    *out = v->id < env->n ? env->at[v->id] : NULL;
+    struct tensor **at = v->id < env->n ? &env->at[v->id] : NULL, *wide;
+    if (at && as_stored(x, *at)) { /* somebody wants it after all */
+        TRY(tensor_for_kernel(&wide, *at, x->o.precision, e));
+        tensor_free(*at);
+        *at = wide;
+    }
+    *out = at ? *at : NULL;
     if (*out)
         tensor_touch(*out);
     if (*out || !v->constant)
@@ -239,10 +256,22 @@ struct call { /* what run_graph needs: passed through op_ctx.exec */
 static enum status run_body(struct exec *x, struct exec_env *env, const struct node *n,
                             struct tensor **out, struct err *e);
 
+/* Input i in the bits of the file, where the kernel packs it from there; else NULL. */
+static const struct tensor *stored_weights(const struct exec *x, const struct exec_env *env,
+                                           const struct node *n, int i) {
+    const struct value *v = n->in[i];
+    const struct tensor *t = v->id < env->n && env->at[v->id] ? env->at[v->id] : v->constant;
+    bool taken = !x->o.reference_only && n->def && as_stored(x, t) && kernel_takes_stored(n, i);
+    return taken ? t : NULL;
+}
+
 static enum status read_inputs(struct exec *x, const struct exec_env *env, const struct node *n,
                                const struct tensor **in, struct err *e) {
     for (int i = 0; i < n->n_in; i++) {
         if (!n->in[i])
+            continue;
+        in[i] = stored_weights(x, env, n, i);
+        if (in[i])
             continue;
         TRY(exec_value(x, env, n->in[i], &in[i], e));
         FAIL_IF(!in[i] && n->def, e, STATUS_MISMATCH, "value '%s' was not computed",
@@ -392,6 +421,26 @@ static enum status run_chain(struct exec *x, const struct graph *g, struct exec_
     return OK;
 }
 
+/* A cast of stored weights to a wider type whose result is only packed: the weights themselves,
+ * under that type. */
+static bool pass_on_stored(const struct exec *x, const struct node *n, struct exec_env *env) {
+    const struct tensor *from = n->n_in == 1 && n->in[0] ? n->in[0]->constant : NULL;
+    const struct value *v = n->n_out == 1 ? n->out[0] : NULL;
+    if (!from || !v || strcmp(n->op, "Cast") != 0 || n->domain[0] || !n->def ||
+        x->o.reference_only || x->o.keep_values || x->o.tap || x->o.profile || v->is_output ||
+        v->is_variable || v->id >= x->n_values || !x->packed_only[v->id] || x->last_use[v->id] < 0)
+        return false;
+    enum dtype to = attr_dtype(n, "to", DT_NONE);
+    bool wider =
+        (to == DT_F32 || to == DT_F64) && (from->store == DT_F16 || from->store == DT_BF16);
+    if (!wider || from->dtype != from->store)
+        return false;
+    struct tensor *t = tensor_alias(from);
+    t->dtype = to;
+    exec_env_set(env, v, t);
+    return true;
+}
+
 static enum status run_nodes(struct exec *x, const struct graph *g, struct exec_env *env,
                              struct err *e) {
     struct arena *a = NULL;
@@ -399,6 +448,8 @@ static enum status run_nodes(struct exec *x, const struct graph *g, struct exec_
     for (int i = 0; i < g->n_nodes && s == OK; i++) {
         const struct node *n = g->nodes[i];
         struct follower f = { 0 };
+        if (pass_on_stored(x, n, env))
+            continue;
         if (!a && n->def && kernel_leads(n))
             a = arena_new();
         if (a)

@@ -255,7 +255,8 @@ static void phase_axis(const struct window *from, int i, int64_t phase, struct w
 static bool known_conv(const struct op_ctx *c) {
     const struct tensor *x = c->in[0], *k = c->in[1];
     const struct tensor *bias = c->n_in > 2 ? c->in[2] : NULL;
-    return (x->store == DT_F32 || x->store == DT_F64) && k->store == x->store &&
+    return (x->store == DT_F32 || x->store == DT_F64) &&
+           (k->store == x->store || kernel_got_stored(c, 1)) &&
            (!bias || bias->store == x->store) && x->rank - 2 <= AXES &&
            tensor_count(c->out[0]) != 0;
 }
@@ -273,6 +274,8 @@ enum status kernel_conv(struct op_ctx *c) {
     geometry_of(&p.w, p.x_spatial, &g);
     g.p = &p;
     bool alone = p.depthwise || p.last_outermost;
+    if (alone)
+        TRY(kernel_widen(c, 1));
     bool done = x->store == DT_F32 ? (alone ? depthwise_f(c, &g) : conv_f(c, &g, &place))
                                    : (alone ? depthwise_d(c, &g) : conv_d(c, &g, &place));
     return done ? OK : kernel_reference(c);

@@ -8,7 +8,8 @@
 #include "kernels/pack.h"
 #include "ops/real.h"
 
-/* A stack of matrices times one matrix is one taller matrix times it. */
+/* A stack of matrices times one matrix is one taller matrix times it; again, this changes nothing.
+ */
 static void merge_batches(struct matmul_plan *p) {
     for (int64_t i = 0; i < p->n_batch; i++)
         if (p->b_batch[i] != 0 || p->a_batch[i] != i * p->rows * p->a_row || p->a_inner != 1)
@@ -34,7 +35,7 @@ static bool same_float(const struct op_ctx *c, int n) {
     if (c->in[0]->store != DT_F32 && c->in[0]->store != DT_F64)
         return false;
     for (int i = 1; i < n && i < c->n_in; i++)
-        if (c->in[i] && c->in[i]->store != c->in[0]->store)
+        if (c->in[i] && c->in[i]->store != c->in[0]->store && !kernel_got_stored(c, i))
             return false;
     return true;
 }
@@ -44,6 +45,9 @@ enum status kernel_matmul(struct op_ctx *c) {
     if (!same_float(c, 2))
         return kernel_reference(c);
     TRY(matmul_plan(c->node, c->in[0], c->in[1], c->scratch, &p, c->err));
+    merge_batches(&p);
+    if (p.n_batch != 1)
+        TRY(kernel_widen(c, 1));
     follow_begin(c);
     if (c->in[0]->store == DT_F32)
         product_f(c, &p, NULL, false);

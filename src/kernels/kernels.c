@@ -89,7 +89,54 @@ op_eval_fn *kernel_find(const struct node *n, bool *fills) {
     return NULL;
 }
 
+/* Output channels outermost in the file, so that those of a panel lie side by side. */
+static bool channels_outermost(const struct node *n) {
+    const struct attr *a = attr_find(n, "kernel_layout");
+    if (a && a->type != ATTR_STRING) /* nobody has checked the node yet */
+        return false;
+    const char *layout = attr_str(n, "kernel_layout");
+    return strcmp(layout, "OIHW") == 0 || strcmp(layout, "OHWI") == 0;
+}
+
+bool kernel_takes_stored(const struct node *n, int i) {
+    if (i != 1 || !n->def || n->domain[0] != '\0' || n->n_in < 2)
+        return false;
+    if (strcmp(n->op, "Conv") == 0)
+        return channels_outermost(n);
+    return strcmp(n->op, "Gemm") == 0 || strcmp(n->op, "MatMul") == 0;
+}
+
+bool kernel_got_stored(const struct op_ctx *c, int i) {
+    return kernel_takes_stored(c->node, i) && c->in[i] && dtype_is_float(c->in[i]->store) &&
+           c->in[i]->store != store_of(c->in[i]->dtype, c->precision);
+}
+
+enum status kernel_widen(struct op_ctx *c, int i) {
+    if (!kernel_got_stored(c, i))
+        return OK;
+    const struct tensor **in = NEW_ARRAY(c->scratch, c->n_in + 1, const struct tensor *);
+    struct tensor *wide = NEW(c->scratch, struct tensor);
+    *wide = *c->in[i];
+    wide->buf = NULL;
+    wide->store = store_of(wide->dtype, c->precision);
+    /* Kept as packed forms are, whose cache knows tensors by their address. */
+    struct packed *p =
+        kernel_packed(c, i, UINT64_C(0xff) << 56 | (uint64_t)wide->store, tensor_bytes(wide));
+    if (!p->ready && wide->store == DT_F64)
+        pack_load_d(c->in[i], 0, tensor_count(wide), p->data);
+    else if (!p->ready)
+        pack_load_f(c->in[i], 0, tensor_count(wide), p->data);
+    p->ready = true;
+    wide->data = p->data;
+    for (int k = 0; k < c->n_in; k++)
+        in[k] = k == i ? wide : c->in[k];
+    c->in = in;
+    return OK;
+}
+
 enum status kernel_reference(struct op_ctx *c) {
+    for (int i = 0; i < c->n_in; i++)
+        TRY(kernel_widen(c, i));
     for (int i = 0; i < c->n_out; i++)
         if (c->fills && c->out[i] && c->out[i]->kind == KIND_TENSOR)
             memset(c->out[i]->data, 0, tensor_bytes(c->out[i]));
@@ -98,7 +145,8 @@ enum status kernel_reference(struct op_ctx *c) {
 }
 
 struct packed *kernel_packed(struct op_ctx *c, int i, uint64_t tag, size_t bytes) {
-    if (c->packs && c->node->in[i] && c->node->in[i]->constant) {
+    bool constant = c->node->in[i] && c->node->in[i]->constant;
+    if (c->packs && (constant || kernel_got_stored(c, i))) {
         struct packed *kept = pack_cache_get(c->packs, c->in[i], tag, bytes);
         if (!kept->ready)
             pages_large(kept->data, bytes);

@@ -13,6 +13,15 @@ op_eval_fn *kernel_find(const struct node *n, bool *fills);
 /* The reference kernel, on zeroed outputs as it expects them. */
 enum status kernel_reference(struct op_ctx *c);
 
+/* Whether the kernel of node n takes input i, constant float weights, as the file stores them
+ * (float16, bfloat16, or float32 in a float64 run): it converts them as it packs them, so that no
+ * whole copy in the type of the run is made. */
+bool kernel_takes_stored(const struct node *n, int i);
+/* Input i came so. */
+bool kernel_got_stored(const struct op_ctx *c, int i);
+/* Puts a whole copy in the type of the run in its place, for a kernel that needs one after all. */
+enum status kernel_widen(struct op_ctx *c, int i);
+
 /* The packed form of input i under `tag`: from the model's cache when the input is a constant of
  * the model, else new in scratch (ready is false). */
 struct packed *kernel_packed(struct op_ctx *c, int i, uint64_t tag, size_t bytes);

@@ -1,5 +1,7 @@
 #include "kernels/pack.h"
 
+#include <string.h>
+
 #include "base/map.h"
 
 struct pack_cache {
@@ -14,6 +16,56 @@ struct pack_cache {
     } * *entries;
     size_t n_entries;
 };
+
+/* binary16: subnormal numbers count steps of 2^-24. */
+static float half_to_float(uint16_t h) {
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff, bits;
+    float v = (float)rest * 0x1p-24f;
+    if (rest >= 0x400) {
+        bits = (rest << 13) + (rest >= 0x7c00 ? UINT32_C(224) << 23 : UINT32_C(112) << 23);
+        memcpy(&v, &bits, sizeof v);
+    }
+    memcpy(&bits, &v, sizeof bits);
+    bits |= sign;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+static float bfloat_to_float(uint16_t h) {
+    uint32_t bits = (uint32_t)h << 16;
+    float v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+/* Elements may lie at any address. */
+#define LOAD_NARROW(from_narrow)                                                      \
+    for (int64_t i = 0; i < n; i++) {                                                 \
+        uint16_t h;                                                                   \
+        memcpy(&h, (const char *)t->data + (size_t)(begin + i) * sizeof h, sizeof h); \
+        to[i] = from_narrow(h);                                                       \
+    }
+
+void pack_load_f(const struct tensor *t, int64_t begin, int64_t n, float *to) {
+    if (t->store == DT_F16) {
+        LOAD_NARROW(half_to_float)
+    } else if (t->store == DT_BF16) {
+        LOAD_NARROW(bfloat_to_float)
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            to[i] = (float)tensor_f64(t, begin + i);
+    }
+}
+
+void pack_load_d(const struct tensor *t, int64_t begin, int64_t n, double *to) {
+    if (t->store == DT_F16) {
+        LOAD_NARROW((double)half_to_float)
+    } else if (t->store == DT_BF16) {
+        LOAD_NARROW((double)bfloat_to_float)
+    } else {
+        tensor_load_f64(t, begin, n, to);
+    }
+}
 
 struct pack_cache *pack_cache_new(void) {
     struct arena *a = arena_new();

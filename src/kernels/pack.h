@@ -16,6 +16,11 @@ struct packed {
     bool ready;  /* false: just made, to be filled by the caller */
 };
 
+/* Elements [begin, begin + n) of t, a float tensor of any store and address, in the type of the
+ * run. */
+void pack_load_f(const struct tensor *t, int64_t begin, int64_t n, float *to);
+void pack_load_d(const struct tensor *t, int64_t begin, int64_t n, double *to);
+
 struct pack_cache *pack_cache_new(void);
 void pack_cache_free(struct pack_cache *c);
 /* Bytes that the cache takes. */
