@@ -32,6 +32,8 @@ enum status kernel_with_cores(struct op_ctx *c) {
     *cores = (struct op_cores) { .attention = core_attention,
                                  .norm = core_norm,
                                  .resize = core_resize,
+                                 .chains_f = isa->f.chains,
+                                 .chains_d = isa->d.chains,
                                  .reduce_f = isa->f.reduce,
                                  .reduce_d = isa->d.reduce };
     c->cores = cores;

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/cores.h"
 #include "ops/fixed_cells.h"
 #include "ops/hybrid.h"
 #include "ops/mathfn.h"
@@ -36,6 +37,7 @@ struct lstm {
     double cell_clip, proj_clip;
     int64_t activation;
     bool hybrid, asymmetric;
+    const struct op_cores *cores;
     int32_t *room[3]; /* quantized rows: the input, the auxiliary input, the state or the cells */
     float *narrow;
 };
@@ -233,6 +235,9 @@ static void run_direction(struct op_ctx *c, const struct lstm *l, const struct w
                           const void *h, const void *state, int out, int64_t column, int64_t step,
                           struct tensor *last) {
     enum dtype store = store_of(DT_F32, c->precision);
+    struct lstm with = *l;
+    with.cores = c->cores;
+    l = &with;
     const void *x = input_as(c, 0, store),
                *extra = aux >= 0 && has(c, aux) && l->aux_inputs ? input_as(c, aux, store) : NULL;
     if (store == DT_F64)
@@ -441,7 +446,7 @@ static enum status eval_svdf(struct op_ctx *c) {
     s.units = filters / s.rank;
     const void *time, *bias, *state;
     struct matrix feature = { 0 };
-    struct lstm cell = { .inputs = s.inputs };
+    struct lstm cell = { .inputs = s.inputs, .cores = c->cores };
     FAIL_IF(s.memory < 1, c->err, STATUS_CORRUPT, "a memory of %lld", (long long)s.memory);
     make_room(c, &cell);
     TRY(matrix(c, 1, filters, s.inputs, &feature));

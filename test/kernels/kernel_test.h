@@ -69,12 +69,15 @@ static inline double random_value(struct random *r, enum values kind, enum dtype
     return v;
 }
 
+enum { BENCH_INPUTS = 48 };
+
 struct bench { /* one node with its inputs */
     struct arena *arena;
     struct model *model;
     struct node *node;
-    struct tensor *in[16];
-    struct tensor *stored[16]; /* what the fast kernel gets in place of in[i], where not NULL */
+    struct tensor *in[BENCH_INPUTS];
+    struct tensor
+        *stored[BENCH_INPUTS]; /* what the fast kernel gets in place of in[i], where not NULL */
     struct pool *pools[3];
     struct random random;
     int cases, computed; /* computed: those that the reference does not refuse */
@@ -177,9 +180,9 @@ static inline void bench_print(const struct bench *b, const char *isa, int threa
 static inline enum status bench_run(struct bench *b, struct op_env *env, struct tensor **out) {
     struct err e = { 0 };
     struct arena *scratch = arena_new();
-    struct tensor *in[16];
+    struct tensor *in[BENCH_INPUTS];
     env->scratch = scratch;
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < BENCH_INPUTS; i++)
         in[i] = env->fast && b->stored[i] ? b->stored[i] : b->in[i];
     enum status s = op_run(env, b->node, (const struct tensor *const *)in, out, &e);
     arena_free(scratch);

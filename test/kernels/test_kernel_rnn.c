@@ -46,6 +46,107 @@ static void one_case(struct bench *b) {
     bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
 }
 
+struct cell {
+    enum dtype t;
+    enum values kind;
+    int64_t inputs, cells, outputs;
+};
+
+static struct cell random_cell(struct random *r) {
+    struct cell c = { .t = random_chance(r, 50) ? DT_F32 : DT_F64,
+                      .inputs = random_in(r, 1, random_chance(r, 20) ? 80 : 20) };
+    c.kind = random_chance(r, 70) ? ORDINARY : (enum values)random_in(r, 0, SPECIAL);
+    c.outputs = c.cells = random_in(r, 1, random_chance(r, 20) ? 70 : 20);
+    return c;
+}
+
+static void matrix(struct bench *b, int i, const struct cell *c, int64_t rows, int64_t columns) {
+    bench_input(b, i, c->t, columns ? 2 : 1, (int64_t[]) { rows, columns }, c->kind, true);
+}
+
+/* TensorFlow Lite's: x; matrices of x and of the output; peepholes; biases; projection; states;
+ * gains of the normalisation. */
+static void tflite_lstm_case(struct bench *b) {
+    struct random *r = &b->random;
+    struct cell c = random_cell(r);
+    bool sequence = random_chance(r, 70), coupled = random_chance(r, 20),
+         peeps = random_chance(r, 30), normed = random_chance(r, 25),
+         projected = random_chance(r, 30);
+    int64_t batch = random_in(r, 1, 3), steps = random_in(r, 1, 5);
+    if (projected)
+        c.outputs = random_in(r, 1, 20);
+    bench_begin(b, "tflite", sequence ? "UNIDIRECTIONAL_SEQUENCE_LSTM" : "LSTM", 24, 1);
+    node_set_int(b->node, "activation", random_chance(r, 70) ? 4 : random_in(r, 0, 4));
+    if (random_chance(r, 20))
+        node_set_float(b->node, "cell_clip", 0.5);
+    if (random_chance(r, 20))
+        node_set_float(b->node, "proj_clip", 0.5);
+    if (sequence && random_chance(r, 50))
+        node_set_int(b->node, "time_major", 1);
+    if (sequence)
+        bench_input(b, 0, c.t, 3, (int64_t[]) { steps, batch, c.inputs }, c.kind, false);
+    else
+        bench_input(b, 0, c.t, 2, (int64_t[]) { batch, c.inputs }, c.kind, false);
+    if (sequence && !attr_int(b->node, "time_major"))
+        batch = steps;
+    for (int g = coupled; g < 4; g++) {
+        matrix(b, 1 + g, &c, c.cells, c.inputs);
+        matrix(b, 5 + g, &c, c.cells, c.outputs);
+        if (peeps && g != 2)
+            matrix(b, 9 + (g == 3 ? 2 : g), &c, c.cells, 0);
+        matrix(b, 12 + g, &c, c.cells, 0);
+        if (normed)
+            matrix(b, 20 + g, &c, c.cells, 0);
+    }
+    if (projected)
+        matrix(b, 16, &c, c.outputs, c.cells);
+    if (projected && random_chance(r, 50))
+        matrix(b, 17, &c, c.outputs, 0);
+    bench_input(b, 18, c.t, 2, (int64_t[]) { batch, c.outputs }, c.kind, false);
+    bench_input(b, 19, c.t, 2, (int64_t[]) { batch, c.cells }, c.kind, false);
+    bench_compare(b, bench_precision(c.t));
+}
+
+/* The plain cell in one or two directions, and SVDF. */
+static void tflite_cell_case(struct bench *b) {
+    struct random *r = &b->random;
+    struct cell c = random_cell(r);
+    int64_t batch = random_in(r, 1, 3), steps = random_in(r, 1, 5), which = random_in(r, 0, 2);
+    if (which == 2) {
+        int64_t rank = random_in(r, 1, 3), memory = random_in(r, 1, 9), units = c.cells;
+        bench_begin(b, "tflite", "SVDF", 5, 1);
+        node_set_int(b->node, "rank", rank);
+        bench_input(b, 0, c.t, 2, (int64_t[]) { batch, c.inputs }, c.kind, false);
+        matrix(b, 1, &c, units * rank, c.inputs);
+        matrix(b, 2, &c, units * rank, memory);
+        matrix(b, 3, &c, units, 0);
+        bench_input(b, 4, c.t, 2, (int64_t[]) { batch, units * rank * memory }, c.kind, false);
+        bench_compare(b, bench_precision(c.t));
+        return;
+    }
+    bench_begin(b, "tflite", which ? "BIDIRECTIONAL_SEQUENCE_RNN" : "UNIDIRECTIONAL_SEQUENCE_RNN",
+                which ? 12 : 5, which ? 2 : 1);
+    node_set_int(b->node, "activation", random_in(r, 0, 4));
+    bench_input(b, 0, c.t, 3, (int64_t[]) { batch, steps, c.inputs }, c.kind, false);
+    for (int d = 0; d <= which; d++) {
+        matrix(b, 1 + 4 * d, &c, c.cells, c.inputs);
+        matrix(b, 2 + 4 * d, &c, c.cells, c.cells);
+        matrix(b, 3 + 4 * d, &c, c.cells, 0);
+        bench_input(b, 4 + 4 * d, c.t, 2, (int64_t[]) { batch, c.cells }, c.kind, false);
+    }
+    bench_compare(b, bench_precision(c.t));
+}
+
+static void test_tflite_lstm(void **state) {
+    (void)state;
+    bench_cases(tflite_lstm_case, 70, 400);
+}
+
+static void test_tflite_cells(void **state) {
+    (void)state;
+    bench_cases(tflite_cell_case, 71, 400);
+}
+
 static void test_rnn(void **state) {
     (void)state;
     struct bench b;
@@ -56,6 +157,8 @@ static void test_rnn(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_rnn) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_rnn),
+                                        cmocka_unit_test(test_tflite_lstm),
+                                        cmocka_unit_test(test_tflite_cells) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
