@@ -145,7 +145,7 @@ static void contrib_attention_case(struct bench *b) {
 
 static void test_reduce(void **state) {
     (void)state;
-    bench_cases(reduce_case, 20, 1200);
+    bench_cases(reduce_case, 20, 4000);
 }
 
 static void test_resize(void **state) {
@@ -160,7 +160,7 @@ static void test_onnx_attention(void **state) {
 
 static void test_contrib_attention(void **state) {
     (void)state;
-    bench_cases(contrib_attention_case, 23, 400);
+    bench_cases(contrib_attention_case, 23, 700);
 }
 
 int main(void) {

@@ -1,10 +1,6 @@
 /* Elementwise operators and softmax: fast against reference. */
 #include "kernels/kernel_test.h"
 
-static enum precision precision_of(enum dtype t) {
-    return t == DT_F64 ? PREC_F64 : PREC_F32;
-}
-
 static enum dtype some_type(struct random *r) {
     return random_chance(r, 50) ? DT_F32 : DT_F64;
 }
@@ -20,7 +16,7 @@ static void unary_case(struct bench *b, const char *domain, const char *op, enum
     if (strcmp(op, "Gelu") == 0 && !domain[0] && random_chance(&b->random, 50))
         node_set_string(b->node, "approximate", "tanh");
     bench_input(b, 0, t, 1, &n, kind, false);
-    bench_compare(b, precision_of(t));
+    bench_compare(b, bench_precision(t));
 }
 
 #define NAME(name) #name,
@@ -35,15 +31,15 @@ static void test_unary(void **state) {
     for (size_t i = 0; i < sizeof unary_names / sizeof *unary_names; i++) {
         if (strcmp(unary_names[i], "FastGelu") == 0) /* Gelu's other form */
             continue;
-        for (int k = 0; k < 12; k++)
+        for (int k = 0; k < 300; k++)
             unary_case(&b, "", unary_names[i], k % VALUES, random_in(&b.random, 0, 70));
         unary_case(&b, "", unary_names[i], WIDE, 40000);
     }
-    for (int k = 0; k < 12; k++) {
-        unary_case(&b, "com.microsoft", "Gelu", k % VALUES, random_in(&b.random, 0, 1200));
-        unary_case(&b, "com.microsoft", "QuickGelu", k % VALUES, random_in(&b.random, 0, 1200));
+    for (int k = 0; k < 300; k++) {
+        unary_case(&b, "com.microsoft", "Gelu", k % VALUES, random_in(&b.random, 0, 600));
+        unary_case(&b, "com.microsoft", "QuickGelu", k % VALUES, random_in(&b.random, 0, 600));
     }
-    assert_true(b.cases >= 300);
+    assert_true(b.computed >= 300 * UNARY_COUNT);
     bench_close(&b);
 }
 
@@ -72,7 +68,7 @@ static void binary_case(struct bench *b, const char *op) {
     if (strcmp(op, "Pow") == 0 && random_chance(r, 50)) /* the usual exponents */
         for (int64_t i = 0; i < tensor_count(second); i++)
             tensor_set_f64(second, i, (double)random_in(r, -2, 4) / 2);
-    bench_compare(b, precision_of(t));
+    bench_compare(b, bench_precision(t));
 }
 
 static void test_binary(void **state) {
@@ -80,8 +76,9 @@ static void test_binary(void **state) {
     struct bench b;
     bench_open(&b, 5);
     for (size_t i = 0; i < sizeof binary_names / sizeof *binary_names; i++)
-        for (int k = 0; k < 60; k++)
+        for (int k = 0; k < 320; k++)
             binary_case(&b, binary_names[i]);
+    assert_true(b.computed >= 300 * (BINARY_COUNT + 1));
     bench_close(&b);
 }
 
@@ -89,7 +86,7 @@ static void test_clip(void **state) {
     (void)state;
     struct bench b;
     bench_open(&b, 6);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 400; i++) {
         enum dtype t = some_type(&b.random);
         int64_t n = random_in(&b.random, 0, 100);
         enum values kind = random_in(&b.random, 0, VALUES - 1);
@@ -98,7 +95,7 @@ static void test_clip(void **state) {
         for (int k = 1; k < 3; k++)
             if (random_chance(&b.random, 75))
                 bench_input(&b, k, t, 0, NULL, kind, true);
-        bench_compare(&b, precision_of(t));
+        bench_compare(&b, bench_precision(t));
     }
     bench_close(&b);
 }
@@ -120,7 +117,7 @@ static void test_softmax(void **state) {
         bench_input(&b, 0, t, rank, dim,
                     random_chance(r, 60) ? ORDINARY : (enum values)random_in(r, 0, VALUES - 1),
                     false);
-        bench_compare(&b, precision_of(t));
+        bench_compare(&b, bench_precision(t));
     }
     bench_close(&b);
 }

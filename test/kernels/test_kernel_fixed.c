@@ -143,17 +143,17 @@ static void add_case(struct bench *b) {
 
 static void test_add(void **state) {
     (void)state;
-    bench_cases(add_case, 32, 500);
+    bench_cases(add_case, 32, 700);
 }
 
 static void test_conv(void **state) {
     (void)state;
-    bench_cases(conv_case, 30, 800);
+    bench_cases(conv_case, 30, 900);
 }
 
 static void test_product(void **state) {
     (void)state;
-    bench_cases(product_case, 31, 800);
+    bench_cases(product_case, 31, 900);
 }
 
 int main(void) {

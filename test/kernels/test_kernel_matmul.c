@@ -1,7 +1,7 @@
 /* Matrix products: fast against reference. */
 #include "kernels/kernel_test.h"
 
-enum { CASES = 300 };
+enum { CASES = 350 };
 
 static int64_t some_size(struct random *r) {
     if (random_chance(r, 4))
@@ -30,7 +30,7 @@ static void matmul_case(struct bench *b) {
     bench_begin(b, "", "MatMul", 2, 1);
     bench_input(b, 0, t, ra, a, kind, false);
     bench_input(b, 1, t, rb, c, kind, random_chance(r, 50));
-    bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
+    bench_compare(b, bench_precision(t));
 }
 
 static void gemm_case(struct bench *b) {
@@ -53,25 +53,17 @@ static void gemm_case(struct bench *b) {
     bench_input(b, 1, t, 2, c, kind, random_chance(r, 50));
     if (random_chance(r, 70))
         bench_input(b, 2, t, rank, start + 2 - rank, kind, true);
-    bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
-}
-
-static void run(void (*one)(struct bench *b), uint64_t seed) {
-    struct bench b;
-    bench_open(&b, seed);
-    for (int i = 0; i < CASES; i++)
-        one(&b);
-    bench_close(&b);
+    bench_compare(b, bench_precision(t));
 }
 
 static void test_matmul(void **state) {
     (void)state;
-    run(matmul_case, 2);
+    bench_cases(matmul_case, 2, CASES);
 }
 
 static void test_gemm(void **state) {
     (void)state;
-    run(gemm_case, 3);
+    bench_cases(gemm_case, 3, CASES);
 }
 
 int main(void) {

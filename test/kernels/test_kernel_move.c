@@ -24,7 +24,7 @@ static void gather_case(struct bench *b) {
         tensor_set_i64(at, i,
                        dim[axis] && !random_chance(r, 1) ? random_in(r, -dim[axis], dim[axis] - 1)
                                                          : 200);
-    bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
+    bench_compare(b, bench_precision(t));
 }
 
 static void concat_case(struct bench *b) {
@@ -41,7 +41,7 @@ static void concat_case(struct bench *b) {
         dim[axis] = random_chance(r, 5) ? 0 : random_in(r, 1, random_chance(r, 10) ? 500 : 9);
         bench_input(b, i, t, rank, dim, ORDINARY, false);
     }
-    bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
+    bench_compare(b, bench_precision(t));
 }
 
 static void test_gather(void **state) {

@@ -16,7 +16,7 @@ static void batch_case(struct bench *b) {
     bench_input(b, 0, t, rank, dim, kind, false);
     for (int i = 1; i < 5; i++)
         bench_input(b, i, t, 1, &channels, kind, true);
-    bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
+    bench_compare(b, bench_precision(t));
 }
 
 static void layer_case(struct bench *b) {
@@ -35,7 +35,7 @@ static void layer_case(struct bench *b) {
     bench_input(b, 1, t, rank - axis, weight, kind, true);
     if (random_chance(r, 70))
         bench_input(b, 2, t, rank - axis, weight, kind, true);
-    bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
+    bench_compare(b, bench_precision(t));
 }
 
 /* By instance, by group, with statistics, with a broadcast weight. */
@@ -135,17 +135,17 @@ static void test_lrn(void **state) {
 
 static void test_instance(void **state) {
     (void)state;
-    bench_cases(instance_case, 12, 400);
+    bench_cases(instance_case, 12, 700);
 }
 
 static void test_rows(void **state) {
     (void)state;
-    bench_cases(rows_case, 13, 400);
+    bench_cases(rows_case, 13, 800);
 }
 
 static void test_moments(void **state) {
     (void)state;
-    bench_cases(moments_case, 14, 400);
+    bench_cases(moments_case, 14, 700);
 }
 
 static void test_batch(void **state) {

@@ -43,7 +43,7 @@ static void one_case(struct bench *b) {
         bench_input(b, 6, t, 3, state, kind, false);
     if (which == 2 && random_chance(r, 40))
         bench_input(b, 7, t, 2, (int64_t[]) { d, 3 * hidden }, kind, constant);
-    bench_compare(b, t == DT_F64 ? PREC_F64 : PREC_F32);
+    bench_compare(b, bench_precision(t));
 }
 
 struct cell {
@@ -139,21 +139,17 @@ static void tflite_cell_case(struct bench *b) {
 
 static void test_tflite_lstm(void **state) {
     (void)state;
-    bench_cases(tflite_lstm_case, 70, 400);
+    bench_cases(tflite_lstm_case, 70, 500);
 }
 
 static void test_tflite_cells(void **state) {
     (void)state;
-    bench_cases(tflite_cell_case, 71, 400);
+    bench_cases(tflite_cell_case, 71, 1000);
 }
 
 static void test_rnn(void **state) {
     (void)state;
-    struct bench b;
-    bench_open(&b, 9);
-    for (int i = 0; i < 900; i++)
-        one_case(&b);
-    bench_close(&b);
+    bench_cases(one_case, 9, 1100);
 }
 
 int main(void) {
