@@ -11,16 +11,8 @@
 
 enum { QUERIES = 32 }; /* of a block */
 
-#define REAL float
-#define SUFFIX f
-#include "kernels/kernel_attention.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX d
-#include "kernels/kernel_attention.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "kernels/kernel_attention.inc"
+#include "ops/each_real.inc"
 
 void core_attention(struct op_ctx *c, const struct attention *a) {
     if (a->batch * a->heads * a->queries == 0)

@@ -236,20 +236,12 @@ static void phase_axis(const struct window *from, int i, int64_t phase, struct w
     w->begin[i] = -(phase + from->begin[i] - *first * d) / s;
 }
 
-#define REAL float
-#define SUFFIX f
-#include "kernels/kernel_conv.inc"
-#include "kernels/kernel_conv_transpose.inc"
-#include "kernels/kernel_depthwise.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX d
-#include "kernels/kernel_conv.inc"
-#include "kernels/kernel_conv_transpose.inc"
-#include "kernels/kernel_depthwise.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "kernels/kernel_conv.inc"
+#include "ops/each_real.inc"
+#define EACH_REAL "kernels/kernel_conv_transpose.inc"
+#include "ops/each_real.inc"
+#define EACH_REAL "kernels/kernel_depthwise.inc"
+#include "ops/each_real.inc"
 
 /* Operands of one float type, of ranks that the fast kernels know, with something to compute. */
 static bool known_conv(const struct op_ctx *c) {

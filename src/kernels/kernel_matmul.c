@@ -20,16 +20,8 @@ static void merge_batches(struct matmul_plan *p) {
     }
 }
 
-#define REAL float
-#define SUFFIX f
-#include "kernels/kernel_matmul.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX d
-#include "kernels/kernel_matmul.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "kernels/kernel_matmul.inc"
+#include "ops/each_real.inc"
 
 static bool same_float(const struct op_ctx *c, int n) {
     if (c->in[0]->store != DT_F32 && c->in[0]->store != DT_F64)

@@ -26,16 +26,8 @@ static int64_t padded_count(const struct geometry *g, const int64_t at[AXES]) {
     return n;
 }
 
-#define REAL float
-#define SUFFIX f
-#include "kernels/kernel_pool.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX d
-#include "kernels/kernel_pool.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "kernels/kernel_pool.inc"
+#include "ops/each_real.inc"
 
 static enum status plan(struct op_ctx *c, struct pooling *p) {
     const struct node *n = c->node;

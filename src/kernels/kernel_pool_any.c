@@ -53,16 +53,8 @@ static void last_axis(struct pooling *j) {
     j->inner[0] = from < j->inner[1] ? from : j->inner[1];
 }
 
-#define REAL float
-#define SUFFIX f
-#include "kernels/kernel_pool_any.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX d
-#include "kernels/kernel_pool_any.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "kernels/kernel_pool_any.inc"
+#include "ops/each_real.inc"
 
 enum status kernel_pool_any(struct op_ctx *c) {
     const struct node *n = c->node;

@@ -10,16 +10,8 @@
 
 enum { LINES = 32 }; /* turned at once */
 
-#define REAL float
-#define SUFFIX f
-#include "kernels/kernel_resize.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX d
-#include "kernels/kernel_resize.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "kernels/kernel_resize.inc"
+#include "ops/each_real.inc"
 
 void core_resize(struct op_ctx *c, const struct resize_lines *r) {
     if (r->outer * r->out * r->inner == 0)

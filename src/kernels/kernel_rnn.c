@@ -18,16 +18,8 @@ static int activation_id(enum activation_kind kind) {
                                : UNARY_COUNT;
 }
 
-#define REAL float
-#define SUFFIX f
-#include "kernels/kernel_rnn.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX d
-#include "kernels/kernel_rnn.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "kernels/kernel_rnn.inc"
+#include "ops/each_real.inc"
 
 static bool usual(const struct rnn_run *run) {
     const struct rnn *r = &run->r;

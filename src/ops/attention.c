@@ -26,16 +26,8 @@ struct attention_job {
     void *scratch; /* keys + head_size elements a task */
 };
 
-#define REAL double
-#define SUFFIX d
-#include "ops/attention.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL float
-#define SUFFIX f
-#include "ops/attention.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/attention.inc"
+#include "ops/each_real.inc"
 
 void attention_run(struct op_ctx *c, const struct attention *a) {
     int64_t rows = a->batch * a->heads * a->queries,

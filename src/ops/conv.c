@@ -19,16 +19,8 @@
 
 enum { DEPTHWISE_POSITIONS = 25 };
 
-#define REAL double
-#define SUFFIX d
-#include "ops/conv.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL float
-#define SUFFIX f
-#include "ops/conv.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/conv.inc"
+#include "ops/each_real.inc"
 
 static enum status read_groups(const struct node *n, struct conv_plan *p, struct err *e) {
     p->groups = attr_int(n, "group");

@@ -192,16 +192,8 @@ struct einsum_job {
     int64_t *at; /* offsets, a row a task */
 };
 
-#define REAL double
-#define SUFFIX d
-#include "ops/einsum.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL float
-#define SUFFIX f
-#include "ops/einsum.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/einsum.inc"
+#include "ops/each_real.inc"
 
 static void einsum_int(struct op_ctx *c, const struct einsum *s, int64_t *at) {
     int64_t n = tensor_count(c->out[0]);

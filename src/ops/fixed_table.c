@@ -11,16 +11,8 @@
 #include "ops/real.h"
 #include "ops/row.h"
 
-#define REAL float
-#define SUFFIX f
-#include "ops/fixed_table.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL double
-#define SUFFIX d
-#include "ops/fixed_table.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/fixed_table.inc"
+#include "ops/each_real.inc"
 
 typedef float real_fn(float x, float parameter);
 

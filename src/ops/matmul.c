@@ -12,16 +12,8 @@
 #include "ops/row.h"
 #include "ops/split.h"
 
-#define REAL double
-#define SUFFIX d
-#include "ops/matmul.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL float
-#define SUFFIX f
-#include "ops/matmul.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/matmul.inc"
+#include "ops/each_real.inc"
 
 /* What FusedMatMul does to an operand before the product: the first axis comes behind the others
  * but the last (turned), then the last two change places (swapped). Vectors stay. */

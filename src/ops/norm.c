@@ -24,16 +24,8 @@ struct lrn_job {
     double alpha, beta, bias;
 };
 
-#define REAL double
-#define SUFFIX d
-#include "ops/norm.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL float
-#define SUFFIX f
-#include "ops/norm.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/norm.inc"
+#include "ops/each_real.inc"
 
 void norm_run(struct op_ctx *c, struct norm_job *j) {
     if (j->weight_period < 1)

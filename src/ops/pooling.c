@@ -40,16 +40,8 @@ int64_t pool_padded_count(const struct window *w, int64_t at) {
     return n;
 }
 
-#define REAL double
-#define SUFFIX d
-#include "ops/pooling.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL float
-#define SUFFIX f
-#include "ops/pooling.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/pooling.inc"
+#include "ops/each_real.inc"
 
 enum status pool_plan(const struct node *n, bool global, enum pool_kind kind, int rank,
                       const int64_t *dim, struct pool_plan *p, struct err *e) {

@@ -47,16 +47,8 @@ struct resize {
     double cubic_a, extrapolation;
 };
 
-#define REAL double
-#define SUFFIX d
-#include "ops/resize.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL float
-#define SUFFIX f
-#include "ops/resize.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/resize.inc"
+#include "ops/each_real.inc"
 
 /* The position of the attribute's text in a list that ends with NULL. */
 static enum status choice(const struct node *n, const char *name, const char *const *names,

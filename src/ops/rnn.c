@@ -211,16 +211,8 @@ static enum status shape_rnn(struct shape_ctx *c) {
 
 /* --- kernels --- */
 
-#define REAL double
-#define SUFFIX d
-#include "ops/rnn.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL float
-#define SUFFIX f
-#include "ops/rnn.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/rnn.inc"
+#include "ops/each_real.inc"
 
 static const struct tensor *input(const struct tensor *const *in, int n_in, int i) {
     return i < n_in ? in[i] : NULL;

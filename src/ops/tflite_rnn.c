@@ -53,16 +53,8 @@ struct svdf {
 
 #define root_d sqrt
 #define root_f sqrtf
-#define REAL double
-#define SUFFIX d
-#include "ops/tflite_rnn.inc"
-#undef REAL
-#undef SUFFIX
-#define REAL float
-#define SUFFIX f
-#include "ops/tflite_rnn.inc"
-#undef REAL
-#undef SUFFIX
+#define EACH_REAL "ops/tflite_rnn.inc"
+#include "ops/each_real.inc"
 
 static bool in_integers(const struct node *n) {
     return n->domain[0] == 'f';
