@@ -59,7 +59,7 @@ static enum status run_nodes(struct exec *x, struct exec_env *env, const struct 
     for (int i = 0; i < g->n_inputs; i++) {
         const struct value *v = g->inputs[i];
         struct tensor *t;
-        TRY(made_input(&t, DT_F32, v->rank, v->dim, (uint64_t)i, e));
+        TRY(made_input(&t, v->dtype, v->rank, v->dim, (uint64_t)i, e));
         exec_env_set(env, v, t);
     }
     for (int i = 0; i < g->n_nodes; i++) {

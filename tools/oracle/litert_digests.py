@@ -17,7 +17,7 @@ import numpy as np
 from ai_edge_litert import interpreter
 from ai_edge_litert import schema_py_generated as schema
 
-from made import made
+from made import made_as
 
 OPERATORS = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
 PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
@@ -69,9 +69,9 @@ def digests(path):
     run = interpreter.Interpreter(model_content=bytes(builder.Output()), num_threads=1)
     run.allocate_tensors()
     for k, d in enumerate(run.get_input_details()):
-        if d["dtype"] != np.float32:
+        if d["dtype"] not in (np.float32, np.int32):
             return
-        run.set_tensor(d["index"], made(k, d["shape"]))
+        run.set_tensor(d["index"], made_as(k, d["shape"], d["dtype"]))
     run.invoke()
     for (t, operator), d in zip(rows.items(), run.get_output_details()):
         value = np.ascontiguousarray(run.get_tensor(d["index"]), dtype="<f4")
