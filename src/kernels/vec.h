@@ -21,6 +21,7 @@
  * Integers: VEC_i holds LANES_f sums of 32 bits, PAIRS_i as many pairs of 16.
  *
  *     ZERO_i() LOAD_i(p) PAIR_i(p)  zeros; pairs; one pair in every lane
+ *     WIDE_i(p)                     numbers side by side, each paired with zero
  *     DOT_i(a, b, c)                c + the sum of the products of a pair, wrapping
  *     STORE_N_i(p, v, n)            the first n sums
  *
@@ -83,6 +84,7 @@ static inline __m512d LARGER_d(__m512d v, __m512d m) {
 typedef __m512i VEC_i, PAIRS_i;
 #define ZERO_i() _mm512_setzero_si512()
 #define LOAD_i(p) _mm512_loadu_si512(p)
+#define WIDE_i(p) _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
 #define DOT_i(a, b, c) _mm512_add_epi32(c, _mm512_madd_epi16(a, b))
 #define STORE_N_i(p, v, n) _mm512_mask_storeu_epi32(p, (__mmask16)((1u << (n)) - 1u), v)
 static inline __m512i PAIR_i(const int16_t *p) {
@@ -153,6 +155,7 @@ static inline __m256d LARGER_d(__m256d v, __m256d m) {
 typedef __m256i VEC_i, PAIRS_i;
 #define ZERO_i() _mm256_setzero_si256()
 #define LOAD_i(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define WIDE_i(p) _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p)))
 #define DOT_i(a, b, c) _mm256_add_epi32(c, _mm256_madd_epi16(a, b))
 #define STORE_N_i(p, v, n) _mm256_maskstore_epi32(p, first_lanes_f(n), v)
 static inline __m256i PAIR_i(const int16_t *p) {
@@ -257,6 +260,14 @@ static inline VEC_i ZERO_i(void) {
 static inline PAIRS_i LOAD_i(const int16_t *p) {
     PAIRS_i v;
     memcpy(v.pair, p, sizeof v);
+    return v;
+}
+static inline PAIRS_i WIDE_i(const int16_t *p) {
+    PAIRS_i v;
+    for (int i = 0; i < LANES_f; i++) {
+        v.pair[2 * i] = p[i];
+        v.pair[2 * i + 1] = 0;
+    }
     return v;
 }
 static inline PAIRS_i PAIR_i(const int16_t *p) {
