@@ -334,8 +334,39 @@ static bool target_has(const struct hunt *h, const struct node *m) {
            count_op(h->r->source_nodes, h->r->n_source_nodes, m->op);
 }
 
+/* What source node m does to a value of which the target has the one before: for all who read it.
+ */
+static void insert_for_all(struct hunt *h, const struct node *m, struct value *v) {
+    const struct uses *u = h->z->al.target_uses;
+    int readers = u->n[v->id];
+    if (readers < 2 || v->is_output || !works_in_any_layout(h, m) || !stands_for(h, v, m->in[0]))
+        return;
+    struct node *first = NULL;
+    for (int i = 0; i < readers; i++) {
+        struct node *n = (struct node *)(size_t)u->of[v->id][i].node;
+        if (n->graph != v->graph)
+            return;
+        first = !first || n->id < first->id ? n : first;
+    }
+    struct patch *p = patch_new(h->target, "insert for all");
+    struct value *fresh = on(h, p, first, m, v);
+    if (!fresh || computes_again(h, p))
+        return;
+    for (int i = 0; i < readers; i++)
+        patch_set_input(p, (struct node *)(size_t)u->of[v->id][i].node, u->of[v->id][i].input,
+                        fresh);
+    const struct node *says = first_meaning(h, m);
+    struct candidate *c = hunt_add(h, name_operator(h, says, v, true),
+                                   v->producer ? v->producer : first, says, p, 22);
+    candidate_detail(h, c, says->op, "present", "(absent)");
+}
+
 static void insertions(struct hunt *h, const struct node *m) {
-    if (!trace_dynamic(h->z->source, m->out[0]) || target_has(h, m))
+    if (!trace_dynamic(h->z->source, m->out[0]))
+        return;
+    for (int i = 0; i < h->r->n_inputs && !h->solved; i++)
+        insert_for_all(h, m, (struct value *)(size_t)h->r->inputs[i]);
+    if (target_has(h, m))
         return;
     int tries = 0;
     for (int i = 0; i < h->r->n_inputs && moves_data(m) && !h->solved; i++) {
