@@ -148,6 +148,16 @@ def grouped_attention():
             grouped(packed, 0, past, 0, sink=True)
 
 
+def experts():
+    tokens, n, hidden, inner = side(2, 5), side(2, 5), side(3, 7), side(2, 6)
+    for kind in ("relu", "gelu", "silu", "identity", "swiglu"):
+        fused = 2 if kind == "swiglu" else 1
+        extra = {"swiglu_fusion": 1, "activation_alpha": 1.7, "activation_beta": 1.0, "swiglu_limit": 1.5} if fused == 2 else {}
+        case("MoE", [real(tokens, hidden), real(tokens, n), real(n, fused * inner, hidden), real(n, fused * inner), real(n, hidden, inner),
+                     real(n, hidden)], k=side(1, 3), normalize_routing_weights=side(0, 2), activation_type=kind, **extra)
+    case("MoE", [real(2, 3, hidden), real(6, n), real(n, inner, hidden), None, real(n, hidden, inner)], activation_type="silu")
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
@@ -189,4 +199,5 @@ for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 2):
     quantized()
     fusions()
     grouped_attention()
+    experts()
 print(writer.count, "cases")

@@ -10,7 +10,8 @@ from ai_edge_litert.interpreter import OpResolverType
 import hybrid_cases
 import integer_cell_cases
 import tflite_stablehlo_cases
-from tflite_models import F, Given, R, case, const, ints, real, refused, set_options, sub_graph, write_table
+from tflite_models import (F, Given, Graph, R, case, const, finish, ints, new_model, real, refused, set_options, sub_graph, weight,
+                           write_table)
 
 LIMITS = {k: np.iinfo(k) for k in ('int8', 'uint8', 'int16', 'int32')}
 ZERO = {'int8': -7, 'uint8': 119, 'int16': 0}
@@ -183,6 +184,24 @@ for t in ALL:
                      updateComputationSubgraphIndex=1), True,
          build=lambda m, t=t: sub_graph(m, 'add', tflite_stablehlo_cases.pair('STABLEHLO_ADD', dtype=t)))
 integer_cell_cases.make_peepholes()
+
+
+def beside(name, op, inputs, options):
+    """A float operator whose result is quantized: added in the reference kernels' order too."""
+    m = new_model()
+    g = Graph(m)
+    y = g.op(op, inputs, [(F, [])], options)
+    g.g.outputs = y + g.op('QUANTIZE', y, [out('int8', 0.02)])
+    finish('BESIDE_' + name, m, g)
+
+
+beside('CONV_2D', 'CONV_2D', [real(2, 5, 6, 3), weight(4, 3, 2, 3), weight(4)], set_options('Conv2D', padding=0, strideW=1, strideH=2))
+beside('DEPTHWISE_CONV_2D', 'DEPTHWISE_CONV_2D', [real(1, 5, 6, 2), weight(1, 3, 3, 4), weight(4)],
+       set_options('DepthwiseConv2D', padding=0, strideW=1, strideH=1, depthMultiplier=2))
+beside('TRANSPOSE_CONV', 'TRANSPOSE_CONV', [ints(1, 6, 6, 2), weight(2, 3, 3, 4), real(1, 3, 3, 4)],
+       set_options('TransposeConv', padding=0, strideW=2, strideH=2))
+beside('FULLY_CONNECTED', 'FULLY_CONNECTED', [real(3, 7), weight(5, 7), weight(5)], set_options('FullyConnected'))
+beside('BATCH_MATMUL', 'BATCH_MATMUL', [real(2, 3, 4), real(2, 4, 5)], set_options('BatchMatMul'))
 # What the reference leaves undefined, computes against the operator's meaning, or has no kernel for.
 refused('scales', 'BATCH_MATMUL', [given('int8', 3, 4), weights('int8', (4, 5), 1)], (3, 5), 'int8', one(0.21, -7), set_options('BatchMatMul'))
 refused('scale', 'DEPTHWISE_CONV_2D', [real(1, 4, 4, 2), weights('int8', (1, 2, 2, 2))], (1, 4, 4, 2), F, None,
