@@ -16,7 +16,7 @@ trap 'rm -rf "$tmp"' EXIT
 try() { # file, options...
     local file=$1
     shift
-    timeout 10 "$calque" inspect "$file" "$@" >"$tmp/out" 2>"$tmp/err"
+    timeout "${CALQUE_TIME_LIMIT:-10}" "$calque" inspect "$file" "$@" >"$tmp/out" 2>"$tmp/err"
     local code=$?
     case $code in
     0) [ -s "$tmp/out" ] && [ ! -s "$tmp/err" ] && return 0 ;;

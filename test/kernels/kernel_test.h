@@ -237,6 +237,13 @@ static inline void bench_cases(void (*one)(struct bench *b), uint64_t seed, int 
     bench_close(&b);
 }
 
+/* The cmocka test of that. */
+#define BENCH_TEST(name, one, seed, n)      \
+    static void name(void **cmocka_state) { \
+        (void)cmocka_state;                 \
+        bench_cases(one, seed, n);          \
+    }
+
 static inline enum precision bench_precision(enum dtype t) {
     return t == DT_F64 ? PREC_F64 : PREC_F32;
 }

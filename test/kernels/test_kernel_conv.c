@@ -123,20 +123,9 @@ static void transposed_case(struct bench *b) {
     compare(b, "ConvTranspose", &c, c.out, c.in * c.groups, more);
 }
 
-static void test_dense(void **state) {
-    (void)state;
-    bench_cases(dense_case, 1, CASES);
-}
-
-static void test_depthwise(void **state) {
-    (void)state;
-    bench_cases(depthwise_case, 3, CASES);
-}
-
-static void test_transposed(void **state) {
-    (void)state;
-    bench_cases(transposed_case, 2, CASES);
-}
+BENCH_TEST(test_dense, dense_case, 1, CASES)
+BENCH_TEST(test_depthwise, depthwise_case, 3, CASES)
+BENCH_TEST(test_transposed, transposed_case, 2, CASES)
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_dense),

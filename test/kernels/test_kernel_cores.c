@@ -143,25 +143,10 @@ static void contrib_attention_case(struct bench *b) {
     bench_compare(b, bench_precision(t));
 }
 
-static void test_reduce(void **state) {
-    (void)state;
-    bench_cases(reduce_case, 20, 4000);
-}
-
-static void test_resize(void **state) {
-    (void)state;
-    bench_cases(resize_case, 21, 800);
-}
-
-static void test_onnx_attention(void **state) {
-    (void)state;
-    bench_cases(onnx_attention_case, 22, 600);
-}
-
-static void test_contrib_attention(void **state) {
-    (void)state;
-    bench_cases(contrib_attention_case, 23, 700);
-}
+BENCH_TEST(test_reduce, reduce_case, 20, 4000)
+BENCH_TEST(test_resize, resize_case, 21, 800)
+BENCH_TEST(test_onnx_attention, onnx_attention_case, 22, 600)
+BENCH_TEST(test_contrib_attention, contrib_attention_case, 23, 700)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

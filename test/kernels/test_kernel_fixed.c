@@ -141,20 +141,9 @@ static void add_case(struct bench *b) {
     bench_compare(b, PREC_NATIVE);
 }
 
-static void test_add(void **state) {
-    (void)state;
-    bench_cases(add_case, 32, 700);
-}
-
-static void test_conv(void **state) {
-    (void)state;
-    bench_cases(conv_case, 30, 900);
-}
-
-static void test_product(void **state) {
-    (void)state;
-    bench_cases(product_case, 31, 900);
-}
+BENCH_TEST(test_add, add_case, 32, 700)
+BENCH_TEST(test_conv, conv_case, 30, 900)
+BENCH_TEST(test_product, product_case, 31, 900)
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_conv), cmocka_unit_test(test_product),

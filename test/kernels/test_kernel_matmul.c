@@ -56,15 +56,8 @@ static void gemm_case(struct bench *b) {
     bench_compare(b, bench_precision(t));
 }
 
-static void test_matmul(void **state) {
-    (void)state;
-    bench_cases(matmul_case, 2, CASES);
-}
-
-static void test_gemm(void **state) {
-    (void)state;
-    bench_cases(gemm_case, 3, CASES);
-}
+BENCH_TEST(test_matmul, matmul_case, 2, CASES)
+BENCH_TEST(test_gemm, gemm_case, 3, CASES)
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_matmul),

@@ -44,15 +44,8 @@ static void concat_case(struct bench *b) {
     bench_compare(b, bench_precision(t));
 }
 
-static void test_gather(void **state) {
-    (void)state;
-    bench_cases(gather_case, 40, 500);
-}
-
-static void test_concat(void **state) {
-    (void)state;
-    bench_cases(concat_case, 41, 500);
-}
+BENCH_TEST(test_gather, gather_case, 40, 500)
+BENCH_TEST(test_concat, concat_case, 41, 500)
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_gather),

@@ -128,35 +128,12 @@ static void lrn_case(struct bench *b) {
     bench_compare(b, bench_precision(t));
 }
 
-static void test_lrn(void **state) {
-    (void)state;
-    bench_cases(lrn_case, 15, 500);
-}
-
-static void test_instance(void **state) {
-    (void)state;
-    bench_cases(instance_case, 12, 700);
-}
-
-static void test_rows(void **state) {
-    (void)state;
-    bench_cases(rows_case, 13, 800);
-}
-
-static void test_moments(void **state) {
-    (void)state;
-    bench_cases(moments_case, 14, 700);
-}
-
-static void test_batch(void **state) {
-    (void)state;
-    bench_cases(batch_case, 10, 400);
-}
-
-static void test_layer(void **state) {
-    (void)state;
-    bench_cases(layer_case, 11, 400);
-}
+BENCH_TEST(test_lrn, lrn_case, 15, 500)
+BENCH_TEST(test_instance, instance_case, 12, 700)
+BENCH_TEST(test_rows, rows_case, 13, 800)
+BENCH_TEST(test_moments, moments_case, 14, 700)
+BENCH_TEST(test_batch, batch_case, 10, 400)
+BENCH_TEST(test_layer, layer_case, 11, 400)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -186,30 +186,11 @@ static void qgemm_case(struct bench *b) {
     bench_compare(b, precision);
 }
 
-static void test_qlinear_conv(void **state) {
-    (void)state;
-    bench_cases(qlinear_conv_case, 40, 600);
-}
-
-static void test_conv_integer(void **state) {
-    (void)state;
-    bench_cases(conv_integer_case, 41, 600);
-}
-
-static void test_qlinear_matmul(void **state) {
-    (void)state;
-    bench_cases(qlinear_matmul_case, 42, 600);
-}
-
-static void test_matmul_integer(void **state) {
-    (void)state;
-    bench_cases(matmul_integer_case, 43, 600);
-}
-
-static void test_qgemm(void **state) {
-    (void)state;
-    bench_cases(qgemm_case, 44, 400);
-}
+BENCH_TEST(test_qlinear_conv, qlinear_conv_case, 40, 600)
+BENCH_TEST(test_conv_integer, conv_integer_case, 41, 600)
+BENCH_TEST(test_qlinear_matmul, qlinear_matmul_case, 42, 600)
+BENCH_TEST(test_matmul_integer, matmul_integer_case, 43, 600)
+BENCH_TEST(test_qgemm, qgemm_case, 44, 400)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -98,20 +98,9 @@ static void fixed_case(struct bench *b) {
     bench_compare(b, PREC_NATIVE);
 }
 
-static void test_quantize(void **state) {
-    (void)state;
-    bench_cases(quantize_case, 50, 900);
-}
-
-static void test_dequantize(void **state) {
-    (void)state;
-    bench_cases(dequantize_case, 51, 900);
-}
-
-static void test_fixed(void **state) {
-    (void)state;
-    bench_cases(fixed_case, 52, 500);
-}
+BENCH_TEST(test_quantize, quantize_case, 50, 900)
+BENCH_TEST(test_dequantize, dequantize_case, 51, 900)
+BENCH_TEST(test_fixed, fixed_case, 52, 500)
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_quantize),

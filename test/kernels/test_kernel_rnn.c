@@ -137,20 +137,9 @@ static void tflite_cell_case(struct bench *b) {
     bench_compare(b, bench_precision(c.t));
 }
 
-static void test_tflite_lstm(void **state) {
-    (void)state;
-    bench_cases(tflite_lstm_case, 70, 500);
-}
-
-static void test_tflite_cells(void **state) {
-    (void)state;
-    bench_cases(tflite_cell_case, 71, 1000);
-}
-
-static void test_rnn(void **state) {
-    (void)state;
-    bench_cases(one_case, 9, 1100);
-}
+BENCH_TEST(test_tflite_lstm, tflite_lstm_case, 70, 500)
+BENCH_TEST(test_tflite_cells, tflite_cell_case, 71, 1000)
+BENCH_TEST(test_rnn, one_case, 9, 1100)
 
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_rnn),

@@ -74,15 +74,8 @@ static void product_case(struct bench *b) {
     bench_compare(b, bench_precision(t));
 }
 
-static void test_conv(void **state) {
-    (void)state;
-    bench_cases(conv_case, 60, 500);
-}
-
-static void test_product(void **state) {
-    (void)state;
-    bench_cases(product_case, 61, 500);
-}
+BENCH_TEST(test_conv, conv_case, 60, 500)
+BENCH_TEST(test_product, product_case, 61, 500)
 
 /* y = Conv(x, Cast(w)), z = MatMul(v, Cast(u)); u's cast has another reader when `shared`. */
 static struct model *casting_model(struct bench *b, bool shared) {
