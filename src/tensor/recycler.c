@@ -10,6 +10,8 @@
 #include <malloc.h>
 #endif
 
+#include "base/pages.h"
+
 enum { SLOTS = 32 };
 static const size_t KEPT_AT_MOST = (size_t)48 << 20, KEPT_BESIDE_PAGED = (size_t)1 << 20;
 
@@ -31,8 +33,12 @@ static bool is_mapped(const struct recycler *r, size_t capacity) {
 }
 
 static void *fresh(const struct recycler *r, size_t size) {
-    if (!is_mapped(r, size))
-        return malloc(size);
+    if (!is_mapped(r, size)) {
+        void *kept = malloc(size);
+        if (kept && r)
+            pages_large(kept, size);
+        return kept;
+    }
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p == MAP_FAILED ? NULL : p;
 }
