@@ -16,6 +16,9 @@ struct packed {
     bool ready;  /* false: just made, to be filled by the caller */
 };
 
+/* Rows of weights that are converted before they are packed: little memory beside the panels. */
+enum { STORED_AT_ONCE = 4 };
+
 /* Elements [begin, begin + n) of t, a float tensor of any store and address, in the type of the
  * run. */
 void pack_load_f(const struct tensor *t, int64_t begin, int64_t n, float *to);
