@@ -182,9 +182,19 @@ void move_run(const struct move *m) {
     }
 }
 
+enum { FILLED_AT_ONCE = 1 << 14 }; /* bytes, many elements; stays in the first cache */
+
 void fill_elements(char *dst, const char *element, size_t size, int64_t n) {
-    if (n > 0)
-        copy_line(dst, element, size, n, 1, 0);
+    const size_t total = n > 0 ? (size_t)n * size : 0;
+    if (total == 0)
+        return;
+    const size_t most = size < FILLED_AT_ONCE ? FILLED_AT_ONCE / size * size : size;
+    memcpy(dst, element, size);
+    for (size_t done = size, part; done < total; done += part) { /* from what is there already */
+        part = done < most ? done : most;
+        part = part < total - done ? part : total - done;
+        memcpy(dst + done, dst, part);
+    }
 }
 
 void own_strings(struct tensor *t) {
