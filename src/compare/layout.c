@@ -147,8 +147,9 @@ static void reader_init(struct reader *r, const struct pair_view *v) {
     r->rank = v->n_permute;
 }
 
-static void reader_next(struct reader *r) {
-    for (int i = r->rank - 1; i >= 0; i--) {
+/* Past the elements of the innermost axis, which are step[rank - 1] apart. */
+static void reader_next_run(struct reader *r) {
+    for (int i = r->rank - 2; i >= 0; i--) {
         r->index += r->step[i];
         if (++r->at[i] < r->dim[i])
             return;
@@ -188,14 +189,16 @@ static double view_error(const double *s, const double *t, int64_t n, const stru
     }
     struct reader r;
     reader_init(&r, v);
-    for (int64_t i = 0; i < n; i++, reader_next(&r)) {
-        double d = difference(s[r.index], t[i], scale);
-        if (d > worst) {
-            worst = d;
-            if (d > limit)
-                return d;
+    int64_t run = r.dim[r.rank - 1], step = r.step[r.rank - 1];
+    for (int64_t i = 0; i < n; i += run, reader_next_run(&r))
+        for (int64_t k = 0; k < run; k++) {
+            double d = difference(s[r.index + k * step], t[i + k], scale);
+            if (d > worst) {
+                worst = d;
+                if (d > limit)
+                    return d;
+            }
         }
-    }
     return worst;
 }
 
@@ -314,6 +317,18 @@ bool layout_find(const struct tensor *const *source, const struct tensor *const 
     return found;
 }
 
+/* n elements of `size` bytes, so many elements apart; the bytes may lie anywhere. */
+static void copy_spread(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n,
+                        size_t size) {
+    if (size == sizeof(double)) {
+        for (int64_t k = 0; k < n; k++)
+            memcpy(to + k * to_step * 8, from + k * from_step * 8, 8);
+        return;
+    }
+    for (int64_t k = 0; k < n; k++)
+        memcpy(to + (size_t)(k * to_step) * size, from + (size_t)(k * from_step) * size, size);
+}
+
 static enum status move(struct tensor **out, const struct tensor *in, const struct pair_view *view,
                         int rank, const int64_t *dim, bool undo, struct err *e) {
     int64_t n = tensor_count(in), m;
@@ -328,12 +343,16 @@ static enum status move(struct tensor **out, const struct tensor *in, const stru
     }
     TRY(tensor_new(out, in->dtype, in->store, rank, dim, e));
     size_t size = dtype_size(in->store);
+    char *to = (*out)->data;
+    const char *from = in->data;
     struct reader r;
     reader_init(&r, view);
-    for (int64_t i = 0; i < n; i++, reader_next(&r)) {
-        size_t from = (size_t)(undo ? i : r.index) * size, to = (size_t)(undo ? r.index : i) * size;
-        memcpy((char *)(*out)->data + to, (const char *)in->data + from, size);
-    }
+    int64_t run = r.dim[r.rank - 1], step = r.step[r.rank - 1];
+    for (int64_t i = 0; i < n; i += run, reader_next_run(&r))
+        if (undo)
+            copy_spread(to + (size_t)r.index * size, step, from + (size_t)i * size, 1, run, size);
+        else
+            copy_spread(to + (size_t)i * size, 1, from + (size_t)r.index * size, step, run, size);
     return OK;
 }
 

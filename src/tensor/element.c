@@ -245,7 +245,7 @@ bool tensor_is_real(const struct tensor *t) {
     return t->kind == KIND_TENSOR && c != CLASS_STRING && c != CLASS_COMPLEX && c != CLASS_NONE;
 }
 
-double tensor_f64(const struct tensor *t, int64_t i) {
+double tensor_f64_of_any(const struct tensor *t, int64_t i) {
     double v;
     tensor_load_f64(t, i, 1, &v);
     return v;

@@ -7,6 +7,8 @@
 #ifndef TENSOR_TENSOR_H
 #define TENSOR_TENSOR_H
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/status.h"
 #include "tensor/dtype.h"
@@ -73,7 +75,14 @@ bool tensor_is_real(const struct tensor *t);
 
 /* Element i (flat index) as a double or integer; strings and complex types are a programmer error.
  */
-double tensor_f64(const struct tensor *t, int64_t i);
+double tensor_f64_of_any(const struct tensor *t, int64_t i);
+static inline double tensor_f64(const struct tensor *t, int64_t i) {
+    double v;
+    if (t->store != DT_F64)
+        return tensor_f64_of_any(t, i);
+    memcpy(&v, (const char *)t->data + 8 * i, sizeof v);
+    return v;
+}
 int64_t tensor_i64(const struct tensor *t, int64_t i);
 void tensor_set_f64(struct tensor *t, int64_t i, double v);
 /* Integers wrap to the width of the store. */
