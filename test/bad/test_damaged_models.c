@@ -10,25 +10,8 @@
 #include <cmocka.h>
 
 #include "bad/bytes.h"
+#include "bad/memory.h"
 #include "formats/format.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { MEASURE_MEMORY = 0 };
-#else
-enum { MEASURE_MEMORY = 1 };
-#endif
-
-static long peak_kib(void) {
-    char line[256];
-    long peak = 0;
-    FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, "VmHWM:", 6) == 0)
-            peak = strtol(line + 6, NULL, 10);
-    if (f)
-        fclose(f);
-    return peak;
-}
 
 static double now(void) {
     struct timespec t;
