@@ -22,7 +22,7 @@ for path in files:
     m = S.Model.GetRootAs(open(os.path.join(root, path), 'rb').read(), 0)
     codes = [m.OperatorCodes(i) for i in range(m.OperatorCodesLength())]
     found.update({names[max(c.BuiltinCode(), c.DeprecatedBuiltinCode())] for c in codes})
-print('# operator, files of the corpus (pairs/*.tflite with stored outputs, see tflite_native.c) that hold it\n'
+print('# operator, files of the corpus (pairs/*.tflite with stored outputs, see stored_outputs.c) that hold it\n'
       '# (tools/oracle/tflite_operators_of_pairs.py)')
 for name in sorted(found):
     if name != 'CUSTOM':

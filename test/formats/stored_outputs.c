@@ -1,11 +1,11 @@
-/* Runs TensorFlow Lite files on stored inputs and compares with the outputs that the format's own
- * interpreter stored.
+/* Runs ONNX and TensorFlow Lite files on stored inputs and compares with the outputs that the
+ * formats' own runtimes stored, and with every value where golden_<name>_onnx.npz holds them.
  *
- *     tflite_native CORPUS [SUBSTRING]
+ *     stored_outputs CORPUS [SUBSTRING]
  *
- * Rows of CORPUS/pairs/pairs.tsv whose source or target is a .tflite file. Float outputs must agree
- * within 1e-5 of the output's range, integer outputs within one step. Where the row says
- * "quantized" the file is run in native precision: integer outputs must be equal. A quantized file
+ * Rows of CORPUS/pairs/pairs.tsv whose source or target is such a file. Float values must agree
+ * within 1e-5 of the value's range, integers exactly. Where the row says "quantized" a TensorFlow
+ * Lite file is run in native precision, everything else in float32. A quantized file
  * that has an operator without an integer kernel is run in float64 instead, where single steps grow
  * through the network: its bound is a fifth of the range, and it is counted apart. Prints a line
  * for every file that does not agree, and the counts. */
@@ -23,7 +23,7 @@
 enum { MAX_COLUMNS = 32 };
 
 struct totals {
-    int passed, exact, in_reals, failed, unsupported;
+    int passed, exact, in_reals, failed, unsupported, inner;
     const char *only;
     bool quantized; /* the row says so: interpreter arithmetic is integer */
 };
@@ -66,17 +66,46 @@ static double worst_error(const struct tensor *have, const struct tensor *want, 
 
 struct job {
     struct model *m;
-    struct named_tensors in, out;
+    struct named_tensors in, out, golden; /* golden: the first sample's values; may be empty */
+    int inner;                            /* values compared with golden ones */
     enum precision precision;
     bool refused; /* no integer kernel for one of its operators */
     double worst;
 };
 
+/* Names in npz files have | for /. */
+static bool same_name(const char *name, const char *key) {
+    for (; *name && (*name == *key || (*name == '/' && *key == '|')); name++)
+        key++;
+    return !*name && !*key;
+}
+
+/* Values are stored for the first sample; the file may compute several along axis 0. */
+static enum status compare_inner(struct job *j, const struct exec_env *env, struct err *e) {
+    const struct graph *g = j->m->graph;
+    for (int i = 0; i < g->n_values; i++) {
+        const struct tensor *want = NULL, *have = env->at[g->values[i]->id];
+        for (int k = 0; k < j->golden.n; k++)
+            if (same_name(g->values[i]->name, j->golden.items[k].name))
+                want = j->golden.items[k].tensor;
+        if (!want || !have || g->values[i]->constant)
+            continue;
+        FAIL_IF(tensor_count(have) < tensor_count(want) || have->rank != want->rank, e,
+                STATUS_MISMATCH, "value '%s' has another shape than stored", g->values[i]->name);
+        struct tensor first = *have;
+        memcpy(first.dim, want->dim, sizeof first.dim);
+        double d = worst_error(&first, want, 0);
+        j->worst = d > j->worst ? d : j->worst;
+        j->inner++;
+    }
+    return OK;
+}
+
 static enum status run_once(struct job *j, int64_t k, int64_t samples, struct err *e) {
     struct graph *g = j->m->graph;
     struct tensor **in = calloc((size_t)g->n_inputs + 1, sizeof *in);
     struct exec *x = NULL;
-    struct exec_options o = { .precision = j->precision };
+    struct exec_options o = { .precision = j->precision, .keep_values = j->golden.n > 0 };
     enum status s = exec_new(&x, j->m, &o, e);
     struct exec_env *env = exec_env_new(x);
     for (int i = 0; s == OK && i < g->n_inputs; i++) {
@@ -103,6 +132,8 @@ static enum status run_once(struct job *j, int64_t k, int64_t samples, struct er
         double d = worst_error(have, want, samples > 1 ? k * tensor_count(have) : 0);
         j->worst = d > j->worst ? d : j->worst;
     }
+    if (s == OK && k == 0 && j->golden.n)
+        s = compare_inner(j, env, e);
     for (int i = 0; i < g->n_inputs; i++)
         tensor_free(in[i]);
     free(in);
@@ -128,6 +159,20 @@ static enum status run_all(struct job *j, struct err *e) {
     return OK;
 }
 
+/* folder/golden_<name>_onnx.npz of folder/<name>.onnx, when it is there. */
+static enum status read_golden(struct job *j, const char *model, struct arena *a, struct err *e) {
+    const char *slash = strrchr(model, '/'), *dot = strrchr(model, '.');
+    if (!slash || !dot || strcmp(dot, ".onnx") != 0)
+        return OK;
+    const char *path = arena_printf(a, "%.*s/golden_%.*s_onnx.npz", (int)(slash - model), model,
+                                    (int)(dot - slash - 1), slash + 1);
+    FILE *f = fopen(path, "rb");
+    if (!f)
+        return OK;
+    fclose(f);
+    return npz_read(path, a, &j->golden, e);
+}
+
 static enum status run_file(struct job *j, const char *model, const char *in, const char *out,
                             struct err *e) {
     struct arena *a = arena_new();
@@ -141,7 +186,10 @@ static enum status run_file(struct job *j, const char *model, const char *in, co
     if (s == OK)
         s = npz_read(out, a, &j->out, e);
     if (s == OK)
+        s = read_golden(j, model, a, e);
+    if (s == OK)
         s = run_all(j, e);
+    named_tensors_free(&j->golden);
     named_tensors_free(&j->in);
     named_tensors_free(&j->out);
     model_free(j->m);
@@ -179,6 +227,7 @@ static void check(struct totals *t, const char *corpus, const char *model, const
         printf("differs %s: %.3g%s\n", model, j.worst, t->quantized ? " (quantized)" : "");
         t->failed++;
     } else {
+        t->inner += j.inner;
         t->passed += !t->quantized;
         t->exact += t->quantized && !reals;
         t->in_reals += reals;
@@ -197,9 +246,9 @@ static int split(char *line, char **column) {
     return n;
 }
 
-static bool is_tflite(const char *path) {
-    size_t n = strlen(path);
-    return n > 7 && strcmp(path + n - 7, ".tflite") == 0;
+static bool ends_with(const char *path, const char *end) {
+    size_t n = strlen(path), k = strlen(end);
+    return n > k && strcmp(path + n - k, end) == 0;
 }
 
 /* Columns: id source target inputs source_outputs target_outputs expect ... */
@@ -208,11 +257,12 @@ static void check_row(struct totals *t, const char *corpus, char **c, struct str
     char *second = strchr(c[3], ';');
     if (second)
         *second++ = '\0';
-    t->quantized = strcmp(c[6], "quantized") == 0;
     for (int side = 0; side < 2; side++) {
         const char *model = c[1 + side], *out = c[4 + side];
-        if (!is_tflite(model) || !*out || strmap_has(seen, model))
+        bool tflite = ends_with(model, ".tflite");
+        if ((!tflite && !ends_with(model, ".onnx")) || !*out || strmap_has(seen, model))
             continue;
+        t->quantized = tflite && strcmp(c[6], "quantized") == 0;
         strmap_put(seen, arena_str(a, model), NULL);
         check(t, corpus, model, side && second ? second : c[3], out);
     }
@@ -242,8 +292,8 @@ int main(int argc, char **argv) {
     }
     fclose(f);
     arena_free(a);
-    printf("%d passed, %d quantized as the reference kernels, %d quantized in reals, %d failed, "
-           "%d unsupported\n",
-           t.passed, t.exact, t.in_reals, t.failed, t.unsupported);
-    return t.failed || t.unsupported;
+    printf("%d passed (%d inner values), %d quantized as the reference kernels, %d quantized in "
+           "reals, %d failed, %d unsupported\n",
+           t.passed, t.inner, t.exact, t.in_reals, t.failed, t.unsupported);
+    return t.failed || t.unsupported || (!t.only && !t.inner);
 }
