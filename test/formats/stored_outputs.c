@@ -295,5 +295,7 @@ int main(int argc, char **argv) {
     printf("%d passed (%d inner values), %d quantized as the reference kernels, %d quantized in "
            "reals, %d failed, %d unsupported\n",
            t.passed, t.inner, t.exact, t.in_reals, t.failed, t.unsupported);
+    printf("cases: %d passed, %d failed, 0 skipped\n", t.passed + t.exact + t.in_reals,
+           t.failed + t.unsupported);
     return t.failed || t.unsupported || (!t.only && !t.inner);
 }
