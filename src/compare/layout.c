@@ -341,7 +341,7 @@ static enum status move(struct tensor **out, const struct tensor *in, const stru
         memcpy((*out)->dim, dim, (size_t)rank * sizeof *dim);
         return OK;
     }
-    TRY(tensor_new(out, in->dtype, in->store, rank, dim, e));
+    TRY(tensor_new_from(out, tensor_recycler(in), false, in->dtype, in->store, rank, dim, e));
     size_t size = dtype_size(in->store);
     char *to = (*out)->data;
     const char *from = in->data;

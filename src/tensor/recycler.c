@@ -26,10 +26,12 @@ struct recycler {
     } slots[SLOTS]; /* the oldest first */
 };
 
-/* Where memory is short, and where nothing is kept, large blocks are mapped: in the heap a small
+static const size_t MAPPED_FROM = (size_t)256 << 10;
+
+/* Where memory is short large blocks are mapped: in the heap a small
  * one above them would keep them from going back to the system. */
 static bool is_mapped(const struct recycler *r, size_t capacity) {
-    return (!r || r->paged) && capacity >= MAPPED_FROM;
+    return r->paged && capacity >= MAPPED_FROM;
 }
 
 static void *fresh(const struct recycler *r, size_t size) {
@@ -99,9 +101,6 @@ static struct slot slot_out(struct recycler *r, int i) {
 
 void *recycler_take(struct recycler *r, size_t size, size_t *capacity) {
     struct slot found = { NULL, 0 };
-    *capacity = size;
-    if (!r)
-        return fresh(NULL, size);
     pthread_mutex_lock(&r->lock);
     int best = -1;
     for (int i = r->n - 1; i >= 0; i--)
@@ -126,10 +125,6 @@ void *recycler_take(struct recycler *r, size_t size, size_t *capacity) {
 void recycler_give(struct recycler *r, void *p, size_t capacity) {
     struct slot out[SLOTS + 1] = { 0 }, given = { p, capacity };
     int n = 0;
-    if (!r) {
-        release(NULL, &given, 1);
-        return;
-    }
     pthread_mutex_lock(&r->lock);
     while (r->n > 0 && (r->n == SLOTS || r->kept + capacity > r->kept_at_most))
         out[n++] = slot_out(r, 0);

@@ -12,9 +12,6 @@
 
 struct recycler;
 
-/* A tensor of fewer bytes that has no recycler comes from the C library. */
-static const size_t MAPPED_FROM = (size_t)256 << 10;
-
 /* With paged memory (NULL: none; it is held): little is kept, for what lasts goes there
  * (tensor_to_paged). */
 struct recycler *recycler_new(struct paged *paged);
@@ -24,7 +21,7 @@ void recycler_hold(struct recycler *r);
 void recycler_drop(struct recycler *r);
 
 /* At least `size` bytes, aligned for any type, contents undefined; *capacity is what there is. NULL
- * without memory. Without a recycler: fresh memory. */
+ * without memory. */
 void *recycler_take(struct recycler *r, size_t size, size_t *capacity);
 void recycler_give(struct recycler *r, void *p, size_t capacity);
 /* With paged memory: nothing is in use. What is kept goes back to the system. NULL is fine. */

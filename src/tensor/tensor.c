@@ -81,12 +81,12 @@ static const size_t RECYCLED_FROM = 32768;
 
 static struct buffer *buffer_new(struct recycler *r, bool clear, size_t bytes) {
     size_t size = sizeof(struct buffer) + bytes + 64, capacity = 0;
-    if (bytes < RECYCLED_FROM || (!r && bytes < MAPPED_FROM))
+    if (!r || bytes < RECYCLED_FROM)
         return calloc(1, size);
     struct buffer *b = recycler_take(r, size, &capacity);
     if (!b)
         return NULL;
-    memset(b, 0, clear && r ? size : sizeof *b); /* fresh memory is zero */
+    memset(b, 0, clear ? size : sizeof *b);
     recycler_hold(r);
     b->from = r;
     b->capacity = capacity;
@@ -139,6 +139,10 @@ void tensor_touch(const struct tensor *t) {
         paged_touch(t->buf->block);
 }
 
+struct recycler *tensor_recycler(const struct tensor *t) {
+    return t->buf ? t->buf->from : NULL;
+}
+
 void tensor_to_paged(struct tensor *t, struct recycler *r) {
     if (!r || !recycler_paged(r) || t->kind != KIND_TENSOR || t->store == DT_STRING ||
         tensor_bytes(t) < PAGED_FROM || !t->buf || t->buf->block)
@@ -151,6 +155,8 @@ void tensor_to_paged(struct tensor *t, struct recycler *r) {
     atomic_init(&b->refs, 1);
     b->block = block;
     b->data = data;
+    b->from = r;
+    recycler_hold(r);
     buffer_drop(t->buf);
     t->buf = b;
     t->data = data;

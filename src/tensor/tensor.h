@@ -58,6 +58,8 @@ struct tensor *tensor_new_list(enum tensor_kind kind, enum dtype dtype, int64_t 
 void tensor_free(struct tensor *t);
 /* The elements are about to be used: what lies in paged memory counts as used most recently. */
 void tensor_touch(const struct tensor *t);
+/* Where the memory of its elements came from; NULL: from no recycler. */
+struct recycler *tensor_recycler(const struct tensor *t);
 /* Moves the elements of t to the recycler's paged memory when it has such and they are many enough
  * for it. */
 void tensor_to_paged(struct tensor *t, struct recycler *r);
