@@ -53,19 +53,27 @@ void mapfile_forget(const struct mapfile *f) {
         (void)madvise((void *)(size_t)f->data, f->size, MADV_DONTNEED);
 }
 
+bool file_write_at(int file, const void *bytes, size_t size, off_t place) {
+    const char *p = bytes;
+    while (size) {
+        ssize_t n = pwrite(file, p, size > (1u << 30) ? (1u << 30) : size, place);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        p += n;
+        size -= (size_t)n;
+        place += n;
+    }
+    return true;
+}
+
 static enum status write_all(int fd, const struct piece *pieces, size_t n) {
+    off_t place = 0;
     for (size_t i = 0; i < n; i++) {
-        const char *p = pieces[i].data;
-        size_t left = pieces[i].size;
-        while (left) {
-            ssize_t w = write(fd, p, left > (1u << 30) ? (1u << 30) : left);
-            if (w < 0 && errno == EINTR)
-                continue;
-            if (w <= 0)
-                return STATUS_IO;
-            p += w;
-            left -= (size_t)w;
-        }
+        if (!file_write_at(fd, pieces[i].data, pieces[i].size, place))
+            return STATUS_IO;
+        place += (off_t)pieces[i].size;
     }
     return OK;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/status.h"
@@ -22,6 +23,9 @@ void mapfile_close(struct mapfile *f);
  * header of a few bytes may bring the 2 MiB around it into the process, so who walks the headers of
  * a file of gigabytes calls this now and then. */
 void mapfile_forget(const struct mapfile *f);
+
+/* Writes all of `size` bytes at `place` of an open file; false (errno says why) when that fails. */
+bool file_write_at(int file, const void *bytes, size_t size, off_t place);
 
 /* Writes the pieces one after another to a new file beside `path`, flushes and renames it over
  * `path`. */

@@ -73,11 +73,11 @@ static enum status enter(struct walk *w, const struct graph *g, uint32_t scope) 
 /* Whether the node at `start` comes after itself by way of the nodes of its graph. */
 static bool on_cycle(const struct walk *w, const struct graph *g, const struct node *start) {
     bool *seen = NEW_ARRAY(w->arena, w->model->next_value_id + 1, bool);
-    const struct node **todo = NULL;
+    const struct node **reached = NULL;
     int n = 0;
-    PUSH(w->arena, todo, n, start);
+    PUSH(w->arena, reached, n, start);
     while (n > 0) {
-        const struct node *at = todo[--n];
+        const struct node *at = reached[--n];
         for (int i = 0; i < at->n_in; i++) {
             const struct value *v = at->in[i];
             if (!v || seen[v->id] || !v->producer || v->graph != g)
@@ -85,7 +85,7 @@ static bool on_cycle(const struct walk *w, const struct graph *g, const struct n
             if (v->producer == start)
                 return true;
             seen[v->id] = true;
-            PUSH(w->arena, todo, n, v->producer);
+            PUSH(w->arena, reached, n, v->producer);
         }
     }
     return false;

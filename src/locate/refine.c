@@ -50,19 +50,11 @@ bool narrow_float(const struct tensor *t) {
     return t && t->kind == KIND_TENSOR && (t->dtype == DT_F16 || t->dtype == DT_BF16);
 }
 
-/* Half the distance of y's neighbours in a 16-bit float type. */
-static double half_spacing(enum dtype stored, double y) {
-    int bits = stored == DT_F16 ? 11 : 8, least = stored == DT_F16 ? -14 : -126, exponent;
-    frexp(y, &exponent);
-    exponent = y == 0 || exponent - 1 < least ? least : exponent - 1;
-    return 0.5 * ldexp(1, exponent - (bits - 1));
-}
-
 static bool within_spacing(enum dtype narrow, const struct tensor *exact,
                            const struct tensor *stored) {
     for (int64_t i = 0; i < tensor_count(exact); i++) {
         double x = tensor_f64(exact, i), y = tensor_f64(stored, i);
-        if (x != y && !(fabs(x - y) <= half_spacing(narrow, y)))
+        if (x != y && !(fabs(x - y) <= 0.5 * float_spacing(narrow, y)))
             return false;
     }
     return true;

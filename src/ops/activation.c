@@ -6,6 +6,7 @@
 #include "ops/elementwise.h"
 #include "ops/mathfn.h"
 #include "ops/real.h"
+#include "ops/body.h"
 #include "ops/row.h"
 
 /* Gelu, exact: (0.5 * x) * (1 + erf(x / sqrt(2))); tanh: (0.5 * x) * (1 + tanh(sqrt(2/pi) * (x +
@@ -157,43 +158,24 @@ static enum status fast_gelu_grad(struct grad_ctx *c) {
     return biased_grad(c, fast_gelu_slope);
 }
 
-/* SwiGLU: Swish(a) * b, element by element, no broadcasting (ONNX SwiGLU-28, its function body). */
-static float swish_value_f(float x, float alpha) {
-    return x * (1 / (1 + exp_f(-(alpha * x))));
-}
-
-static double swish_value_d(double x, double alpha) {
-    return x * (1 / (1 + exp_d(-(alpha * x))));
+/* SwiGLU: Swish(a) * b, no broadcasting (ONNX SwiGLU-28, its function body). */
+static enum status write_swiglu(struct body *b) {
+    const struct tensor *x = b->c->in[0], *gate = b->c->in[1];
+    FAIL_IF(x->rank != gate->rank ||
+                memcmp(x->dim, gate->dim, (size_t)x->rank * sizeof *x->dim) != 0,
+            b->c->err, STATUS_CORRUPT, "the inputs of SwiGLU have different shapes");
+    struct node *swish = body_node(b, "", "Swish", &b->in[0], 1, 1);
+    node_set_attr(swish, "alpha", ATTR_FLOAT)->f = attr_float(b->c->node, "alpha");
+    b->out[0] = body_op(b, "Mul", swish->out[0], b->in[1], NULL);
+    return OK;
 }
 
 static enum status swiglu_eval(struct op_ctx *c) {
-    const struct tensor *a = c->in[0], *b = c->in[1];
-    double alpha = attr_float(c->node, "alpha");
-    FAIL_IF(a->rank != b->rank || memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim) != 0,
-            c->err, STATUS_CORRUPT, "the inputs of SwiGLU have different shapes");
-    for (int64_t i = 0, n = tensor_count(a); i < n; i++) {
-        double x = tensor_f64(a, i), gate = tensor_f64(b, i);
-        tensor_set_f64(c->out[0], i,
-                       a->store == DT_F64
-                           ? swish_value_d(x, alpha) * gate
-                           : (double)(swish_value_f((float)x, (float)alpha) * (float)gate));
-    }
-    return OK;
+    return eval_of_body(c, write_swiglu);
 }
 
 static enum status swiglu_grad(struct grad_ctx *c) {
-    const struct tensor *a = c->in[0], *b = c->in[1];
-    double alpha = attr_float(c->node, "alpha");
-    for (int64_t i = 0, n = c->grad_out[0] ? tensor_count(a) : 0; i < n; i++) {
-        double g = tensor_f64(c->grad_out[0], i), x = tensor_f64(a, i),
-               s = 1 / (1 + exp_d(-(alpha * x)));
-        if (c->grad_in[0])
-            ((double *)c->grad_in[0]->data)[i] +=
-                g * tensor_f64(b, i) * (s + alpha * x * s * (1 - s));
-        if (c->grad_in[1])
-            ((double *)c->grad_in[1]->data)[i] += g * x * s;
-    }
-    return OK;
+    return grad_of_body(c, write_swiglu);
 }
 
 /* Min(high, Max(x, low)); a bound that is left out does not bound. NaN stays. */
@@ -307,7 +289,7 @@ const struct op ops_activation[] = {
       .grad = fast_gelu_grad },
     { MICROSOFT("BiasGelu", 2, 2), .flags = OP_ELEMENTWISE, .shape = shape_same, .eval = bias_gelu_eval,
       .grad = bias_gelu_grad },
-    { ONNX("SwiGLU", 28, 2, 2), .flags = OP_ELEMENTWISE, .attrs = ATTRS(FLOAT("alpha", 1)), .shape = shape_same,
+    { ONNX("SwiGLU", 28, 2, 2), .flags = OP_ELEMENTWISE | OP_VIEW, .attrs = ATTRS(FLOAT("alpha", 1)), .shape = shape_same,
       .eval = swiglu_eval, .grad = swiglu_grad },
     { 0 },
 };

@@ -230,6 +230,14 @@ uint8_t f8_from_f64(enum dtype t, double v, bool saturate) {
     return (uint8_t)small_from_f64(t, v, saturate);
 }
 
+double float_spacing(enum dtype t, double v) {
+    const struct layout *l = &layouts[t];
+    int exponent, least = 1 - l->bias;
+    frexp(v, &exponent);
+    exponent = v == 0 || exponent - 1 < least ? least : exponent - 1;
+    return ldexp(1, exponent - l->m);
+}
+
 double float_round_to(enum dtype t, double v) {
     switch (t) {
     case DT_F32:

@@ -92,7 +92,9 @@ enum round_mode { ROUND_NEAREST, ROUND_UP, ROUND_DOWN };
 uint8_t e8m0_from_f64(double v, enum round_mode mode, bool saturate);
 /* v rounded to the values type t has (identity for float64). */
 double float_round_to(enum dtype t, double v);
-/* The same for n float32 numbers in place. */
+/* The distance of a 16-bit or smaller float's neighbours about v: a unit in its last place. */
+double float_spacing(enum dtype t, double v);
+/* float_round_to of n float32 numbers in place. */
 void float_round_all(enum dtype t, float *v, int64_t n);
 
 #endif

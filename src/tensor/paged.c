@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/mapfile.h"
+
 struct paged_block {
     struct paged *owner;
     struct paged_block *older, *newer; /* among the resident ones, by last touch */
@@ -26,14 +28,15 @@ static const size_t LEAST_PIECE = (size_t)256 << 10, MOST_PIECE = (size_t)64 << 
  * that share no such stretch do not bring each other back. */
 static const size_t GRAIN = (size_t)64 << 10;
 
-struct piece {
-    struct piece *next;
+struct stretch {
+    struct stretch *next;
     off_t place;
     void *data;
     size_t size, used;
 };
 
-enum { SENT = 16 };
+/* An operator reads two blocks at a time. */
+enum { SENT = 16, IN_USE = 2 };
 
 struct paged {
     pthread_mutex_t lock;
@@ -44,7 +47,7 @@ struct paged {
     struct paged_block *oldest, *newest, *free;
     struct paged_block *sent[SENT]; /* the last to be sent away */
     unsigned n_sent;
-    struct piece *pieces;
+    struct stretch *pieces;
 };
 
 struct paged *paged_new(size_t resident) {
@@ -75,10 +78,10 @@ void paged_drop(struct paged *p) {
     if (left > 0)
         return;
     while (p->pieces) {
-        struct piece *piece = p->pieces;
-        p->pieces = piece->next;
-        munmap(piece->data, piece->size);
-        free(piece);
+        struct stretch *stretch = p->pieces;
+        p->pieces = stretch->next;
+        munmap(stretch->data, stretch->size);
+        free(stretch);
     }
     while (p->free) {
         struct paged_block *b = p->free;
@@ -134,10 +137,9 @@ static void send_away(struct paged *p, struct paged_block *b) {
         madvise(before->data, before->size, MADV_DONTNEED);
 }
 
-/* The newest stay, however large they are: an operator reads two and writes one. */
-static void make_room(struct paged *p) {
-    enum { IN_USE = 2 };
-    while (p->resident > p->allowed && p->n_resident > IN_USE) {
+/* The newest `spared` stay, however large they are. */
+static void make_room(struct paged *p, int spared) {
+    while (p->resident > p->allowed && p->n_resident > spared) {
         struct paged_block *b = p->oldest;
         unlist(p, b);
         send_away(p, b);
@@ -150,24 +152,24 @@ static void make_room(struct paged *p) {
  * process.
  */
 static bool add_piece(struct paged *p, size_t size) {
-    struct piece *piece = calloc(1, sizeof *piece);
+    struct stretch *stretch = calloc(1, sizeof *stretch);
     if (p->file == -1)
         p->file = open_file();
-    if (!piece || p->file < 0 || posix_fallocate(p->file, p->end, (off_t)size) != 0) {
-        free(piece);
+    if (!stretch || p->file < 0 || posix_fallocate(p->file, p->end, (off_t)size) != 0) {
+        free(stretch);
         return false;
     }
-    piece->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, p->file, p->end);
-    if (piece->data == MAP_FAILED) {
-        free(piece);
+    stretch->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, p->file, p->end);
+    if (stretch->data == MAP_FAILED) {
+        free(stretch);
         return false;
     }
     /* else the file cache makes large folios, and a fault brings a whole one: the neighbours too */
-    madvise(piece->data, size, MADV_RANDOM);
-    piece->size = size;
-    piece->place = p->end;
-    piece->next = p->pieces;
-    p->pieces = piece;
+    madvise(stretch->data, size, MADV_RANDOM);
+    stretch->size = size;
+    stretch->place = p->end;
+    stretch->next = p->pieces;
+    p->pieces = stretch;
     p->end += (off_t)size;
     return true;
 }
@@ -214,7 +216,7 @@ void paged_touch(struct paged_block *b) {
         if (b->resident)
             unlist(p, b);
         list_newest(p, b);
-        make_room(p);
+        make_room(p, IN_USE);
     }
     pthread_mutex_unlock(&p->lock);
 }
@@ -223,11 +225,7 @@ void paged_rest(struct paged *p) {
     if (!p)
         return;
     pthread_mutex_lock(&p->lock);
-    while (p->resident > p->allowed) {
-        struct paged_block *b = p->oldest;
-        unlist(p, b);
-        send_away(p, b);
-    }
+    make_room(p, 0);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -241,18 +239,6 @@ void paged_give(struct paged_block *b) {
     p->free = b;
     pthread_mutex_unlock(&p->lock);
     paged_drop(p);
-}
-
-static bool write_all(int file, const char *bytes, size_t size, off_t place) {
-    while (size) {
-        ssize_t n = pwrite(file, bytes, size, place);
-        if (n <= 0)
-            return false;
-        bytes += n;
-        size -= (size_t)n;
-        place += n;
-    }
-    return true;
 }
 
 struct paged_block *paged_store(struct paged *p, const void *bytes, size_t length, void **data) {
@@ -269,7 +255,7 @@ struct paged_block *paged_store(struct paged *p, const void *bytes, size_t lengt
         *data = b->data;
     }
     pthread_mutex_unlock(&p->lock);
-    if (b && !write_all(p->file, bytes, length, b->place)) {
+    if (b && !file_write_at(p->file, bytes, length, b->place)) {
         paged_give(b);
         return NULL;
     }

@@ -37,7 +37,7 @@ static bool is_mapped(const struct recycler *r, size_t capacity) {
 static void *fresh(const struct recycler *r, size_t size) {
     if (!is_mapped(r, size)) {
         void *kept = malloc(size);
-        if (kept && r)
+        if (kept)
             pages_large(kept, size);
         return kept;
     }
@@ -99,6 +99,15 @@ static struct slot slot_out(struct recycler *r, int i) {
     return s;
 }
 
+/* Empties the slots into `out`. */
+static int slots_out(struct recycler *r, struct slot *out) {
+    int n = r->n;
+    memcpy(out, r->slots, (size_t)n * sizeof *out);
+    r->n = 0;
+    r->kept = 0;
+    return n;
+}
+
 void *recycler_take(struct recycler *r, size_t size, size_t *capacity) {
     struct slot found = { NULL, 0 };
     pthread_mutex_lock(&r->lock);
@@ -111,9 +120,7 @@ void *recycler_take(struct recycler *r, size_t size, size_t *capacity) {
         found = slot_out(r, best);
     /* where memory is short, what is kept makes room first */
     struct slot out[SLOTS] = { 0 };
-    int n = 0;
-    while (best < 0 && r->paged && size >= MAPPED_FROM && r->n > 0)
-        out[n++] = slot_out(r, 0);
+    int n = best < 0 && is_mapped(r, size) ? slots_out(r, out) : 0;
     pthread_mutex_unlock(&r->lock);
     release(r, out, n);
     if (!found.p)
@@ -140,12 +147,10 @@ void recycler_give(struct recycler *r, void *p, size_t capacity) {
 
 void recycler_rest(struct recycler *r) {
     struct slot out[SLOTS] = { 0 };
-    int n = 0;
     if (!r || !r->paged)
         return;
     pthread_mutex_lock(&r->lock);
-    while (r->n > 0)
-        out[n++] = slot_out(r, 0);
+    int n = slots_out(r, out);
     pthread_mutex_unlock(&r->lock);
     release(r, out, n);
     paged_rest(r->paged);
